@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pult create container and pult create vm: a definition in the store, all of it or nothing. */
+#include "base/cleanup.h"
+#include "cmd/newguest.h"
+#include "cmd/table.h"
+#include "guest/def.h"
+#include "guest/store.h"
+
+/* Could a guest so defined be started? What it needs beside an archive's files is there now. */
+static int check(const char *name, const struct conf *conf, struct error *err)
+{
+    size_t len;
+    cleanup_free char *text = conf_text(conf, &len);
+    struct conf *copy;
+    cleanup_def struct guest_def *def = NULL;
+    if (conf_parse("the options", text, len, &copy, err) < 0 ||
+        def_from_conf(name, store_home(), copy, &def, err) < 0)
+        return -1;
+    return def_check(def, err);
+}
+
+static int create(const struct cmd_args *a, const char *type)
+{
+    struct error err = {0};
+    struct new_guest g;
+    int status = new_guest(a, type, false, &g);
+    if (status != EXIT_OK)
+        return status;
+    const char *name = cmd_pos(a, 0);
+    if (guest_name_check(name, &err) < 0 || (!g.archive && check(name, g.conf, &err) < 0) ||
+        store_init(&err) < 0 ||
+        store_create(name, g.conf, g.archive ? new_guest_fill : NULL, &g, &err) < 0)
+        status = cmd_fail(a, &err);
+    new_guest_clear(&g);
+    return status;
+}
+
+static int create_container_run(const struct cmd_args *a)
+{
+    if (!cmd_opt(a, "rootfs") && !cmd_opt(a, "config") && !cmd_opt(a, "set"))
+        return cmd_usage(a, "missing option: --rootfs DIR or --rootfs TAR");
+    return create(a, "container");
+}
+
+const struct command cmd_create_container = {
+    .name = "create container",
+    .alias = "create ct",
+    .args = "NAME [-- COMMAND...]",
+    .min = 1,
+    .max = 1,
+    .rest = true,
+    .options =
+        (const struct cmd_option[]){
+            OPTION_ROOTFS,
+            OPTION_MEMORY,
+            OPTION_CPUS,
+            OPTION_CONFIG,
+            OPTION_SET,
+            {"autostart", 0, NULL, false, "to be started by `pult start --autostart`"},
+            {0},
+        },
+    .help = "define a container",
+    .detail = "A directory given as --rootfs is the container's root where it is, and belongs to\n"
+              "it from now on; an archive is unpacked into the guest's own directory. COMMAND is\n"
+              "what it runs, its own /sbin/init if none is given.\n\n"
+              "  pult create container web1 --rootfs /srv/debian --memory 512M\n"
+              "  pult create container job --rootfs job.tar -- /usr/bin/job --once",
+    .safe = true,
+    .run = create_container_run,
+};
+
+static int create_vm_run(const struct cmd_args *a)
+{
+    if (!cmd_opt(a, "kernel") && !cmd_opt(a, "config") && !cmd_opt(a, "set"))
+        return cmd_usage(a, "missing option: --kernel FILE");
+    return create(a, "vm");
+}
+
+const struct command cmd_create_vm = {
+    .name = "create vm",
+    .args = "NAME",
+    .min = 1,
+    .max = 1,
+    .options =
+        (const struct cmd_option[]){
+            OPTION_KERNEL,
+            OPTION_INITRD,
+            OPTION_APPEND,
+            OPTION_MEMORY,
+            OPTION_CPUS,
+            OPTION_CONFIG,
+            OPTION_SET,
+            {"autostart", 0, NULL, false, "to be started by `pult start --autostart`"},
+            {0},
+        },
+    .help = "define a virtual machine",
+    .detail =
+        "Its console is its first serial port: console=ttyS0 on the kernel's command line.\n\n"
+        "  pult create vm web2 --kernel /boot/vmlinuz --initrd /boot/initrd.img \\\n"
+        "      --append 'console=ttyS0 quiet' --memory 1G --cpus 2",
+    .safe = true,
+    .run = create_vm_run,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pult info: all that is known of one guest. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "cmd/facts.h"
+#include "cmd/print.h"
+#include "cmd/table.h"
+#include "guest/engine.h"
+#include "guest/store.h"
+#include "guest/watch.h"
+
+static const char *const end_names[] = {
+    [ENDED_EXIT] = "exit",     [ENDED_REBOOT] = "reboot", [ENDED_KILLED] = "killed",
+    [ENDED_SIGNAL] = "signal", [ENDED_CRASH] = "crash",
+};
+
+static void utc(int64_t when, char out[32])
+{
+    struct tm tm;
+    time_t t = (time_t)when;
+    if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        strcpy(out, "?");
+}
+
+/* What list does not show: where it is kept, how its last run ended. */
+static void add_details(json_t *o, const struct guest_info *info)
+{
+    json_object_set_new(o, "directory", info->def ? json_string(info->def->dir) : json_null());
+    json_object_set_new(o, "cpus",
+                        info->def && info->def->cpus_milli
+                            ? json_real((double)info->def->cpus_milli / 1000)
+                            : json_null());
+    json_object_set_new(o, "keeper_pid",
+                        state_alive(info->state) ? json_integer(info->page.keeper_pid)
+                                                 : json_null());
+    if (!info->last.known) {
+        json_object_set_new(o, "last_run", json_null());
+        return;
+    }
+    char when[32];
+    utc(info->last.when, when);
+    json_object_set_new(o, "last_run",
+                        json_pack("{s:s, s:s, s:o, s:s}", "ended", when, "how",
+                                  end_names[info->last.how], "exit_status",
+                                  info->last.exit_status >= 0 ? json_integer(info->last.exit_status)
+                                                              : json_null(),
+                                  "reason", info->last.reason));
+}
+
+/* One line a fact; what is not known is left out. */
+static void print_facts(const json_t *o, const char *prefix)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach ((json_t *)o, key, v) {
+        if (json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0))
+            continue;
+        if (json_is_object(v)) {
+            cleanup_free char *inner = xasprintf("%s.", key);
+            print_facts(v, inner);
+            continue;
+        }
+        cleanup_free char *text = json_is_string(v)
+                                      ? xstrdup(json_string_value(v))
+                                      : json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(4));
+        cleanup_free char *label = xasprintf("%s%s:", prefix, key);
+        if (*text)
+            printf("%-32s %s\n", label, printable(text));
+    }
+}
+
+static int info_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    const char *name = cmd_pos(a, 0);
+    struct guest_info info = {0};
+    if (store_info(name, &info, &err) < 0)
+        return cmd_fail(a, &err);
+    guest_info_clear(&info);
+
+    struct watch *w = facts_watch(false, &err);
+    if (w == NULL)
+        return cmd_fail(a, &err);
+    size_t n;
+    struct watched *const *list = watch_list(w, &n);
+    json_t *facts = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i]->info.name, name) != 0)
+            continue;
+        facts = facts_guest(list[i]);
+        add_details(facts, &list[i]->info);
+    }
+    watch_close(w);
+    if (facts == NULL) {
+        error_set(&err, 0, "the guest '%s' has just vanished", name);
+        return cmd_fail(a, &err);
+    }
+    if (cmd_json(a)) {
+        print_json(facts);
+        return EXIT_OK;
+    }
+    print_facts(facts, "");
+    json_decref(facts);
+    return EXIT_OK;
+}
+
+const struct command cmd_info = {
+    .name = "info",
+    .args = "NAME",
+    .min = 1,
+    .max = 1,
+    .help = "tell all that is known of one guest",
+    .json = true,
+    .safe = true,
+    .states = ON_ANY,
+    .run = info_run,
+};

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A definition out of options; newguest.h. */
+#include "cmd/newguest.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "guest/def.h"
+
+/* Options that set one key each. */
+static const struct key_option {
+    const char *option, *key;
+    conf_value_fn *check;
+    bool file; /* the value names a file that must be there; kept as an absolute path */
+} key_options[] = {
+    {"memory", "guest.memory", conf_is_size, false},
+    {"cpus", "guest.cpus", conf_is_cpus, false},
+    {"kernel", "vm.kernel", NULL, true},
+    {"initrd", "vm.initrd", NULL, true},
+    {"append", "vm.append", NULL, false},
+};
+
+/* A file of the user's as an absolute path. Caller frees. NULL on failure. */
+static char *absolute(const char *path, struct error *err)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL)
+        error_set(err, errno, "find '%s'", path);
+    return real;
+}
+
+/* One option's value into its key. */
+static int set_option(struct conf *conf, const struct key_option *o, const char *value,
+                      struct error *err)
+{
+    if (o->check && o->check(value, err) < 0)
+        return error_wrap(err, "--%s", o->option);
+    if (!o->file) {
+        conf_set(conf, o->key, value);
+        return 0;
+    }
+    cleanup_free char *path = absolute(value, err);
+    if (path == NULL)
+        return error_wrap(err, "--%s", o->option);
+    conf_set(conf, o->key, path);
+    return 0;
+}
+
+/* --set KEY=VALUE; a key given again adds a line. */
+static int set_keys(const struct cmd_args *a, struct conf *conf, struct error *err)
+{
+    const char *pair;
+    for (int i = 0; (pair = cmd_opt_nth(a, "set", i)); i++) {
+        const char *equals = strchr(pair, '=');
+        if (equals == NULL || equals == pair)
+            return error_set(err, 0, "--set takes KEY=VALUE, not '%s'", pair);
+        cleanup_free char *copy = xstrndup(pair, (size_t)(equals - pair));
+        cleanup_free char *value = xstrdup(equals + 1);
+        conf_add(conf, str_trim(copy), str_trim(value));
+    }
+    return 0;
+}
+
+/* --rootfs: a directory is used where it is, a file is an archive. */
+static int set_rootfs(struct new_guest *g, const char *rootfs, struct error *err)
+{
+    struct stat st;
+    cleanup_free char *path = absolute(rootfs, err);
+    if (path == NULL || stat(path, &st) < 0)
+        return error_wrap(err, "--rootfs");
+    if (S_ISDIR(st.st_mode)) {
+        conf_set(g->conf, "lxc.rootfs.path", path);
+        return 0;
+    }
+    if (!S_ISREG(st.st_mode) || g->engine->populate == NULL)
+        return error_set(err, 0, "--rootfs: '%s' is neither a directory nor an archive", path);
+    g->archive = steal_ptr(path);
+    return 0;
+}
+
+/*
+ * The command after "--": a system's init is asked to shut down in another way than an
+ * application, so they have a key each.
+ */
+static void set_command(const struct cmd_args *a, struct conf *conf)
+{
+    char *const *command = cmd_rest(a);
+    if (command == NULL || *command == NULL)
+        return;
+    const char *slash = strrchr(*command, '/'), *program = slash ? slash + 1 : *command;
+    bool init = str_eq(program, "init") || str_eq(program, "systemd");
+    cleanup_free char *line = str_join_words(command);
+    conf_unset(conf, init ? "lxc.execute.cmd" : "lxc.init.cmd");
+    conf_set(conf, init ? "lxc.init.cmd" : "lxc.execute.cmd", line);
+}
+
+/* A throwaway container that says nothing of its root is a copy of this machine. */
+static void set_copy_of_host(struct new_guest *g)
+{
+    if (str_eq(g->engine->type, "container") && !g->archive &&
+        !conf_get(g->conf, "lxc.rootfs.path") && !conf_get(g->conf, "lxc.rootfs"))
+        conf_set(g->conf, "lxc.rootfs.path", "host:/");
+}
+
+/* The definition to begin with: FILE, or nothing but the type. */
+static int begin(const struct cmd_args *a, const char *type, struct new_guest *g, struct error *err)
+{
+    const char *file = cmd_opt(a, "config");
+    g->engine = engine_by_type(type);
+    if (g->engine == NULL)
+        return error_set(err, 0, "this pult has no engine for a %s", type);
+    if (file && conf_read(file, &g->conf, err) < 0)
+        return -1;
+    if (file == NULL)
+        g->conf = conf_new("the options");
+    const char *said = conf_get(g->conf, "guest.type");
+    if (said && strcmp(said, type) != 0)
+        return error_set(err, 0, "'%s' defines a %s, not a %s", file, said, type);
+    conf_set(g->conf, "guest.type", type);
+    return 0;
+}
+
+static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
+                     struct new_guest *g, struct error *err)
+{
+    if (begin(a, type, g, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_SIZE(key_options); i++) {
+        const char *value = cmd_opt(a, key_options[i].option);
+        if (value && set_option(g->conf, &key_options[i], value, err) < 0)
+            return -1;
+    }
+    const char *rootfs = cmd_opt(a, "rootfs");
+    if (rootfs && set_rootfs(g, rootfs, err) < 0)
+        return -1;
+    if (cmd_opt(a, "autostart"))
+        conf_set(g->conf, "guest.autostart", "1");
+    set_command(a, g->conf);
+    if (set_keys(a, g->conf, err) < 0)
+        return -1;
+    if (throwaway)
+        set_copy_of_host(g);
+    return 0;
+}
+
+int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct new_guest *g)
+{
+    struct error err = {0};
+    *g = (struct new_guest){0};
+    if (fill_conf(a, type, throwaway, g, &err) == 0)
+        return EXIT_OK;
+    new_guest_clear(g);
+    return cmd_fail(a, &err);
+}
+
+void new_guest_clear(struct new_guest *g)
+{
+    conf_free(g->conf);
+    free(g->archive);
+    *g = (struct new_guest){0};
+}
+
+int new_guest_fill(void *arg, const char *dir, struct error *err)
+{
+    const struct new_guest *g = arg;
+    return g->engine->populate(dir, g->archive, err);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pult start: a keeper for each guest; with --attach, the console from its first byte on. */
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cmd/console.h"
+#include "cmd/table.h"
+#include "cmd/terminal.h"
+#include "guest/def.h"
+#include "guest/keeper.h"
+#include "guest/store.h"
+
+static int start_one(const struct cmd_args *a, const char *name, struct error *err)
+{
+    (void)a;
+    cleanup_def struct guest_def *def = NULL;
+    if (store_load(name, &def, err) < 0)
+        return -1;
+    cleanup_close int control = -1;
+    return keeper_launch(def, &(struct launch){0}, &control, err);
+}
+
+/* Start the guest and be at its console. */
+static int start_attached(const struct cmd_args *a, const char *name)
+{
+    struct error err = {0};
+    cleanup_def struct guest_def *def = NULL;
+    if (store_load(name, &def, &err) < 0)
+        return cmd_fail(a, &err);
+    cleanup_close int control = -1, console = -1;
+    struct console_reader reader = {.history = 0};
+    struct launch how = {.attach = &reader, .console = &console};
+    terminal_size(&how.cols, &how.rows);
+    if (keeper_launch(def, &how, &control, &err) < 0)
+        return cmd_fail(a, &err);
+    return console_session(a, name, console);
+}
+
+/* All guests that want to be started with the host, each failure reported. */
+static int start_autostart(const struct cmd_args *a)
+{
+    struct error err = {0};
+    struct guest_info *list;
+    size_t n;
+    int status = EXIT_OK;
+    if (store_list(&list, &n, &err) < 0)
+        return cmd_fail(a, &err);
+    for (size_t i = 0; i < n; i++)
+        if (list[i].autostart && !state_alive(list[i].state) &&
+            start_one(a, list[i].name, &err) < 0)
+            status = cmd_fail(a, &err);
+    store_list_free(list, n);
+    return status;
+}
+
+static int start_run(const struct cmd_args *a)
+{
+    if (cmd_opt(a, "autostart"))
+        return cmd_npos(a) == 0 && !cmd_opt(a, "attach")
+                   ? start_autostart(a)
+                   : cmd_usage(a, "--autostart goes with neither a NAME nor --attach");
+    if (cmd_npos(a) == 0)
+        return cmd_usage(a, "missing argument: it takes NAME..., or --autostart");
+    if (!cmd_opt(a, "attach"))
+        return cmd_each(a, start_one);
+    return cmd_npos(a) == 1 ? start_attached(a, cmd_pos(a, 0))
+                            : cmd_usage(a, "--attach takes one NAME");
+}
+
+const struct command cmd_start = {
+    .name = "start",
+    .args = "NAME...",
+    .max = -1,
+    .options =
+        (const struct cmd_option[]){
+            {"attach", 'a', NULL, false, "enter the console, from its first byte on"},
+            {"autostart", 0, NULL, false, "all guests with guest.autostart = 1, as at boot"},
+            {0},
+        },
+    .help = "start guests",
+    .detail = "It returns when the guest runs, or says why it does not. The guest needs neither\n"
+              "this command nor its terminal any more.",
+    .safe = true,
+    .states = ON_DOWN,
+    .run = start_run,
+};

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* All verbs, in the order of the help. Those that share their first word stand together. */
+#include "cmd/table.h"
+
+#include <stddef.h>
+
+/* clang-format off */
+const struct command *const commands[] = {
+    &cmd_list,
+    &cmd_info,
+    &cmd_run,
+    &cmd_create_container,
+    &cmd_create_vm,
+    &cmd_start,
+    &cmd_stop,
+    &cmd_kill,
+    &cmd_freeze,
+    &cmd_unfreeze,
+    &cmd_wait,
+    &cmd_console,
+    &cmd_log,
+    &cmd_exec,
+    &cmd_destroy,
+    &cmd_config_get,
+    &cmd_config_set,
+    &cmd_config_unset,
+    &cmd_config_edit,
+    &cmd_stat,
+    &cmd_doctor,
+    &cmd_help,
+    &cmd_version,
+    NULL,
+};
+/* clang-format on */

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The verbs; each is defined in the file of its name. A new one is added here and in table.c. */
+#ifndef PULT_CMD_TABLE_H
+#define PULT_CMD_TABLE_H
+
+#include "cmd/command.h"
+
+extern const struct command cmd_list, cmd_info, cmd_create_container, cmd_create_vm, cmd_start,
+    cmd_stop, cmd_kill, cmd_freeze, cmd_unfreeze, cmd_wait, cmd_console, cmd_log, cmd_exec, cmd_run,
+    cmd_destroy, cmd_config_get, cmd_config_set, cmd_config_unset, cmd_config_edit, cmd_stat,
+    cmd_doctor, cmd_help, cmd_version;
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a kind of guest must be able to do.
+ *
+ * An engine is one const struct of functions. All but check(), recover() and doctor() run in the
+ * guest's keeper (keeper.h), in its one loop thread, and must not block there: an engine that has
+ * to wait starts something and returns. An engine knows nothing of who asks. main.c hands the
+ * list of engines over with engines_set(); nobody else names one.
+ *
+ *      keeper                         engine
+ *        start()  ───────────────────►  creates the guest; plugs its console in (console.h)
+ *                 ◄── keeper_started()  the guest runs (may be called inside start())
+ *        freeze() thaw() stop() kill() resize() send() exec() … as clients ask
+ *                 ◄── keeper_ended()    the guest is gone: how, and with what status
+ *        cleanup() ──────────────────►  everything of it is given back
+ *
+ * After a reboot (ENDED_REBOOT) the keeper calls cleanup() and start() again: a guest that
+ * reboots is a fresh one with the same console.
+ */
+#ifndef PULT_GUEST_ENGINE_H
+#define PULT_GUEST_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/conf.h"
+#include "base/error.h"
+
+struct guest_def;
+struct keeper;
+struct doctor;
+struct status_page;
+
+/* What can be sent to a guest's console besides bytes. */
+enum console_signal { CONSOLE_BREAK, CONSOLE_CTRL_ALT_DEL };
+
+/* A command to be run inside a guest (containers). Strings are UTF-8 and owned by the caller. */
+struct exec_request {
+    char **argv;      /* NULL-terminated, at least one */
+    char **env;       /* NULL-terminated "NAME=value" put on top of the guest's own; may be NULL */
+    const char *cwd;  /* NULL: / */
+    const char *user; /* NULL: root; a name of the guest's, or "UID[:GID]" */
+    bool tty;         /* allocate a terminal of the guest's: *master is set */
+    unsigned cols, rows; /* of that terminal; 0: not known */
+    int stdio[3];        /* without tty: become 0, 1, 2 of the command; -1: /dev/null */
+};
+
+struct engine {
+    const char *type;            /* the TYPE column, guest.type and the JSON: "vm", "container" */
+    const char *brief;           /* the list's narrow column: "vm", "ct" */
+    const struct conf_key *keys; /* what it reads from a definition, besides guest_keys */
+
+    /*
+     * Can this definition be started, as far as can be told without doing it? Called before
+     * anything is created and again before each start. Changes nothing, costs little.
+     */
+    int (*check)(const struct guest_def *def, struct error *err);
+
+    /*
+     * Put what a new guest is made of into its directory, for store_create()'s fill: a container
+     * unpacks the archive `source` into dir/rootfs, which is where it looks for its root when its
+     * definition names none. May take long. NULL: this kind has nothing to put there.
+     */
+    int (*populate)(const char *dir, const char *source, struct error *err);
+    /*
+     * Remove what only the engine may be able to remove from a directory that is about to go (a
+     * user's container has files of subordinate ids). Crosses no mount. NULL: nothing special.
+     */
+    int (*depopulate)(const char *dir, struct error *err);
+
+    int (*start)(struct keeper *k, struct error *err);
+    /* Ask the guest to shut down. The keeper calls kill() when its time is up. */
+    int (*stop)(struct keeper *k, struct error *err);
+    /* End it now. Must work in every state; keeper_ended() follows. */
+    int (*kill)(struct keeper *k, struct error *err);
+    int (*freeze)(struct keeper *k, struct error *err);
+    int (*thaw)(struct keeper *k, struct error *err);
+    /* The console has a new size in cells. */
+    int (*resize)(struct keeper *k, unsigned cols, unsigned rows, struct error *err);
+    int (*send)(struct keeper *k, enum console_signal what, struct error *err);
+    /*
+     * Start a command inside. Returns the pid of a child of the keeper, which the keeper waits
+     * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.
+     */
+    pid_t (*exec)(struct keeper *k, const struct exec_request *req, int *master, struct error *err);
+    /* Give back all that start() made, however far it came. Accepts what was never started. */
+    void (*cleanup)(struct keeper *k);
+
+    /*
+     * The keeper was killed and could clean nothing: remove what it left behind (processes,
+     * cgroups, mounts) for the guest of this name. run_dir is its runtime directory, page its
+     * last status, to be distrusted. Called with the guest's lock held, in any pult process.
+     */
+    int (*recover)(const char *name, const char *run_dir, const struct status_page *page,
+                   struct error *err);
+
+    /* Report what this host can do for such guests: doctor_line() for each. deep: try it. */
+    void (*doctor)(struct doctor *d, bool deep);
+};
+
+void engines_set(const struct engine *const *engines); /* NULL-terminated, kept */
+const struct engine *const *engines_all(void);
+const struct engine *engine_by_type(const char *type); /* NULL: none */
+
+/* `pult doctor`: one line a finding. */
+enum finding { FINDING_OK, FINDING_NOTE, FINDING_BAD };
+void doctor_line(struct doctor *d, enum finding f, const char *subject, const char *remedy,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Figures from the kernel's files: each is read with one pread from a descriptor that stays open,
+ * and parsed by the row of a table that its kind selects.
+ */
+#ifndef PULT_GUEST_FIGURES_H
+#define PULT_GUEST_FIGURES_H
+
+#include <stdint.h>
+
+#include "guest/status.h"
+
+/* Totals since the guest's start; a source that tells nothing leaves 0. */
+struct totals {
+    uint64_t cpu_ns;
+    uint64_t memory_bytes;                            /* not a total, but how much now */
+    uint64_t disk_read, disk_written, net_rx, net_tx; /* bytes */
+};
+
+struct figure_files {
+    int fd[FIGURES]; /* -1: not open */
+};
+
+void figures_open(struct figure_files *f, const struct status_page *page);
+void figures_close(struct figure_files *f);
+void figures_read(const struct figure_files *f, const struct status_page *page, struct totals *out);
+
+/* The addresses of a network namespace, from its fib_trie: "10.0.0.2 10.0.0.3"; no loopback. */
+void figures_addresses(const struct status_page *page, char *out, size_t room);
+
+/* Parsers, for the tests. v[0] and v[1] are what the kind says. */
+void figure_parse(enum figure_kind kind, const char *text, uint64_t v[2]);
+void addresses_parse(const char *fib_trie, char *out, size_t room);
+
+#endif

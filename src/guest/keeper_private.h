@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the keeper's own files share: keeper.c (life), control.c (connections), requests.c.
+ */
+#ifndef PULT_GUEST_KEEPER_PRIVATE_H
+#define PULT_GUEST_KEEPER_PRIVATE_H
+
+#include <stdbool.h>
+
+#include "guest/keeper.h"
+#include "guest/rundir.h"
+#include "guest/status.h"
+
+struct conn;
+struct event;
+struct exec_child;
+
+struct keeper_private {
+    struct run_dir run;
+    int listener; /* control.c */
+    struct event *accept;
+    struct conn *conns;
+    struct exec_child *execs;   /* requests.c */
+    struct event *stop_timer;   /* kills a guest that does not stop in time */
+    struct event *reboot_timer; /* starts the next life of a guest that rebooted */
+    struct event *ended_event;  /* runs the end outside of engine calls */
+    bool ended, started_once;
+    enum guest_end how;
+    int exit_status;
+    char reason[160];
+};
+
+/* Change the state, in the page and for all who listen. note may be NULL. */
+void keeper_set_state(struct keeper *k, enum guest_state s, const char *note);
+enum guest_state keeper_state(const struct keeper *k);
+
+/* Ask the guest to shut down; kill it after `seconds`. */
+int keeper_stop(struct keeper *k, unsigned seconds, struct error *err);
+int keeper_kill(struct keeper *k, struct error *err);
+int keeper_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *err);
+
+/* The event that tells of the present state. */
+json_t *keeper_state_event(const struct keeper *k);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ACPI tables: what the guest is told of the machine it runs on.
+ *
+ *     RSDP ─► XSDT ─┬► FADT ─┬► DSDT   from dsdt.asl, compiled at build time
+ *                   └► MADT  └► FACS
+ */
+#ifndef PULT_KVM_ACPI_TABLES_H
+#define PULT_KVM_ACPI_TABLES_H
+
+#include <stdint.h>
+
+#include "kvm/memory.h"
+
+/* Write all tables for this many vCPUs into [gpa, gpa + room), the RSDP first. -1: no room. */
+int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room, unsigned cpus);
+
+#endif

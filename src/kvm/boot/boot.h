@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Putting a kernel into a guest's memory, without firmware.
+ *
+ * Low memory as the guest finds it (numbers in layout.h):
+ *
+ *     0x00500   GDT                            0x09000   page tables: 4 GiB, one to one
+ *     0x06000   PVH start info and its lists   0x20000   command line
+ *     0x07000   zero page (boot_params)        0xe0000   ACPI tables, the RSDP first
+ *     1 MiB     the kernel, where it asks to be      …   initrd, at the top below the hole
+ *
+ * Two file formats are known, each a const struct kernel_format. Everything here is a function of
+ * open files and guest memory; the files are distrusted: what they say of sizes and places is
+ * checked before it is used.
+ */
+#ifndef PULT_KVM_BOOT_BOOT_H
+#define PULT_KVM_BOOT_BOOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "kvm/cpu.h"
+#include "kvm/memory.h"
+
+/* A kernel, an initrd (fd -1: none) and a command line. */
+struct boot_file {
+    const char *path; /* for messages */
+    int fd;
+    uint64_t size;
+};
+
+struct boot_request {
+    struct boot_file kernel, initrd;
+    const char *cmdline;
+    unsigned cpus;    /* for the ACPI tables */
+    bool avoid_32bit; /* this KVM runs 32-bit code badly */
+};
+
+/* Open a regular file for reading. The caller closes f->fd. */
+int boot_open(struct boot_file *f, const char *path, struct error *err);
+/* Is this a kernel that can be booted? Reads its header only. */
+int boot_check(const struct boot_file *kernel, struct error *err);
+/* Load all of it, write the tables, and say where the boot processor begins. */
+int boot_load(const struct memory *m, const struct boot_request *rq, struct cpu_entry *entry,
+              struct error *err);
+
+/* No kernel but a piece of flat 64-bit code, put at gpa and entered there. */
+int boot_bare(const struct memory *m, uint64_t gpa, const void *code, size_t len,
+              struct cpu_entry *entry, struct error *err);
+
+#endif

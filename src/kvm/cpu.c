@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * CPUID, MSRs and first register values, see cpu.h. Leaf and bit numbers are those of Intel's
+ * SDM (volume 2A, CPUID) and AMD's APM (volume 3, appendix E).
+ */
+#include "kvm/cpu.h"
+
+#include <asm/processor-flags.h>
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+
+#define CPUID_ROOM 256
+
+#define MSR_MISC_ENABLE   0x1a0
+#define MISC_FAST_STRING  0x1
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_WRITE_BACK   0x806 /* enabled, no ranges: all memory is write-back */
+
+#define EFER_LONG_MODE 0x500 /* LME, LMA */
+
+#define LAPIC_LVT0 0x350
+#define LAPIC_LVT1 0x360
+#define LVT_EXTINT 0x700
+#define LVT_NMI    0x400
+
+const uint64_t cpu_gdt[CPU_GDT_ENTRIES] = {
+    [CPU_GDT_CODE32] = 0x00cf9b000000ffff,
+    [CPU_GDT_CODE64] = 0x00af9b000000ffff, /* selector 0x10, as Linux's 64-bit entry asks */
+    [CPU_GDT_DATA] = 0x00cf93000000ffff,   /* selector 0x18 */
+    [CPU_GDT_TSS] = 0x00008b0000000067,
+};
+
+/* The number of bits that tell n ids apart. */
+static unsigned id_bits(unsigned n)
+{
+    unsigned bits = 0;
+
+    while ((1u << bits) < n)
+        bits++;
+    return bits;
+}
+
+struct topology {
+    unsigned id, count;
+};
+
+static void set_bits(uint32_t *reg, unsigned hi, unsigned lo, uint32_t value)
+{
+    uint32_t mask = (uint32_t)((2ull << hi) - (1ull << lo));
+
+    *reg = (*reg & ~mask) | ((value << lo) & mask);
+}
+
+/* Features: APIC id, the number of ids, and that a hypervisor with x2APIC is below. */
+static void patch_features(struct kvm_cpuid_entry2 *e, const struct topology *t)
+{
+    set_bits(&e->ebx, 31, 24, t->id);
+    set_bits(&e->ebx, 23, 16, t->count);
+    set_bits(&e->edx, 28, 28, t->count > 1); /* the number of ids is valid */
+    e->ecx |= 1u << 31 | 1u << 21;
+}
+
+/* Intel's cache parameters: levels 1 and 2 belong to one core, the third to all. */
+static void patch_caches(struct kvm_cpuid_entry2 *e, const struct topology *t)
+{
+    unsigned level = e->eax >> 5 & 7;
+
+    if (!(e->eax & 31)) /* no more caches */
+        return;
+    set_bits(&e->eax, 31, 26, t->count - 1);
+    set_bits(&e->eax, 25, 14, level > 2 ? t->count - 1 : 0);
+}
+
+/* The same of AMD's, which has no field for the cores of a package. */
+static void patch_amd_caches(struct kvm_cpuid_entry2 *e, const struct topology *t)
+{
+    unsigned level = e->eax >> 5 & 7;
+
+    set_bits(&e->eax, 25, 14, level > 2 ? t->count - 1 : 0);
+}
+
+/* AMD: number of cores, and how many bits of the APIC id number them. */
+static void patch_amd_cores(struct kvm_cpuid_entry2 *e, const struct topology *t)
+{
+    set_bits(&e->ecx, 7, 0, t->count - 1);
+    set_bits(&e->ecx, 15, 12, id_bits(t->count));
+}
+
+/* AMD: this core's ids; one node, one thread per core. */
+static void patch_amd_ids(struct kvm_cpuid_entry2 *e, const struct topology *t)
+{
+    e->eax = t->id;
+    e->ebx = t->id;
+    e->ecx = 0;
+}
+
+static const struct {
+    uint32_t leaf;
+    void (*patch)(struct kvm_cpuid_entry2 *e, const struct topology *t);
+} patches[] = {
+    {0x1, patch_features},          {0x4, patch_caches},         {0x80000008, patch_amd_cores},
+    {0x8000001d, patch_amd_caches}, {0x8000001e, patch_amd_ids},
+};
+
+/* Extended topology: sublevel 0 is the thread, 1 the core. */
+static void add_topology(struct kvm_cpuid2 *c, uint32_t leaf, const struct topology *t)
+{
+    const struct kvm_cpuid_entry2 levels[] = {
+        {.eax = 0, .ebx = 1, .ecx = 1 << 8 | 0},
+        {.eax = id_bits(t->count), .ebx = t->count, .ecx = 2 << 8 | 1},
+        {.ecx = 2},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(levels) && c->nent < CPUID_ROOM; i++) {
+        struct kvm_cpuid_entry2 *e = &c->entries[c->nent++];
+        *e = levels[i];
+        e->function = leaf;
+        e->index = i;
+        e->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+        e->edx = t->id;
+    }
+}
+
+static int set_cpuid(int kvm, int vcpu, const struct topology *t, struct error *err)
+{
+    cleanup_free struct kvm_cpuid2 *c = xcalloc(1, sizeof(*c) + CPUID_ROOM * sizeof(c->entries[0]));
+    bool extended[2] = {false, false};
+    unsigned kept = 0;
+
+    c->nent = CPUID_ROOM;
+    if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, c) < 0)
+        return error_set(err, errno, "ask KVM for its CPUID");
+
+    for (unsigned i = 0; i < c->nent; i++) {
+        struct kvm_cpuid_entry2 e = c->entries[i];
+        if (e.function == 0xb || e.function == 0x1f) {
+            extended[e.function == 0x1f] = true;
+            continue;
+        }
+        for (unsigned p = 0; p < ARRAY_SIZE(patches); p++)
+            if (patches[p].leaf == e.function)
+                patches[p].patch(&e, t);
+        if (e.function == 1 && ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+            e.ecx |= 1u << 24;
+        c->entries[kept++] = e;
+    }
+    c->nent = kept;
+    if (extended[0])
+        add_topology(c, 0xb, t);
+    if (extended[1])
+        add_topology(c, 0x1f, t);
+    if (ioctl(vcpu, KVM_SET_CPUID2, c) < 0)
+        return error_set(err, errno, "set CPUID of vcpu %u", t->id);
+    return 0;
+}
+
+static int set_msrs(int vcpu, unsigned id, struct error *err)
+{
+    static const struct kvm_msr_entry entries[] = {
+        {.index = MSR_MISC_ENABLE, .data = MISC_FAST_STRING},
+        {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_WRITE_BACK},
+    };
+    cleanup_free struct kvm_msrs *msrs = xcalloc(1, sizeof(*msrs) + sizeof(entries));
+
+    /* One by one: a host's KVM may not know one of them, and the guest can do without. */
+    for (unsigned i = 0; i < ARRAY_SIZE(entries); i++) {
+        msrs->nmsrs = 1;
+        msrs->entries[0] = entries[i];
+        if (ioctl(vcpu, KVM_SET_MSRS, msrs) < 0)
+            return error_set(err, errno, "set MSR %#x of vcpu %u", entries[i].index, id);
+    }
+    return 0;
+}
+
+/* LINT0 takes the PIC, LINT1 an NMI, as a PC's firmware leaves them. */
+static int set_lapic(int vcpu, unsigned id, struct error *err)
+{
+    struct kvm_lapic_state s;
+    const uint32_t extint = LVT_EXTINT, nmi = LVT_NMI;
+
+    if (ioctl(vcpu, KVM_GET_LAPIC, &s) < 0)
+        return error_set(err, errno, "get LAPIC of vcpu %u", id);
+    memcpy(s.regs + LAPIC_LVT0, &extint, sizeof(extint));
+    memcpy(s.regs + LAPIC_LVT1, &nmi, sizeof(nmi));
+    if (ioctl(vcpu, KVM_SET_LAPIC, &s) < 0)
+        return error_set(err, errno, "set LAPIC of vcpu %u", id);
+    return 0;
+}
+
+int cpu_setup(int kvm, int vcpu, unsigned id, unsigned count, struct error *err)
+{
+    const struct topology t = {.id = id, .count = count};
+
+    if (set_cpuid(kvm, vcpu, &t, err) < 0)
+        return -1;
+    if (set_msrs(vcpu, id, err) < 0)
+        return -1;
+    return set_lapic(vcpu, id, err);
+}
+
+/* The segment register's value for an entry of the table. */
+static struct kvm_segment segment(unsigned index)
+{
+    uint64_t d = cpu_gdt[index];
+
+    return (struct kvm_segment){
+        .base = 0,
+        .limit = d >> 55 & 1 ? 0xffffffff : (uint32_t)(d & 0xffff),
+        .selector = (uint16_t)(index * 8),
+        .type = d >> 40 & 15,
+        .s = d >> 44 & 1,
+        .dpl = d >> 45 & 3,
+        .present = d >> 47 & 1,
+        .l = d >> 53 & 1,
+        .db = d >> 54 & 1,
+        .g = d >> 55 & 1,
+    };
+}
+
+int cpu_enter(int vcpu, const struct cpu_entry *entry, struct error *err)
+{
+    struct kvm_regs regs = {.rip = entry->ip, .rflags = X86_EFLAGS_FIXED};
+    struct kvm_sregs s;
+
+    if (ioctl(vcpu, KVM_GET_SREGS, &s) < 0)
+        return error_set(err, errno, "get the boot processor's registers");
+    s.cs = segment(entry->long_mode ? CPU_GDT_CODE64 : CPU_GDT_CODE32);
+    s.ds = s.es = s.fs = s.gs = s.ss = segment(CPU_GDT_DATA);
+    s.tr = segment(CPU_GDT_TSS);
+    s.gdt = (struct kvm_dtable){.base = entry->gdt, .limit = sizeof(cpu_gdt) - 1};
+    s.idt = (struct kvm_dtable){0};
+    s.cr0 = X86_CR0_PE | X86_CR0_ET;
+    if (entry->long_mode) {
+        s.cr0 |= X86_CR0_PG;
+        s.cr3 = entry->page_table;
+        s.cr4 = X86_CR4_PAE;
+        s.efer = EFER_LONG_MODE;
+        regs.rsi = entry->arg;
+    } else {
+        regs.rbx = entry->arg;
+    }
+    if (ioctl(vcpu, KVM_SET_SREGS, &s) < 0 || ioctl(vcpu, KVM_SET_REGS, &regs) < 0)
+        return error_set(err, errno, "set the boot processor's registers");
+    return 0;
+}

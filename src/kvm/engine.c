@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The engine "vm": a machine (machine.h) in a keeper.
+ *
+ *     keeper's loop                                        machine
+ *       console_port.input  ─────► serial_input()
+ *       console_put()       ◄───── COM1's wire               (vCPU threads)
+ *       event on event_fd   ◄───── ended, or perhaps panicked
+ *       event on clock_fd   ─────► rtc_expired()
+ *
+ * A machine leaves nothing outside of its process, so there is nothing to recover.
+ */
+#include "kvm/kvm.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "guest/keeper.h"
+#include "kvm/boot/boot.h"
+#include "kvm/doctor.h"
+#include "kvm/host.h"
+#include "kvm/machine.h"
+
+#define MEMORY_DEFAULT (512ull << 20)
+#define MEMORY_MIN     (16ull << 20)
+
+/* The console that a kernel is told to use where its command line names none. */
+#define CONSOLE_APPEND "console=ttyS0"
+#define DEFAULT_APPEND CONSOLE_APPEND " quiet"
+
+static const struct conf_key kvm_keys[] = {
+    {.name = "vm.kernel",
+     .check = conf_is_abs_path,
+     .help = "the kernel to boot: a bzImage (/boot/vmlinuz-…) or an ELF vmlinux"},
+    {.name = "vm.initrd", .check = conf_is_abs_path, .help = "its initial RAM disk"},
+    {.name = "vm.append",
+     .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" CONSOLE_APPEND
+             "\" is put before one without console="},
+    {NULL},
+};
+
+/* What a running VM is to its keeper. */
+struct vm {
+    struct keeper *keeper;
+    struct machine *machine;
+    struct event *machine_event, *clock_event, *panic_timer;
+    bool frozen, ended;
+};
+
+/* ---- the definition ---- */
+
+static uint64_t vm_memory(const struct guest_def *def)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    return def->memory ? (def->memory + page - 1) / page * page : MEMORY_DEFAULT;
+}
+
+static unsigned vm_cpus(const struct guest_def *def)
+{
+    return def->cpus_milli ? (unsigned)(def->cpus_milli / 1000) : 1;
+}
+
+/* Before it is rounded: a size near 2^64 would come out small. */
+static int check_memory(const struct guest_def *def, struct error *err)
+{
+    uint64_t size = def->memory ? def->memory : MEMORY_DEFAULT;
+    uint64_t most = memory_most(kvm_address_bits());
+    char want[8], have[8];
+    struct sysinfo si;
+
+    size_human(size, want);
+    if (size < MEMORY_MIN)
+        return error_set(err, 0, "guest.memory is %s, and a VM needs at least 16M", want);
+    if (size > most) {
+        size_human(most, have);
+        return error_set(err, 0, "guest.memory is %s, and this CPU has addresses for %s", want,
+                         have);
+    }
+    if (sysinfo(&si) == 0) {
+        uint64_t host = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
+        size_human(host, have);
+        if (size > host)
+            return error_set(err, 0, "guest.memory is %s, and this host has %s", want, have);
+    }
+    return 0;
+}
+
+static int check_cpus(const struct guest_def *def, int kvm, struct error *err)
+{
+    unsigned most = kvm_max_cpus(kvm);
+
+    if (def->cpus_milli % 1000)
+        return error_set(err, 0, "guest.cpus is %g, and a VM has a whole number of CPUs",
+                         (double)def->cpus_milli / 1000);
+    if (def->cpus_milli / 1000 > most)
+        return error_set(err, 0, "guest.cpus is %lld, and a VM can have at most %u here",
+                         (long long)def->cpus_milli / 1000, most);
+    return 0;
+}
+
+/* Open the kernel, and the initrd where there is one, into NO_FILES. The caller closes both. */
+static int open_files(const struct guest_def *def, struct boot_request *rq, struct error *err)
+{
+    const char *kernel = conf_get(def->conf, "vm.kernel");
+    const char *initrd = conf_get(def->conf, "vm.initrd");
+
+    if (!kernel)
+        return error_set(err, 0, "no kernel: set vm.kernel to a bzImage or vmlinux");
+    if (boot_open(&rq->kernel, kernel, err) < 0)
+        return -1;
+    return initrd ? boot_open(&rq->initrd, initrd, err) : 0;
+}
+
+static void close_files(struct boot_request *rq)
+{
+    cleanup_close_fn(&rq->kernel.fd);
+    cleanup_close_fn(&rq->initrd.fd);
+}
+
+#define cleanup_files __attribute__((cleanup(close_files)))
+#define NO_FILES                         \
+    {                                    \
+        .kernel.fd = -1, .initrd.fd = -1 \
+    }
+
+static int kvm_check(const struct guest_def *def, struct error *err)
+{
+    cleanup_files struct boot_request rq = NO_FILES;
+
+    if (check_memory(def, err) < 0 || open_files(def, &rq, err) < 0 ||
+        boot_check(&rq.kernel, err) < 0)
+        return -1;
+
+    cleanup_close int kvm = kvm_open(err);
+    if (kvm < 0)
+        return error_hint(err, "%s", kvm_remedy(err));
+    return check_cpus(def, kvm, err);
+}
+
+/* The whole command line. The caller frees it. */
+static char *command_line(const struct guest_def *def)
+{
+    const char *append = conf_get(def->conf, "vm.append");
+
+    if (!append)
+        return xstrdup(DEFAULT_APPEND);
+    if (str_starts(append, "console=") || strstr(append, " console="))
+        return xstrdup(append);
+    return xasprintf(CONSOLE_APPEND " %s", append);
+}
+
+/* ---- console ---- */
+
+static size_t port_input(void *arg, const void *data, size_t len)
+{
+    struct vm *vm = arg;
+
+    return serial_input(&vm->machine->com1, data, len);
+}
+
+static void port_output_ready(void *arg)
+{
+    struct vm *vm = arg;
+
+    serial_output_ready(&vm->machine->com1);
+}
+
+static const struct console_port port = {port_input, port_output_ready};
+
+static size_t line_put(void *arg, const void *data, size_t len)
+{
+    struct vm *vm = arg;
+
+    if (!vm->ended)
+        return console_put(vm->keeper->console, data, len);
+    console_put_last(vm->keeper->console, data, len);
+    return len;
+}
+
+static void line_input_ready(void *arg)
+{
+    struct vm *vm = arg;
+
+    console_input_ready(vm->keeper->console);
+}
+
+static const struct serial_line line = {line_put, line_input_ready};
+
+/* ---- events ---- */
+
+/* While a panic is suspected, look at the vCPUs each second. */
+static void watch_panic(struct vm *vm)
+{
+    const struct timeval second = {.tv_sec = 1};
+
+    if (!evtimer_pending(vm->panic_timer, NULL))
+        evtimer_add(vm->panic_timer, &second);
+}
+
+static void on_panic_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct vm *vm = arg;
+
+    (void)fd, (void)what;
+    if (vm->frozen || machine_look_for_panic(vm->machine))
+        watch_panic(vm);
+}
+
+static void on_machine(evutil_socket_t fd, short what, void *arg)
+{
+    struct vm *vm = arg;
+    struct machine_ending ending;
+    eventfd_t count;
+
+    (void)what;
+    eventfd_read(fd, &count);
+    if (!machine_ended(vm->machine, &ending)) {
+        if (machine_panic_suspected(vm->machine))
+            watch_panic(vm);
+        return;
+    }
+    if (vm->ended)
+        return;
+    vm->ended = true;
+    evtimer_del(vm->panic_timer);
+    keeper_ended(vm->keeper, ending.how, ending.how == ENDED_EXIT ? 0 : -1,
+                 ending.reason[0] ? ending.reason : NULL);
+}
+
+static void on_clock(evutil_socket_t fd, short what, void *arg)
+{
+    struct vm *vm = arg;
+
+    (void)fd, (void)what;
+    rtc_expired(&vm->machine->rtc);
+}
+
+static int add_events(struct vm *vm, struct error *err)
+{
+    struct event_base *base = vm->keeper->base;
+    struct machine *m = vm->machine;
+
+    vm->machine_event = event_new(base, m->event_fd, EV_READ | EV_PERSIST, on_machine, vm);
+    vm->clock_event = event_new(base, machine_clock_fd(m), EV_READ | EV_PERSIST, on_clock, vm);
+    vm->panic_timer = evtimer_new(base, on_panic_timer, vm);
+    if (!vm->machine_event || !vm->clock_event || !vm->panic_timer ||
+        event_add(vm->machine_event, NULL) < 0 || event_add(vm->clock_event, NULL) < 0)
+        return error_set(err, ENOMEM, "watch the machine's events");
+    return 0;
+}
+
+/* ---- life ---- */
+
+/* What the list shows of it: what the process uses, until devices count for themselves. */
+static void fill_status(struct keeper *k, const struct guest_def *def)
+{
+    struct status_page *page = k->status.page;
+    int pid = getpid();
+
+    status_begin(&k->status);
+    page->guest_pid = pid;
+    page->vcpus = vm_cpus(def);
+    page->memory_limit = vm_memory(def);
+    page->figures[FIGURE_CPU].kind = FIGURE_PROC_STAT;
+    page->figures[FIGURE_MEMORY].kind = FIGURE_PROC_STATM;
+    page->figures[FIGURE_DISK].kind = FIGURE_PAGE;
+    page->figures[FIGURE_NET].kind = FIGURE_PAGE;
+    snprintf(page->figures[FIGURE_CPU].path, sizeof(page->figures[0].path), "/proc/%d/stat", pid);
+    snprintf(page->figures[FIGURE_MEMORY].path, sizeof(page->figures[0].path), "/proc/%d/statm",
+             pid);
+    status_commit(&k->status);
+}
+
+static int kvm_start(struct keeper *k, struct error *err)
+{
+    const struct guest_def *def = k->def;
+    cleanup_files struct boot_request rq = NO_FILES;
+    cleanup_free char *cmdline = command_line(def);
+    struct cpu_entry entry;
+
+    if (kvm_check(def, err) < 0 || open_files(def, &rq, err) < 0)
+        return -1;
+    rq.cmdline = cmdline;
+    rq.cpus = vm_cpus(def);
+    rq.avoid_32bit = kvm_kind() == KVM_EMULATING;
+    if (rq.avoid_32bit)
+        log_once("this host's KVM emulates all kernel code: hardly any system will come up");
+
+    struct vm *vm = xcalloc(1, sizeof(*vm));
+    struct machine_config config = {
+        .memory = vm_memory(def),
+        .cpus = rq.cpus,
+        .console = &line,
+        .console_arg = vm,
+    };
+    vm->keeper = k;
+    k->engine_data = vm;
+    if (machine_create(&config, &vm->machine, err) < 0 ||
+        boot_load(&vm->machine->memory, &rq, &entry, err) < 0 || add_events(vm, err) < 0)
+        return -1;
+    fill_status(k, def);
+    console_plug(k->console, &port, vm);
+    if (machine_start(vm->machine, &entry, err) < 0)
+        return -1;
+    keeper_started(k);
+    return 0;
+}
+
+static int kvm_stop(struct keeper *k, struct error *err)
+{
+    struct vm *vm = k->engine_data;
+
+    (void)err;
+    pm_press_power_button(&vm->machine->pm);
+    return 0;
+}
+
+static int kvm_kill(struct keeper *k, struct error *err)
+{
+    struct vm *vm = k->engine_data;
+
+    (void)err;
+    if (vm && vm->machine)
+        machine_end(vm->machine, ENDED_KILLED);
+    return 0;
+}
+
+static int kvm_freeze(struct keeper *k, struct error *err)
+{
+    struct vm *vm = k->engine_data;
+
+    if (machine_pause(vm->machine, err) < 0)
+        return -1;
+    vm->frozen = true;
+    return 0;
+}
+
+static int kvm_thaw(struct keeper *k, struct error *err)
+{
+    struct vm *vm = k->engine_data;
+
+    (void)err;
+    vm->frozen = false;
+    machine_resume(vm->machine);
+    return 0;
+}
+
+/* A serial line has no size; virtio's console will. */
+static int kvm_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *err)
+{
+    (void)k, (void)cols, (void)rows, (void)err;
+    return 0;
+}
+
+static int kvm_send(struct keeper *k, enum console_signal what, struct error *err)
+{
+    struct vm *vm = k->engine_data;
+
+    if (what == CONSOLE_CTRL_ALT_DEL)
+        return error_set(err, 0,
+                         "this machine has no keyboard for ctrl-alt-del; 'stop' presses its power "
+                         "button");
+    serial_break(&vm->machine->com1);
+    return 0;
+}
+
+static void kvm_cleanup(struct keeper *k)
+{
+    struct vm *vm = k->engine_data;
+
+    if (!vm)
+        return;
+    if (vm->ended) /* a slow reader may have kept the last bytes in the port */
+        serial_output_ready(&vm->machine->com1);
+    console_unplug(k->console);
+    if (vm->machine_event)
+        event_free(vm->machine_event);
+    if (vm->clock_event)
+        event_free(vm->clock_event);
+    if (vm->panic_timer)
+        event_free(vm->panic_timer);
+    machine_destroy(vm->machine);
+    free(vm);
+    k->engine_data = NULL;
+}
+
+static int kvm_recover(const char *name, const char *run_dir, const struct status_page *page,
+                       struct error *err)
+{
+    (void)name, (void)run_dir, (void)page, (void)err;
+    return 0;
+}
+
+const struct engine kvm_engine = {
+    .type = "vm",
+    .brief = "vm",
+    .keys = kvm_keys,
+    .check = kvm_check,
+    .start = kvm_start,
+    .stop = kvm_stop,
+    .kill = kvm_kill,
+    .freeze = kvm_freeze,
+    .thaw = kvm_thaw,
+    .resize = kvm_resize,
+    .send = kvm_send,
+    .cleanup = kvm_cleanup,
+    .recover = kvm_recover,
+    .doctor = kvm_doctor,
+};

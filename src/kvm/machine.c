@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The machine: putting it together, holding it and ending it; see machine.h.
+ */
+#include "kvm/machine.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "kvm/host.h"
+#include "kvm/irq.h"
+
+/* Where VMX keeps pages of its own in the guest's address space: in the hole, out of the way. */
+#define IDENTITY_MAP_ADDR 0xfffbc000ull
+#define TSS_ADDR          0xfffbd000ul
+
+#define PAUSE_MS 2000 /* a freeze waits so long in its owner's loop */
+#define LOOK_MS  50
+
+#define PANIC_LOOKS   3   /* in a row that find all still */
+#define PVPANIC_LOOKS 300 /* where nothing but pvpanic tells: panic=N may yet reboot it */
+
+/* ---- ending ---- */
+
+/* Make every vCPU thread pass its gate. */
+static void kick_all(struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpus; i++)
+        vcpu_kick(&m->vcpus[i]);
+}
+
+/* The first ending counts. */
+static void end_with(struct machine *m, enum guest_end how, const char *reason)
+{
+    pthread_mutex_lock(&m->lock);
+    if (!m->over) {
+        m->ending.how = how;
+        snprintf(m->ending.reason, sizeof(m->ending.reason), "%s", reason);
+        m->over = true;
+        m->hold = true;
+        pthread_cond_broadcast(&m->changed);
+    }
+    pthread_mutex_unlock(&m->lock);
+    kick_all(m);
+}
+
+void machine_end(struct machine *m, enum guest_end how)
+{
+    end_with(m, how, "");
+}
+
+void machine_crash(struct machine *m, const char *fmt, ...)
+{
+    char reason[sizeof(m->ending.reason)];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(reason, sizeof(reason), fmt, ap);
+    va_end(ap);
+    end_with(m, ENDED_CRASH, reason);
+}
+
+bool machine_ended(struct machine *m, struct machine_ending *ending)
+{
+    pthread_mutex_lock(&m->lock);
+    bool ended = m->over && m->active == 0;
+    *ending = m->ending;
+    pthread_mutex_unlock(&m->lock);
+    return ended;
+}
+
+/* A device passes on what the guest asked of the machine as a whole. */
+static void power_request(void *arg, enum power_request what)
+{
+    struct machine *m = arg;
+
+    switch (what) {
+    case POWER_OFF:
+        machine_end(m, ENDED_EXIT);
+        break;
+    case POWER_RESET:
+        machine_end(m, ENDED_REBOOT);
+        break;
+    case POWER_PANICKED:
+        if (!atomic_exchange(&m->pvpanicked, true))
+            eventfd_write(m->event_fd, 1);
+        break;
+    }
+}
+
+/* COM1's wire: the console, with the panic watch reading along. */
+static size_t console_put(void *arg, const void *data, size_t len)
+{
+    struct machine *m = arg;
+    size_t n = m->console->put(m->console_arg, data, len);
+
+    if (n && panic_watch_feed(&m->panic, data, n))
+        eventfd_write(m->event_fd, 1);
+    return n;
+}
+
+static void console_input_ready(void *arg)
+{
+    struct machine *m = arg;
+
+    m->console->input_ready(m->console_arg);
+}
+
+static const struct serial_line com1_line = {console_put, console_input_ready};
+
+/* ---- holding ---- */
+
+/* Let all vCPUs park, and wait until they have. */
+static int hold_vcpus(struct machine *m, unsigned ms, struct error *err)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+
+    pthread_mutex_lock(&m->lock);
+    m->pause = true;
+    m->hold = true;
+    pthread_mutex_unlock(&m->lock);
+    kick_all(m);
+
+    pthread_mutex_lock(&m->lock);
+    int rc = 0;
+    while (m->parked < m->active && !rc)
+        rc = pthread_cond_timedwait(&m->changed, &m->lock, &until);
+    unsigned busy = m->active - m->parked;
+    pthread_mutex_unlock(&m->lock);
+    if (!rc)
+        return 0;
+    machine_resume(m);
+    return error_set(err, 0, "%u of %u vcpus did not stop within %u ms: try again", busy, m->cpus,
+                     ms);
+}
+
+int machine_pause(struct machine *m, struct error *err)
+{
+    if (hold_vcpus(m, PAUSE_MS, err) < 0)
+        return -1;
+    /* EINVAL: the guest does not use KVM's clock, and needs not be told. */
+    for (unsigned i = 0; i < m->cpus; i++)
+        ioctl(m->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
+    return 0;
+}
+
+void machine_resume(struct machine *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->pause = false;
+    m->hold = m->over;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- panic ---- */
+
+bool machine_panic_suspected(const struct machine *m)
+{
+    int said = m->panic.state;
+
+    return said == PANIC_HALTED || (m->pvpanicked && said != PANIC_REBOOTS);
+}
+
+/* The liveliest of what the vCPUs show. */
+static enum vcpu_sign look_at_all(struct machine *m, bool again)
+{
+    enum vcpu_sign sign = VCPU_STILL;
+
+    for (unsigned i = 0; i < m->cpus; i++)
+        sign = max(sign, vcpu_look(&m->vcpus[i], again));
+    return sign;
+}
+
+bool machine_look_for_panic(struct machine *m)
+{
+    if (!machine_panic_suspected(m)) {
+        m->panic_looks = m->still_looks = 0;
+        return false;
+    }
+    m->panic_looks++;
+    if (hold_vcpus(m, LOOK_MS, NULL) < 0) {
+        m->still_looks = 0;
+        return true;
+    }
+    enum vcpu_sign sign = look_at_all(m, m->still_looks > 0);
+    m->still_looks = sign == VCPU_STILL ? m->still_looks + 1 : sign == VCPU_MOVED;
+    if (sign == VCPU_LIVES) {
+        m->panic_looks = 0;
+        m->pvpanicked = false;
+    }
+    if (m->still_looks < PANIC_LOOKS ||
+        (m->panic.state != PANIC_HALTED && m->panic_looks < PVPANIC_LOOKS)) {
+        machine_resume(m);
+        return machine_panic_suspected(m);
+    }
+    machine_crash(m, "kernel panic%s%s", m->panic.text[0] ? ": " : "", m->panic.text);
+    return false;
+}
+
+/* ---- starting ---- */
+
+int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err)
+{
+    if (cpu_enter(m->vcpus[0].fd, entry, err) < 0)
+        return -1;
+    m->active = m->cpus; /* before the first may end the machine */
+    for (unsigned i = 0; i < m->cpus; i++) {
+        if (vcpu_start(&m->vcpus[i], err) < 0) {
+            pthread_mutex_lock(&m->lock);
+            m->active -= m->cpus - i;
+            pthread_mutex_unlock(&m->lock);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- building ---- */
+
+static int add_memory(struct machine *m, struct error *err)
+{
+    for (unsigned i = 0; i < m->memory.count; i++) {
+        const struct memory_slot *s = &m->memory.slots[i];
+        struct kvm_userspace_memory_region region = {
+            .slot = i,
+            .guest_phys_addr = s->base,
+            .memory_size = s->size,
+            .userspace_addr = (uint64_t)(uintptr_t)s->host,
+        };
+        if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+            return error_set(err, errno, "give the machine its memory");
+    }
+    return 0;
+}
+
+static int create_vm(struct machine *m, struct error *err)
+{
+    uint64_t identity = IDENTITY_MAP_ADDR;
+
+    m->kvm = kvm_open(err);
+    if (m->kvm < 0)
+        return -1;
+    const struct kvm_cap *missing = kvm_missing_cap(m->kvm);
+    if (missing)
+        return error_set(err, 0, "this host's KVM lacks %s, which a machine needs", missing->name);
+    do
+        m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
+    while (m->vm < 0 && errno == EINTR);
+    if (m->vm < 0)
+        return error_set(err, errno, "create a virtual machine");
+    if (ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
+        ioctl(m->vm, KVM_SET_TSS_ADDR, TSS_ADDR) < 0)
+        return error_set(err, errno, "lay out the virtual machine");
+    return 0;
+}
+
+static int add_devices(struct machine *m, struct error *err)
+{
+    const struct power power = {power_request, m};
+    const struct {
+        uint16_t port, count;
+        const struct bus_ops *ops;
+        void *dev;
+    } places[] = {
+        {SERIAL_COM1, SERIAL_PORTS, &serial_ops, &m->com1},
+        {RTC_PORT, RTC_PORTS, &rtc_ops, &m->rtc},
+        {I8042_DATA, 1, &i8042_data_ops, &m->i8042},
+        {I8042_COMMAND, 1, &i8042_command_ops, &m->i8042},
+        {PM_BASE, PM_PORTS, &pm_ops, &m->pm},
+        {PVPANIC_PORT, 1, &pvpanic_ops, &m->pvpanic},
+        {BRIDGE_PORT, BRIDGE_PORTS, &bridge_ops, &m->bridge},
+    };
+#define LINE(n) ((struct irq_line){.set = irq_set, .arg = &m->vm, .gsi = (n)})
+
+    serial_init(&m->com1, LINE(SERIAL_COM1_GSI), &com1_line, m);
+    if (rtc_init(&m->rtc, LINE(RTC_GSI), err) < 0)
+        return -1;
+    i8042_init(&m->i8042, power);
+    pm_init(&m->pm, LINE(PM_SCI_GSI), power);
+    m->pvpanic.power = power;
+    m->bridge.power = power;
+#undef LINE
+
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+        if (bus_add(&m->pio, places[i].port, places[i].count, places[i].ops, places[i].dev, err) <
+            0)
+            return -1;
+    return 0;
+}
+
+/*
+ * Everything in the order KVM wants it: vCPUs come after the interrupt controllers, and these
+ * after the memory, which would else wait some 7 ms for them (a grace period of SRCU).
+ */
+static int build(struct machine *m, const struct machine_config *config, struct error *err)
+{
+    m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (m->event_fd < 0)
+        return error_set(err, errno, "create the machine's event descriptor");
+    if (create_vm(m, err) < 0)
+        return -1;
+    if (memory_create(&m->memory, config->memory, err) < 0)
+        return -1;
+    if (add_memory(m, err) < 0 || irq_create(m->vm, err) < 0 || add_devices(m, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (vcpu_create(&m->vcpus[i], m, i, err) < 0)
+            return -1;
+    return 0;
+}
+
+int machine_create(const struct machine_config *config, struct machine **out, struct error *err)
+{
+    struct machine *m = xcalloc(1, sizeof(*m));
+    pthread_condattr_t attr;
+
+    *out = NULL;
+    m->kvm = m->vm = m->event_fd = m->rtc.timer_fd = -1;
+    m->pio.top = UINT16_MAX;
+    m->mmio.top = UINT64_MAX;
+    m->console = config->console;
+    m->console_arg = config->console_arg;
+    m->cpus = config->cpus;
+    m->vcpus = xcalloc(config->cpus, sizeof(m->vcpus[0]));
+    for (unsigned i = 0; i < m->cpus; i++)
+        m->vcpus[i].fd = -1;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->changed, &attr);
+    pthread_condattr_destroy(&attr);
+
+    if (build(m, config, err) < 0) {
+        machine_destroy(m);
+        return -1;
+    }
+    *out = m;
+    return 0;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    machine_end(m, ENDED_KILLED);
+    /* None is joined before all have left: one of them may be about to kick the others. */
+    pthread_mutex_lock(&m->lock);
+    while (m->active)
+        pthread_cond_wait(&m->changed, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (m->vcpus[i].started)
+            pthread_join(m->vcpus[i].thread, NULL);
+    for (unsigned i = 0; i < m->cpus; i++)
+        vcpu_destroy(&m->vcpus[i]);
+    rtc_destroy(&m->rtc);
+    if (m->vm >= 0)
+        close(m->vm);
+    if (m->kvm >= 0)
+        close(m->kvm);
+    if (m->event_fd >= 0)
+        close(m->event_fd);
+    memory_destroy(&m->memory);
+    pthread_cond_destroy(&m->changed);
+    pthread_mutex_destroy(&m->lock);
+    free(m->vcpus);
+    free(m);
+}

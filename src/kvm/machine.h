@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A virtual machine: memory, buses, devices, vCPUs, and how it runs and ends.
+ *
+ *     owner's thread                        vCPU threads (vcpu.c)
+ *       machine_create()   all but the threads is there
+ *       machine_start()    ───────────────►  run the guest, serve its exits at the buses
+ *       machine_pause()    ───────────────►  park, each confirms   ◄── machine_resume()
+ *       machine_end()      ───────────────►  leave; so they do when the guest ends itself
+ *                          ◄── event_fd ───  when the last has left, or a panic is suspected
+ *       machine_destroy()
+ *
+ * The first reason to end is the one that counts. Nothing here knows of keepers or event loops:
+ * the owner waits on event_fd and clock_fd as it likes.
+ *
+ *     0x0070  RTC            0x0060/64 keyboard controller   0x03f8 COM1
+ *     0x0505  pvpanic        0x0600 ACPI PM                  0x0cf8 host bridge, reset
+ */
+#ifndef PULT_KVM_MACHINE_H
+#define PULT_KVM_MACHINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "guest/status.h"
+#include "kvm/bus.h"
+#include "kvm/cpu.h"
+#include "kvm/legacy/bridge.h"
+#include "kvm/legacy/i8042.h"
+#include "kvm/legacy/pm.h"
+#include "kvm/legacy/pvpanic.h"
+#include "kvm/legacy/rtc.h"
+#include "kvm/legacy/serial.h"
+#include "kvm/memory.h"
+#include "kvm/panic.h"
+#include "kvm/vcpu.h"
+
+#define MACHINE_CPUS 64
+
+/* What a machine is made of. */
+struct machine_config {
+    uint64_t memory;                   /* bytes, whole pages */
+    unsigned cpus;                     /* 1 to MACHINE_CPUS */
+    const struct serial_line *console; /* the wire of COM1, used from any thread */
+    void *console_arg;
+};
+
+/* How it ended. */
+struct machine_ending {
+    enum guest_end how;
+    char reason[160]; /* "" for a plain end */
+};
+
+struct machine {
+    int kvm, vm;
+    int event_fd; /* an eventfd, see above */
+    struct memory memory;
+    struct bus pio, mmio;
+    struct vcpu *vcpus;
+    unsigned cpus;
+
+    const struct serial_line *console;
+    void *console_arg;
+    struct serial com1;
+    struct rtc rtc;
+    struct i8042 i8042;
+    struct pm pm;
+    struct pvpanic pvpanic;
+    struct bridge bridge;
+
+    struct panic_watch panic;
+    _Atomic bool pvpanicked;
+    unsigned panic_looks; /* since they found it alive, or nothing was suspected */
+    unsigned still_looks; /* how many of the last of them found it still */
+
+    /* How the threads run. `hold` says that pause or over is set, and is read without the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    _Atomic bool hold;
+    bool pause, over;
+    unsigned active, parked; /* threads that have not left, and those of them that stand still */
+    struct machine_ending ending;
+};
+
+/* Build one. On failure *out is NULL and nothing remains. */
+int machine_create(const struct machine_config *config, struct machine **out, struct error *err);
+/* Ends it if it runs, waits for the threads, gives everything back. Accepts NULL. */
+void machine_destroy(struct machine *m);
+
+int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err);
+
+/*
+ * Stop all vCPUs and wait until they stand still; the guest's kernel is told of the gap. Fails
+ * after 2 s, with the machine running on: a host out of breath.
+ */
+int machine_pause(struct machine *m, struct error *err);
+void machine_resume(struct machine *m);
+
+/* End it, from any thread; what comes after the first of these changes nothing. */
+void machine_end(struct machine *m, enum guest_end how);
+void machine_crash(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* True when all threads have left; *ending says how it came to that. */
+bool machine_ended(struct machine *m, struct machine_ending *ending);
+
+/* True if there are signs that the guest's kernel panicked and will do nothing more. */
+bool machine_panic_suspected(const struct machine *m);
+/*
+ * To be called each second while that is so and the machine runs, until it returns false.
+ *
+ * A panicked kernel turns round in one place and makes no exits, so the machine is ended when its
+ * last words were read and 3 looks in a row found it so; where pvpanic alone speaks it may yet
+ * reboot by itself, and is given 5 minutes. A sign of life takes back what pvpanic said.
+ */
+bool machine_look_for_panic(struct machine *m);
+
+/* The real-time clock's timer: call rtc_expired(&m->rtc) when it is readable. */
+static inline int machine_clock_fd(const struct machine *m)
+{
+    return m->rtc.timer_fd;
+}
+
+#endif

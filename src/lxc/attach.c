@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A command in a running container, and the way there in three processes:
+ *
+ *     keeper ─ clone3 into the cgroup ─► go-between: joins all its namespaces
+ *                                          └─ clone3(CLONE_PARENT) ─► the command: a process of the
+ *                                             container's pid namespace, and a child of the keeper
+ *
+ * The terminal is one of the container's devpts, opened by the keeper through the descriptor that
+ * the container handed over at its start; no path inside is trusted for it. Neither of the two
+ * processes can be traced from the container, and nothing but 0, 1 and 2 is left open.
+ *
+ * The keeper waits only for the go-between, which looks at nothing that is the container's. From
+ * the clone on, its files (/etc/passwd, the program) may make the command wait; what then fails is
+ * said on its standard error, and by its exit status, 126 or 127.
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "lxc/sys.h"
+
+#define ANSWER_MS  3000 /* more than enough on a machine that is all but dead */
+#define GROUPS_MAX 64
+
+/* Who the command runs as. */
+struct account {
+    uid_t uid;
+    gid_t gid, groups[GROUPS_MAX];
+    int ngroups;
+    char home[256], name[64];
+};
+
+/* ---- in the container ---- */
+
+/* A file of the container's that should be a plain one: it shall not make us wait. */
+static FILE *open_database(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > (8 << 20))) {
+        close(fd);
+        return NULL;
+    }
+    return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
+/* Find a user by name or number in the container's /etc/passwd. */
+static int account_find(struct account *a, const char *user, struct error *err)
+{
+    int64_t uid = -1, gid = -1;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(user, ":"), user);
+    const char *colon = strchr(user, ':');
+    bool number = number_parse(name, 0, UINT32_MAX - 1, &uid, NULL) == 0;
+    if (colon && number_parse(colon + 1, 0, UINT32_MAX - 1, &gid, err) < 0)
+        return -1;
+    cleanup_fclose FILE *f = open_database("/etc/passwd");
+    const struct passwd *pw;
+    while (f && (pw = fgetpwent(f))) {
+        if (number ? pw->pw_uid != (uid_t)uid : !str_eq(pw->pw_name, name))
+            continue;
+        a->uid = pw->pw_uid;
+        a->gid = gid >= 0 ? (gid_t)gid : pw->pw_gid;
+        snprintf(a->home, sizeof a->home, "%s", pw->pw_dir);
+        snprintf(a->name, sizeof a->name, "%s", pw->pw_name);
+        return 0;
+    }
+    if (!number)
+        return error_set(err, 0, "the container has no user '%s'", name);
+    a->uid = (uid_t)uid;
+    a->gid = gid >= 0 ? (gid_t)gid : (gid_t)uid;
+    snprintf(a->home, sizeof a->home, "/");
+    return 0;
+}
+
+/* The groups that list the user. */
+static void account_groups(struct account *a)
+{
+    cleanup_fclose FILE *f = open_database("/etc/group");
+    const struct group *g;
+    while (f && *a->name && a->ngroups < GROUPS_MAX && (g = fgetgrent(f)))
+        for (char **m = g->gr_mem; *m; m++)
+            if (str_eq(*m, a->name)) {
+                a->groups[a->ngroups++] = g->gr_gid;
+                break;
+            }
+}
+
+static int account_become(const struct account *a, struct error *err)
+{
+    if (setgroups((size_t)a->ngroups, a->groups) < 0 && errno != EPERM)
+        return error_set(err, errno, "set the groups of uid %u", a->uid);
+    if (setresgid(a->gid, a->gid, a->gid) < 0 || setresuid(a->uid, a->uid, a->uid) < 0)
+        return error_set(err, errno, "become uid %u", a->uid);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the change may have undone that: fs.suid_dumpable */
+    return 0;
+}
+
+/* Set NAME=VALUE in this process. */
+static void env_put(const char *pair)
+{
+    cleanup_free char *name = xstrndup(pair, strcspn(pair, "="));
+    const char *value = strchr(pair, '=');
+    if (value)
+        setenv(name, value + 1, 1);
+}
+
+static void env_make(const struct config *c, const struct exec_request *req,
+                     const struct account *a)
+{
+    clearenv();
+    for (char **e = c->env; *e; e++)
+        env_put(*e);
+    if (a->uid != 0) {
+        setenv("HOME", a->home, 1);
+        setenv("USER", a->name, 1);
+        setenv("LOGNAME", a->name, 1);
+    }
+    for (char **e = req->env; e && *e; e++)
+        env_put(*e);
+}
+
+/* Descriptors 0, 1 and 2, and no others. */
+static void stdio_set(const int stdio[3], bool tty)
+{
+    int fds[3];
+    for (int i = 0; i < 3; i++) /* out of the way of 0, 1, 2 first */
+        fds[i] = fcntl(stdio[i] >= 0 ? stdio[i] : open("/dev/null", O_RDWR), F_DUPFD_CLOEXEC, 10);
+    for (int i = 0; i < 3; i++)
+        dup2(fds[i], i);
+    close_range(3, ~0u, 0);
+    if (tty)
+        ioctl(0, TIOCSCTTY, 0);
+}
+
+/* Everything up to the exec. */
+static int command_setup(struct container *c, const struct exec_request *req, const int stdio[3],
+                         struct error *err)
+{
+    struct account a = {.home = "/root", .name = "root"};
+    setsid();
+    stdio_set(stdio, req->tty);
+    umask(022);
+    if (req->user && account_find(&a, req->user, err) < 0)
+        return -1;
+    account_groups(&a);
+    if (caps_apply(c->config.caps, err) < 0)
+        return -1;
+    if (c->config.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_set(err, errno, "set no_new_privs");
+    if (account_become(&a, err) < 0)
+        return -1;
+    env_make(&c->config, req, &a);
+    if (chdir(req->cwd ? req->cwd : "/") < 0)
+        return error_set(err, errno, "change to '%s' in the container", req->cwd);
+    return 0;
+}
+
+static void command_main(struct container *c, const struct exec_request *req, const int stdio[3])
+{
+    struct error err;
+    int status = 126;
+    if (command_setup(c, req, stdio, &err) == 0)
+        status = exec_command(req->argv, environ, &err);
+    dprintf(2, "pult: %s\n", err.text);
+    _exit(status);
+}
+
+/* ---- on the way ---- */
+
+/* Join the container, leave the command behind, and report it. */
+static int go_between(struct container *c, const struct exec_request *req, const int stdio[3],
+                      int sock, struct error *err)
+{
+    struct clone_args args = {.flags = CLONE_PARENT | CLONE_CLEAR_SIGHAND};
+    spawn_reset_signals();
+    if (cgroup_join(&c->cgroup, getpid(), err) < 0)
+        return -1;
+    if (spawn_join(c, err) < 0)
+        return -1;
+    setgroups(0, NULL);
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return error_set(err, errno, "become the container's root");
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    /* The keeper's session keyring may hold keys of who started it. */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
+        errno != EPERM) /* where it is forbidden, nobody can use keys */
+        return error_set(err, errno, "leave the session keyring");
+    pid_t pid = sys_clone3(&args);
+    if (pid == 0)
+        command_main(c, req, stdio);
+    if (pid < 0)
+        return error_set(err, errno, "start a process in the container");
+    struct message m = {.kind = MESSAGE_STARTED, .value = pid};
+    message_send(sock, &m, NULL, 0);
+    return 0;
+}
+
+/* ---- in the keeper ---- */
+
+/*
+ * A new terminal of the container's. It is opened through a descriptor of the multiplexer from
+ * before its start, so that nothing which it has mounted there since can stand in for it.
+ */
+static int terminal_open(const struct container *c, const struct exec_request *req, int *slave,
+                         struct error *err)
+{
+    int unlock = 0;
+    struct winsize ws = {.ws_row = (unsigned short)req->rows, .ws_col = (unsigned short)req->cols};
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", c->ptmx);
+    cleanup_close int master = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0 ||
+        (*slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
+        return error_set(err, errno, "open a terminal of the container");
+    if (ws.ws_row)
+        ioctl(master, TIOCSWINSZ, &ws);
+    return steal_fd(master);
+}
+
+/* Take the go-between's answer: the command's pid. */
+static pid_t answer_take(int sock, struct error *err)
+{
+    struct pollfd p = {.fd = sock, .events = POLLIN};
+    struct message m;
+    if (poll(&p, 1, ANSWER_MS) == 0)
+        return error_set(err, ETIMEDOUT, "start a process in the container");
+    if (message_recv(sock, &m, NULL, 0) < 0)
+        return error_set(err, errno, "start a process in the container");
+    return m.kind == MESSAGE_STARTED ? m.value : error_set(err, 0, "%s", m.text);
+}
+
+/* Have done with the go-between, which is at its end, or stuck. */
+static void between_reap(pid_t between, int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    if (poll(&p, 1, ANSWER_MS) != 1) {
+        kill(between, SIGKILL);
+        poll(&p, 1, ANSWER_MS);
+    }
+    waitpid(between, NULL, WNOHANG);
+    close(pidfd);
+}
+
+pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err)
+{
+    int sock[2], stdio[3] = {req->stdio[0], req->stdio[1], req->stdio[2]};
+    cleanup_close int slave = -1, pty = -1;
+    if (c->init <= 0)
+        return error_set(err, ESRCH, "run a command in the container");
+    if (req->tty) {
+        pty = terminal_open(c, req, &slave, err);
+        if (pty < 0)
+            return -1;
+        stdio[0] = stdio[1] = stdio[2] = slave;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return error_set(err, errno, "create a socket");
+    int pidfd = -1;
+    struct clone_args args = {
+        .flags = CLONE_PIDFD | (c->cgroup.v2 >= 0 ? CLONE_INTO_CGROUP : 0),
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+        .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)c->cgroup.v2 : 0,
+    };
+    cleanup_close int leaf = -1;
+    pid_t between = sys_clone3(&args);
+    if (between < 0 && errno == EBUSY && (leaf = cgroup_leaf(&c->cgroup)) >= 0) {
+        args.cgroup = (uint64_t)leaf;
+        between = sys_clone3(&args);
+    }
+    if (between == 0) {
+        struct message m = {.kind = MESSAGE_FAILED};
+        struct error why;
+        close(sock[0]);
+        if (go_between(c, req, stdio, sock[1], &why) == 0)
+            _exit(0);
+        snprintf(m.text, sizeof m.text, "%s", why.text);
+        message_send(sock[1], &m, NULL, 0);
+        _exit(1);
+    }
+    int why = errno;
+    close(sock[1]);
+    pid_t pid = between < 0 ? error_set(err, why, "start a process") : answer_take(sock[0], err);
+    close(sock[0]);
+    if (between > 0)
+        between_reap(between, pidfd);
+    if (pid > 0 && req->tty)
+        *master = steal_fd(pty);
+    return pid;
+}

@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The cgroups of a container, on the three layouts that hosts have:
+ *
+ *     pure v2   one group /sys/fs/cgroup/pult/NAME holds everything
+ *     hybrid    the group of the bare v2 tree at /sys/fs/cgroup/unified counts CPU time, freezes
+ * and kills; controllers are of v1, each a tree of its own v1        likewise, with the freezer of
+ * v1 a user    below his own group of v2, where that was delegated to him; otherwise none
+ *
+ * A process enters the v2 group as it is created (CLONE_INTO_CGROUP), which costs nothing. To move
+ * one into a group of v1 the kernel waits for an RCU grace period, about 8 ms here. So a container
+ * that runs for a moment in a pipe joins those of v1 before its start only if one of them limits
+ * it; the groups that merely count (memory, block I/O) it joins later, should it still be there.
+ *
+ * The group is called pult/NAME, or pult-HASH/NAME where the runtime directory is not the usual
+ * one, so that stores do not meet.
+ */
+#include "lxc/container.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/util.h"
+#include "guest/doctor.h"
+#include "guest/store.h"
+#include "lxc/limits.h"
+
+#define CGROUP_ROOT    "/sys/fs/cgroup"
+#define FREEZE_WAIT_MS 3000
+#define REMOVE_WAIT_MS 500
+
+/* v1's name of a controller is also the directory of its tree; v2 has names of its own for some. */
+static const struct {
+    const char *v1, *v2;
+} controllers[CG_V1_COUNT] = {
+    [CG_MEMORY] = {"memory", "memory"}, [CG_CPU] = {"cpu", "cpu"},
+    [CG_CPUACCT] = {"cpuacct", NULL},   [CG_CPUSET] = {"cpuset", "cpuset"},
+    [CG_PIDS] = {"pids", "pids"},       [CG_BLKIO] = {"blkio", "io"},
+    [CG_FREEZER] = {"freezer", NULL},
+};
+
+static bool is_cgroup2(const char *path)
+{
+    struct statfs fs;
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* The caller's own group of v2, below the mount; "" for the root of the tree. */
+static void own_group(char *out, size_t size)
+{
+    cleanup_fclose FILE *f = fopen("/proc/self/cgroup", "re");
+    char line[512];
+    out[0] = '\0';
+    while (f && fgets(line, sizeof line, f))
+        if (str_starts(line, "0::/"))
+            snprintf(out, size, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
+    if (str_eq(out, "/"))
+        out[0] = '\0';
+}
+
+/* Name the group, and find where it lies. */
+static void locate(struct cgroup *cg, const char *name)
+{
+    const char *run = store_run();
+    if (str_eq(run, "/run/pult")) {
+        snprintf(cg->group, sizeof cg->group, "pult/%s", name);
+    } else {
+        uint32_t hash = 2166136261u; /* FNV-1a */
+        for (const char *p = run; *p; p++)
+            hash = (hash ^ (uint8_t)*p) * 16777619u;
+        snprintf(cg->group, sizeof cg->group, "pult-%08x/%s", hash, name);
+    }
+    cg->pure = is_cgroup2(CGROUP_ROOT);
+    const char *mount = cg->pure                             ? CGROUP_ROOT
+                        : is_cgroup2(CGROUP_ROOT "/unified") ? CGROUP_ROOT "/unified"
+                                                             : NULL;
+    cg->base[0] = '\0';
+    if (!mount)
+        return;
+    char own[200] = "";
+    if (geteuid() != 0)
+        own_group(own, sizeof own);
+    snprintf(cg->base, sizeof cg->base, "%s%s", mount, own);
+    if (geteuid() != 0 && access(cg->base, W_OK) < 0)
+        cg->base[0] = '\0';
+}
+
+static void v1_path(const struct cgroup *cg, int controller, char out[512])
+{
+    snprintf(out, 512, CGROUP_ROOT "/%s/%s", controllers[controller].v1, cg->group);
+}
+
+void cgroup_init(struct cgroup *cg)
+{
+    *cg = (struct cgroup){.v2 = -1};
+    for (int i = 0; i < CG_V1_COUNT; i++)
+        cg->v1[i] = -1;
+}
+
+/* Which controllers are of v1 here. */
+static unsigned v1_mask(void)
+{
+    unsigned mask = 0;
+    if (is_cgroup2(CGROUP_ROOT))
+        return 0;
+    for (int i = 0; i < CG_V1_COUNT; i++) {
+        char path[128];
+        struct statfs fs;
+        snprintf(path, sizeof path, CGROUP_ROOT "/%s", controllers[i].v1);
+        if (statfs(path, &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC)
+            mask |= 1u << i;
+    }
+    return mask;
+}
+
+/* Call fn for each process in the group dir and those below. */
+static void procs_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg)
+{
+    cleanup_free char *text = NULL;
+    char *save, *word;
+    if (file_read_at(dir, "cgroup.procs", 1u << 20, &text, NULL, NULL) == 0)
+        for (word = strtok_r(text, "\n", &save); word; word = strtok_r(NULL, "\n", &save))
+            if (atoi(word) > 0)
+                fn(arg, atoi(word));
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_type != DT_DIR || e->d_name[0] == '.')
+            continue;
+        cleanup_close int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (sub >= 0)
+            procs_each(sub, fn, arg);
+    }
+}
+
+static void count_one(void *arg, pid_t pid)
+{
+    (void)pid;
+    ++*(unsigned *)arg;
+}
+
+/* Is any process in the group or below it? */
+static bool group_populated(int dir)
+{
+    unsigned n = 0;
+    procs_each(dir, count_one, &n);
+    return n > 0;
+}
+
+/*
+ * mkdir PATH and the directory above it; another guest may be removing that one meanwhile. What is
+ * there already and has processes is the group of a guest of another store, whose runtime directory
+ * has the same path elsewhere (in a chroot, say): its limits and its life are not ours.
+ */
+static int group_open(const char *path, struct error *err)
+{
+    char up[512];
+    snprintf(up, sizeof up, "%.*s", (int)(strrchr(path, '/') - path), path);
+    for (int tries = 0; tries < 50; tries++) {
+        bool made = mkdir(path, 0755) == 0;
+        if (!made && errno == ENOENT) {
+            mkdir(up, 0755);
+            continue;
+        }
+        cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && !made && group_populated(fd)) {
+            error_set(err, EBUSY, "use the cgroup '%s'", path);
+            return error_hint(err, "a guest of this name runs in another place with the same "
+                                   "runtime directory; set PULT_RUN to another one");
+        }
+        if (fd >= 0)
+            return steal_fd(fd);
+        if (errno != ENOENT)
+            break;
+    }
+    return error_set(err, errno, "make the cgroup '%s'", path);
+}
+
+/* ---- version 2 ---- */
+
+/* Let the groups below dir have a controller. Fails with EBUSY where dir itself has processes. */
+static int enable_below(const char *dir, const char *controller)
+{
+    char path[512], text[32];
+    snprintf(path, sizeof path, "%s/cgroup.subtree_control", dir);
+    snprintf(text, sizeof text, "+%s", controller);
+    return file_put_at(AT_FDCWD, path, text, NULL);
+}
+
+/* Enable what a container can use; which of them are there at last shows in its directory. */
+static void enable_controllers(const struct cgroup *cg)
+{
+    char up[512];
+    snprintf(up, sizeof up, "%s/%.*s", cg->base, (int)strcspn(cg->group, "/"), cg->group);
+    for (int i = 0; i < CG_V1_COUNT; i++) {
+        if (!controllers[i].v2)
+            continue;
+        enable_below(cg->base, controllers[i].v2);
+        enable_below(up, controllers[i].v2);
+    }
+}
+
+/* Only processes can be in the way of a user's controllers, and those of pult can step aside. */
+static void step_aside(const struct cgroup *cg)
+{
+    char path[512], pid[16];
+    if (geteuid() == 0 || enable_below(cg->base, "memory") == 0)
+        return;
+    snprintf(path, sizeof path, "%s/keeper", cg->base);
+    mkdir(path, 0755);
+    snprintf(path, sizeof path, "%s/keeper/cgroup.procs", cg->base);
+    snprintf(pid, sizeof pid, "%d", getpid());
+    file_put_at(AT_FDCWD, path, pid, NULL);
+}
+
+static int create_v2(struct cgroup *cg, struct error *err)
+{
+    char path[512];
+    if (!cg->base[0])
+        return 0;
+    if (cg->pure)
+        step_aside(cg);
+    snprintf(path, sizeof path, "%s/%s", cg->base, cg->group);
+    cg->v2 = group_open(path, err);
+    if (cg->v2 < 0)
+        return err->code == EROFS || err->code == EACCES || err->code == EPERM ? 0 : -1;
+    if (cg->pure)
+        enable_controllers(cg);
+    return 0;
+}
+
+/* ---- version 1 ---- */
+
+/* A new group of cpuset begins with nothing, and lets nobody in until it has something. */
+static int cpuset_inherit(const char *path, struct error *err)
+{
+    static const char *const files[] = {"cpuset.mems", "cpuset.cpus"};
+    char up[512];
+    snprintf(up, sizeof up, "%.*s", (int)(strrchr(path, '/') - path), path);
+    if (!str_eq(up, CGROUP_ROOT "/cpuset") && cpuset_inherit(up, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        char from[600], to[600];
+        cleanup_free char *value = NULL, *have = NULL;
+        snprintf(from, sizeof from, "%s/%s", up, files[i]);
+        snprintf(to, sizeof to, "%s/%s", path, files[i]);
+        if (file_read_at(AT_FDCWD, to, 4096, &have, NULL, err) < 0)
+            return -1;
+        if (*str_trim(have))
+            continue;
+        if (file_read_at(AT_FDCWD, from, 4096, &value, NULL, err) < 0 ||
+            file_put_at(AT_FDCWD, to, value, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Those whose figures are shown. */
+static const int counting[] = {CG_MEMORY, CG_BLKIO};
+
+static int create_v1(struct cgroup *cg, int controller, struct error *err)
+{
+    char path[512];
+    if (cg->v1[controller] >= 0)
+        return 0;
+    v1_path(cg, controller, path);
+    cg->v1[controller] = group_open(path, err);
+    if (cg->v1[controller] < 0)
+        return -1;
+    return controller == CG_CPUSET ? cpuset_inherit(path, err) : 0;
+}
+
+/* ---- all ---- */
+
+static int limit_write(struct cgroup *cg, const struct limit *l, bool v1, struct error *err)
+{
+    if (v1 && create_v1(cg, l->controller, err) < 0)
+        return -1;
+    int dir = v1 ? cg->v1[l->controller] : cg->v2;
+    if (dir < 0 || faccessat(dir, l->file, F_OK, 0) < 0) {
+        error_set(err, 0, "the limit %s needs the cgroup controller '%s', which is not to be had",
+                  l->file, controllers[l->controller].v1);
+        return error_hint(err, "see 'pult doctor'");
+    }
+    if (file_put_at(dir, l->file, l->value, err) < 0)
+        return error_wrap(err, "limit %s to %s", l->file, l->value);
+    if (v1)
+        cg->v1_joined |= 1u << l->controller;
+    return 0;
+}
+
+int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, struct error *err)
+{
+    struct limit list[LIMITS_MAX];
+    locate(cg, def->name);
+    unsigned v1 = v1_mask();
+    int n = limits_of(def, v1, list, err);
+    if (n < 0 || create_v2(cg, err) < 0)
+        return -1;
+    for (int i = 0; i < n; i++)
+        if (limit_write(cg, &list[i], v1 & (1u << list[i].controller), err) < 0)
+            return -1;
+    for (size_t i = 0; i < ARRAY_SIZE(counting) && count; i++)
+        if ((v1 & (1u << counting[i])) && create_v1(cg, counting[i], NULL) == 0)
+            cg->v1_joined |= 1u << counting[i];
+    /* Without v2 there is nothing else to freeze and to kill by. */
+    if (cg->v2 < 0 && (v1 & (1u << CG_FREEZER)) && create_v1(cg, CG_FREEZER, NULL) == 0) {
+        cg->v1_joined |= 1u << CG_FREEZER;
+        if (create_v1(cg, CG_CPUACCT, NULL) == 0)
+            cg->v1_joined |= 1u << CG_CPUACCT;
+    }
+    return 0;
+}
+
+static int procs_write(int dir, pid_t pid, struct error *err)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", pid);
+    return file_put_at(dir, "cgroup.procs", text, err);
+}
+
+int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err)
+{
+    for (int i = 0; i < CG_V1_COUNT; i++)
+        if ((cg->v1_joined & (1u << i)) && procs_write(cg->v1[i], pid, err) < 0)
+            return error_wrap(err, "join the container's cgroup of '%s'", controllers[i].v1);
+    return 0;
+}
+
+struct mover {
+    int to;
+    unsigned moved;
+};
+
+static void move_one(void *arg, pid_t pid)
+{
+    struct mover *m = arg;
+    m->moved += procs_write(m->to, pid, NULL) == 0;
+}
+
+void cgroup_join_counting(struct cgroup *cg)
+{
+    unsigned v1 = v1_mask();
+    for (size_t i = 0; i < ARRAY_SIZE(counting); i++) {
+        int which = counting[i];
+        if (cg->v2 < 0 || !(v1 & (1u << which)) || (cg->v1_joined & (1u << which)) ||
+            create_v1(cg, which, NULL) < 0)
+            continue;
+        /* A process that forked meanwhile left a child behind: once more catches that one. */
+        struct mover m = {.to = cg->v1[which]};
+        for (int pass = 0; pass < 2; pass++)
+            procs_each(cg->v2, move_one, &m);
+        if (m.moved)
+            cg->v1_joined |= 1u << which;
+    }
+}
+
+int cgroup_delegate(const struct cgroup *cg, uid_t uid, gid_t gid, struct error *err)
+{
+    static const char *const files[] = {"", "cgroup.procs", "cgroup.threads",
+                                        "cgroup.subtree_control"};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (fchownat(cg->v2, files[i], uid, gid, AT_EMPTY_PATH) < 0)
+            return error_set(err, errno, "give the container its cgroup");
+    return 0;
+}
+
+int cgroup_leaf(const struct cgroup *cg)
+{
+    mkdirat(cg->v2, "pult-exec", 0755);
+    return openat(cg->v2, "pult-exec", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* ---- figures ---- */
+
+static void figure(struct figure_source *f, enum figure_kind kind, const char *dir,
+                   const char *file)
+{
+    f->kind = kind;
+    if (snprintf(f->path, sizeof f->path, "%s/%s", dir, file) >= (int)sizeof f->path)
+        f->kind = FIGURE_NONE;
+}
+
+void cgroup_figures(const struct cgroup *cg, pid_t init, struct figure_source figures[FIGURES])
+{
+    char v2[512], proc[32], v1[512];
+    snprintf(v2, sizeof v2, "%s/%s", cg->base, cg->group);
+    snprintf(proc, sizeof proc, "/proc/%d", init);
+    if (cg->v2 >= 0)
+        figure(&figures[FIGURE_CPU], FIGURE_CPU_STAT, v2, "cpu.stat");
+    else if (cg->v1_joined & (1u << CG_CPUACCT))
+        v1_path(cg, CG_CPUACCT, v1),
+            figure(&figures[FIGURE_CPU], FIGURE_NUMBER, v1, "cpuacct.usage");
+    else
+        figure(&figures[FIGURE_CPU], FIGURE_PROC_STAT, proc, "stat");
+
+    if (cg->v2 >= 0 && faccessat(cg->v2, "memory.current", F_OK, 0) == 0)
+        figure(&figures[FIGURE_MEMORY], FIGURE_NUMBER, v2, "memory.current");
+    else if (cg->v1_joined & (1u << CG_MEMORY))
+        v1_path(cg, CG_MEMORY, v1),
+            figure(&figures[FIGURE_MEMORY], FIGURE_NUMBER, v1, "memory.usage_in_bytes");
+    else
+        figure(&figures[FIGURE_MEMORY], FIGURE_PROC_STATM, proc, "statm");
+
+    if (cg->v2 >= 0 && faccessat(cg->v2, "io.stat", F_OK, 0) == 0)
+        figure(&figures[FIGURE_DISK], FIGURE_IO_STAT, v2, "io.stat");
+    else if (cg->v1_joined & (1u << CG_BLKIO))
+        v1_path(cg, CG_BLKIO, v1),
+            figure(&figures[FIGURE_DISK], FIGURE_BLKIO, v1, "blkio.throttle.io_service_bytes");
+    else
+        figure(&figures[FIGURE_DISK], FIGURE_PROC_IO, proc, "io");
+    figure(&figures[FIGURE_NET], FIGURE_NET_DEV, proc, "net/dev");
+}
+
+/* ---- freezing and killing ---- */
+
+/* Wait until a file that tells of its changes by POLLPRI contains text. */
+static int await_text(int dir, const char *file, const char *text, struct error *err)
+{
+    cleanup_close int fd = openat(dir, file, O_RDONLY | O_CLOEXEC);
+    uint64_t end = now_mono_ns() + FREEZE_WAIT_MS * 1000000ull;
+    for (;;) {
+        char have[256];
+        ssize_t n = fd < 0 ? -1 : pread(fd, have, sizeof have - 1, 0);
+        if (n < 0)
+            return error_set(err, errno, "read %s", file);
+        have[n] = '\0';
+        if (strstr(have, text))
+            return 0;
+        uint64_t now = now_mono_ns();
+        struct pollfd p = {.fd = fd, .events = POLLPRI};
+        if (now >= end || poll(&p, 1, (int)((end - now) / 1000000) + 1) == 0)
+            return error_set(err, ETIMEDOUT, "wait for '%s' in %s", text, file);
+    }
+}
+
+/* v1's freezer tells nobody when it is done, but gets on with it whenever it is asked. */
+static int freeze_v1(int dir, bool freeze, struct error *err)
+{
+    const char *want = freeze ? "FROZEN" : "THAWED";
+    const struct timespec ms = {.tv_nsec = 1000000};
+    for (int i = 0; i < FREEZE_WAIT_MS; i++) {
+        cleanup_free char *have = NULL;
+        if (file_put_at(dir, "freezer.state", want, err) < 0 ||
+            file_read_at(dir, "freezer.state", 64, &have, NULL, err) < 0)
+            return -1;
+        if (str_eq(str_trim(have), want))
+            return 0;
+        nanosleep(&ms, NULL);
+    }
+    return error_set(err, ETIMEDOUT, "wait for the freezer");
+}
+
+int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err)
+{
+    if (cg->v2 >= 0) {
+        if (file_put_at(cg->v2, "cgroup.freeze", freeze ? "1" : "0", err) < 0)
+            return -1;
+        if (await_text(cg->v2, "cgroup.events", freeze ? "frozen 1" : "frozen 0", err) == 0)
+            return 0;
+        if (freeze)
+            file_put_at(cg->v2, "cgroup.freeze", "0", NULL);
+        return -1;
+    }
+    if (cg->v1_joined & (1u << CG_FREEZER))
+        return freeze_v1(cg->v1[CG_FREEZER], freeze, err);
+    error_set(err, 0, "freezing needs a cgroup, and this user may make none");
+    return error_hint(err, "run pult in a delegated one: systemd-run --user --scope "
+                           "-p Delegate=yes pult …");
+}
+
+static void kill_one(void *arg, pid_t pid)
+{
+    (void)arg;
+    kill(pid, SIGKILL);
+}
+
+void cgroup_kill(const struct cgroup *cg)
+{
+    if (cg->v2 >= 0 && file_put_at(cg->v2, "cgroup.kill", "1", NULL) < 0)
+        procs_each(cg->v2, kill_one, NULL);
+    if (cg->v2 >= 0)
+        file_put_at(cg->v2, "cgroup.freeze", "0", NULL);
+    for (int i = 0; i < CG_V1_COUNT; i++)
+        if (cg->v1[i] >= 0)
+            procs_each(cg->v1[i], kill_one, NULL);
+    if (cg->v1[CG_FREEZER] >= 0)
+        file_put_at(cg->v1[CG_FREEZER], "freezer.state", "THAWED", NULL);
+}
+
+/* ---- removing ---- */
+
+/* Remove the groups below dir. */
+static void remove_below(int dir)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        if (e->d_type != DT_DIR || e->d_name[0] == '.')
+            continue;
+        cleanup_close int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (sub >= 0)
+            remove_below(sub);
+        unlinkat(dir, e->d_name, AT_REMOVEDIR);
+    }
+}
+
+/* rmdir the group, and the directory above it if that was the last guest's. */
+static int group_remove(const char *path, int dir, struct error *err)
+{
+    char up[512];
+    const struct timespec ms = {.tv_nsec = 1000000};
+    if (rmdir(path) < 0 && errno == EBUSY) {
+        remove_below(dir);
+        for (int i = 0; rmdir(path) < 0 && errno == EBUSY; i++) {
+            if (i == REMOVE_WAIT_MS)
+                return error_set(err, EBUSY, "remove the cgroup '%s'", path);
+            procs_each(dir, kill_one, NULL);
+            nanosleep(&ms, NULL);
+        }
+    }
+    snprintf(up, sizeof up, "%.*s", (int)(strrchr(path, '/') - path), path);
+    rmdir(up);
+    return 0;
+}
+
+/* Remove all groups whose directories are open. */
+static int remove_open(struct cgroup *cg, struct error *err)
+{
+    char path[512];
+    int ret = 0;
+    if (cg->v2 >= 0) {
+        snprintf(path, sizeof path, "%s/%s", cg->base, cg->group);
+        ret = group_remove(path, cg->v2, err);
+        close(cg->v2);
+    }
+    for (int i = 0; i < CG_V1_COUNT; i++) {
+        if (cg->v1[i] < 0)
+            continue;
+        v1_path(cg, i, path);
+        if (group_remove(path, cg->v1[i], err) < 0)
+            ret = -1;
+        close(cg->v1[i]);
+    }
+    cgroup_init(cg);
+    return ret;
+}
+
+void cgroup_remove(struct cgroup *cg)
+{
+    struct error err;
+    remove_open(cg, &err);
+}
+
+/*
+ * Where a user's keeper had its group: below the group that it ran in itself, which is another one
+ * for each of his sessions. The status page names a file of it. Nothing is taken from there but a
+ * path that cgroup_create() could have made for this guest.
+ */
+static void locate_recorded(struct cgroup *cg, const struct status_page *page)
+{
+    const char *path = page->figures[FIGURE_CPU].path;
+    const char *found = strstr(path, cg->group);
+    size_t len = found ? (size_t)(found - path) : 0;
+    if (page->figures[FIGURE_CPU].kind != FIGURE_CPU_STAT || len < 2 || len > sizeof cg->base ||
+        !str_starts(path, CGROUP_ROOT "/") || strstr(path, "/../") || path[len - 1] != '/' ||
+        !str_eq(found + strlen(cg->group), "/cpu.stat"))
+        return;
+    snprintf(cg->base, sizeof cg->base, "%.*s", (int)len - 1, path);
+}
+
+int cgroup_recover(const char *name, const struct status_page *page, struct error *err)
+{
+    struct cgroup cg;
+    char path[512];
+    cgroup_init(&cg);
+    locate(&cg, name);
+    locate_recorded(&cg, page);
+    if (cg.base[0]) {
+        snprintf(path, sizeof path, "%s/%s", cg.base, cg.group);
+        cg.v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    for (int i = 0; i < CG_V1_COUNT && !cg.pure; i++) {
+        v1_path(&cg, i, path);
+        cg.v1[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    cgroup_kill(&cg);
+    return remove_open(&cg, err);
+}
+
+/* ---- what is possible here ---- */
+
+/* May the caller limit with this controller? */
+static bool controller_usable(const struct cgroup *cg, int controller, unsigned v1)
+{
+    char path[512];
+    if (v1 & (1u << controller)) {
+        snprintf(path, sizeof path, CGROUP_ROOT "/%s", controllers[controller].v1);
+        return access(path, W_OK) == 0;
+    }
+    if (!cg->pure || !cg->base[0] || !controllers[controller].v2)
+        return false;
+    cleanup_free char *have = NULL;
+    if (file_read_at(AT_FDCWD,
+                     (snprintf(path, sizeof path, "%s/cgroup.controllers", cg->base), path), 4096,
+                     &have, NULL, NULL) < 0)
+        return false;
+    char *save;
+    for (char *w = strtok_r(have, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
+        if (str_eq(w, controllers[controller].v2))
+            return true;
+    return false;
+}
+
+int cgroup_check(const struct guest_def *def, struct error *err)
+{
+    struct limit list[LIMITS_MAX];
+    struct cgroup cg;
+    unsigned v1 = v1_mask();
+    int n = limits_of(def, v1, list, err);
+    if (n <= 0)
+        return n;
+    cgroup_init(&cg);
+    locate(&cg, def->name);
+    for (int i = 0; i < n; i++) {
+        if (controller_usable(&cg, list[i].controller, v1))
+            continue;
+        error_set(err, 0, "the limit %s needs the cgroup controller '%s', which %s", list[i].file,
+                  controllers[list[i].controller].v1,
+                  geteuid() == 0 ? "this host does not have" : "is not delegated to this user");
+        return error_hint(err, "leave the limit out, or see 'pult doctor'");
+    }
+    return 0;
+}
+
+void cgroup_doctor(struct doctor *d)
+{
+    struct cgroup cg;
+    cgroup_init(&cg);
+    locate(&cg, "doctor");
+    unsigned v1 = v1_mask();
+    bool hybrid = !cg.pure && is_cgroup2(CGROUP_ROOT "/unified");
+    char missing[128] = "";
+    for (int i = 0; i < CG_V1_COUNT; i++)
+        if (controllers[i].v2 && !controller_usable(&cg, i, v1))
+            snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %s",
+                     controllers[i].v1);
+    const char *layout = cg.pure ? "v2" : hybrid ? "v1 hybrid" : v1 ? "v1" : "none";
+    if (!*missing)
+        doctor_line(d, FINDING_OK, "cgroup", NULL, "%s, with all controllers", layout);
+    else
+        doctor_line(d, FINDING_NOTE, "cgroup",
+                    geteuid() == 0 ? "boot with cgroup v2 mounted at " CGROUP_ROOT
+                                   : "systemd-run --user --scope -p Delegate=yes pult",
+                    "%s; no limits for:%s", layout, missing);
+    if (!cg.base[0])
+        doctor_line(d, FINDING_NOTE, "freeze",
+                    geteuid() == 0 ? NULL : "systemd-run --user --scope -p Delegate=yes pult", "%s",
+                    geteuid() == 0
+                        ? "by the freezer of v1"
+                        : "this user may make no cgroup, so containers cannot be frozen");
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The container's first process, from clone3() to its init. It is a copy of the keeper, and trusts
+ * what it copied; nothing of the container runs before its last step. Whatever fails is told to the
+ * keeper in words.
+ *
+ * It is not dumpable, so that a process that shares its ids (a user's container) cannot trace it,
+ * and its descriptors are closed first of all.
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "lxc/sys.h"
+
+/* Keep the socket alone, as descriptor 3. At 0, 1, 2 is /dev/null, until the console is there. */
+static int descriptors_reset(int sock)
+{
+    if (sock != 3)
+        dup3(sock, 3, O_CLOEXEC);
+    close_range(4, ~0u, 0);
+    close_range(0, 2, 0);
+    for (int fd = 0; fd < 3; fd++)
+        open("/dev/null", O_RDWR);
+    return 3;
+}
+
+/* Wait for the keeper, and take the trees it sends. */
+static void wait_go(struct config *c, int sock)
+{
+    int fds[MESSAGE_FDS], n, used = 0;
+    struct message m;
+    n = message_recv(sock, &m, fds, MESSAGE_FDS);
+    if (n < 0 || m.kind != MESSAGE_GO)
+        _exit(1); /* the keeper is gone, or changed its mind */
+    const char *mark = m.text;
+    for (size_t i = 0; i < c->tree_count; i++)
+        c->trees[i].fd = *mark++ == '+' && used < n ? fds[used++] : -1;
+    for (size_t i = 0; i < c->mount_count; i++)
+        c->mounts[i].tree.fd = *mark++ == '+' && used < n ? fds[used++] : -1;
+}
+
+/* Become root of the user namespace. */
+static int become_root(struct error *err)
+{
+    setgroups(0, NULL); /* a user without a range of ids may not, and has none to lose */
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return error_set(err, errno, "become the container's root");
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    umask(022);
+    return 0;
+}
+
+static int mount_all(struct config *c, int pty[3], struct error *err)
+{
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return error_set(err, errno, "make the mounts private");
+    if (!c->privileged && trees_open(c, err) < 0)
+        return -1;
+    cleanup_close int root = rootfs_mount(c, err);
+    if (root < 0 || mounts_system(c, root, err) < 0 || dev_mount(c, root, pty, err) < 0 ||
+        mounts_entries(c, root, err) < 0)
+        return -1;
+    trees_close(c);
+
+    /* pivot_root(2), "pivot_root(".", ".")": the old root ends on top of the new one, and goes */
+    if (fchdir(root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+        chdir("/") < 0)
+        return error_set(err, errno, "change to the new root");
+    return 0;
+}
+
+/* The loopback interface, which every program expects. */
+static int loopback_up(struct error *err)
+{
+    struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+        return error_set(err, errno, "set the loopback interface up");
+    return 0;
+}
+
+static int privileges_drop(const struct config *c, struct error *err)
+{
+    if (caps_apply(c->caps, err) < 0)
+        return -1;
+    if (c->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_set(err, errno, "set no_new_privs");
+    return 0;
+}
+
+/* End with the keeper. A change of ids would undo this, so it comes last. */
+static void die_with_keeper(int sock)
+{
+    struct pollfd p = {.fd = sock};
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (poll(&p, 1, 0) != 0)
+        _exit(1);
+}
+
+/* Everything up to the last step. */
+static int child_setup(struct container *c, int sock, int pty[3], struct error *err)
+{
+    struct config *cf = &c->config;
+    spawn_reset_signals();
+    wait_go(cf, sock);
+    if (become_root(err) < 0 || mount_all(cf, pty, err) < 0)
+        return -1;
+    struct message m = {.kind = MESSAGE_CONSOLE};
+    if (message_send(sock, &m, pty, 3) < 0)
+        return error_set(err, errno, "hand the console over");
+    close(pty[0]);
+    close(pty[2]);
+    if (sethostname(cf->hostname, strlen(cf->hostname)) < 0)
+        return error_set(err, errno, "set the host name '%s'", cf->hostname);
+    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* where there are keyrings */
+    if (loopback_up(err) < 0 || privileges_drop(cf, err) < 0)
+        return -1;
+    die_with_keeper(sock);
+    return 0;
+}
+
+void child_main(struct container *c, int sock)
+{
+    int pty[3] = {-1, -1, -1}, status = 1;
+    struct error err = {0};
+    sock = descriptors_reset(sock);
+    if (child_setup(c, sock, pty, &err) == 0)
+        init_run(&c->config, sock, pty[1], &status, &err);
+    struct message m = {.kind = MESSAGE_FAILED, .value = status};
+    snprintf(m.text, sizeof m.text, "%s", err.text);
+    message_send(sock, &m, NULL, 0);
+    _exit(status);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How a container comes to be, and what its parts share.
+ *
+ *   keeper (host's namespaces)             container's first process
+ *
+ *     config.c   definition → struct config
+ *     cgroup.c   groups made, limits.c
+ *     trees.c    mount trees opened
+ *     spawn.c    clone3() ────────────────► all namespaces are new; it waits
+ *     idmap.c    ids and trees mapped
+ *                GO + the trees ──────────► child.c: rootfs.c or hostroot.c, mounts.c, dev.c
+ *                ◄─── CONSOLE + its pty
+ *                                           pivot_root, caps.c, init.c: exec of the system's
+ *                                           init, or our own with a command below it
+ *                ◄─── STARTED               (our init only; an exec closes the socket)
+ *                ◄─── ENDED, wait status    (our init only)
+ *     engine.c   watches that socket and the pidfd
+ *
+ * A mount is made only in the container's own mount namespace, so nothing of it can be left behind
+ * in the host's. The first process dies with its keeper (PR_SET_PDEATHSIG), and all others of its
+ * pid namespace with it. Paths inside the root file system are resolved only with
+ * sys_open_in_root(), and mounts are put onto the descriptors so gained, never onto a path.
+ *
+ * Root starts a container too with a user namespace. Its ids are a range of the host's that owns
+ * nothing, and the root file system is mounted with an id mapping, so that its files keep their
+ * owners on disk.
+ */
+#ifndef PULT_LXC_CONTAINER_H
+#define PULT_LXC_CONTAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "guest/keeper.h"
+
+/* ---- idmap.c: whose ids a container has ---- */
+
+#define IDMAP_MAX 16
+
+struct id_range {
+    uint32_t inside, outside, count;
+};
+
+struct idmap {
+    struct id_range uid[IDMAP_MAX], gid[IDMAP_MAX];
+    unsigned uids, gids;
+    bool given;    /* said by lxc.idmap */
+    bool identity; /* 0 is 0: the file system cannot be mounted with a mapping */
+    bool helper;   /* newuidmap and newgidmap have to write it */
+};
+
+/* The mapping that the caller of pult may have: lxc.idmap, or the ranges of /etc/subuid. */
+int idmap_choose(const struct guest_def *def, struct idmap *map, struct error *err);
+/* The one for file systems that know no id mapping. */
+void idmap_identity(struct idmap *map);
+/* Write the map of a process that has just been given a new user namespace. */
+int idmap_write(const struct idmap *map, pid_t pid, struct error *err);
+/* Who the container's root is outside. */
+uid_t idmap_root_uid(const struct idmap *map);
+gid_t idmap_root_gid(const struct idmap *map);
+bool idmap_has_host_uid(const struct idmap *map, uid_t uid);
+bool idmap_has_gid(const struct idmap *map, gid_t inside);
+/* One value of lxc.idmap: "u 0 100000 65536". */
+int idmap_is_entry(const char *value, struct error *err);
+/* What `pult doctor` says of the caller's ranges. */
+void idmap_doctor(struct doctor *d);
+
+/* ---- config.c: what a definition asks for ---- */
+
+enum root_kind {
+    ROOT_DIR,     /* a directory, written to */
+    ROOT_OVERLAY, /* a directory; what is written is gone with the container */
+    ROOT_HOST,    /* the host's own file systems, likewise */
+};
+
+/* A mount tree of the host's that becomes part of the container. */
+struct tree {
+    char *path;
+    bool recursive; /* with what is mounted below */
+    bool idmap;     /* shown with the container's ids */
+    bool optional;  /* may be missing */
+    int fd;         /* -1: not open */
+};
+
+struct mount_entry {
+    char *source, *target, *type, *data;
+    uint64_t attr; /* MOUNT_ATTR_… */
+    bool bind, optional, create_dir, create_file;
+    struct tree tree; /* of a bind mount */
+};
+
+struct config {
+    enum root_kind root;
+    struct tree *trees; /* the root file system first; ROOT_HOST: one per file system of the host */
+    size_t tree_count;
+    struct mount_entry *mounts;
+    size_t mount_count;
+    bool app; /* one command under our init, not a system's own init */
+    char **argv, **env;
+    char *hostname;
+    struct idmap map;
+    uint64_t caps;   /* those it may ever have, a bit each */
+    bool privileged; /* by root: trees are opened by the keeper */
+    bool no_new_privs;
+    bool cgroup2;        /* the host's only cgroups are of v2: they are mounted inside, too */
+    bool raw_console;    /* its terminal neither echoes nor turns \n into \r\n */
+    unsigned cols, rows; /* and has this size */
+    int halt_signal, reboot_signal;
+    bool halt_given;
+};
+
+int config_load(const struct guest_def *def, struct config *c, struct error *err);
+void config_clear(struct config *c);
+extern const struct conf_key lxc_keys[];
+
+/* ---- cgroup.c, limits.c ---- */
+
+enum { CG_MEMORY, CG_CPU, CG_CPUACCT, CG_CPUSET, CG_PIDS, CG_BLKIO, CG_FREEZER, CG_V1_COUNT };
+
+struct cgroup {
+    char group[128];     /* "pult/NAME", below the root of each hierarchy */
+    char base[256];      /* v2: path below which group lies */
+    bool pure;           /* all controllers are of v2 */
+    int v2;              /* directory of the group; -1: none */
+    int v1[CG_V1_COUNT]; /* likewise; -1: not made */
+    unsigned v1_joined;  /* mask of those that the container is in */
+};
+
+void cgroup_init(struct cgroup *cg);
+/* Make the cgroups that the definition needs, and write its limits; counting: those that count,
+ * too. */
+int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool counting, struct error *err);
+/* Put a process into those of v1 that were made. */
+int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err);
+/*
+ * Let a system's init make groups below its own of v2 (Documentation/admin-guide/cgroup-v2.rst,
+ * "Delegation"): its directory and the three files get that owner; the limits remain ours.
+ */
+int cgroup_delegate(const struct cgroup *cg, uid_t uid, gid_t gid, struct error *err);
+/*
+ * A group below the container's of v2, for processes from outside: once its init has given
+ * controllers to groups below, the kernel lets nobody into the group itself (EBUSY).
+ */
+int cgroup_leaf(const struct cgroup *cg);
+/* Put all processes of the container into those of v1 that only count. */
+void cgroup_join_counting(struct cgroup *cg);
+void cgroup_figures(const struct cgroup *cg, pid_t init, struct figure_source figures[FIGURES]);
+int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err);
+void cgroup_kill(const struct cgroup *cg);
+/* Close the descriptors and remove the groups; processes still dying get a moment. */
+void cgroup_remove(struct cgroup *cg);
+/* After a keeper's death: kill what lives in a guest's cgroups and remove them. */
+int cgroup_recover(const char *name, const struct status_page *page, struct error *err);
+/* Are the limits of this definition possible here? */
+int cgroup_check(const struct guest_def *def, struct error *err);
+void cgroup_doctor(struct doctor *d);
+
+/* ---- trees.c: parts of the host's file systems ---- */
+
+/* Open (clone) the trees of the config; in whoever may read them. */
+int trees_open(struct config *c, struct error *err);
+/* Give them the ids of the user namespace. 1: a file system of the root cannot do that. */
+int trees_idmap(struct config *c, int userns, struct error *err);
+void trees_close(struct config *c);
+
+/* ---- spawn.c: keeper and first process talk ---- */
+
+enum message_kind {
+    MESSAGE_GO,      /* keeper: the ids are mapped. With the trees */
+    MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx */
+    MESSAGE_STARTED, /* child: the command runs */
+    MESSAGE_ENDED,   /* our init: the wait status of its command */
+    MESSAGE_FAILED,  /* child: text says why; value is the exit status */
+};
+
+struct message {
+    int kind, value;
+    char text[sizeof((struct error *)0)->text];
+};
+
+#define MESSAGE_FDS 250
+
+int message_send(int sock, const struct message *m, const int *fds, size_t nfds);
+/* Returns the number of descriptors, or -1; with 0 bytes (closed) errno is EPIPE. */
+int message_recv(int sock, struct message *m, int *fds, size_t room);
+
+#define NAMESPACE_COUNT 7
+
+struct container {
+    struct keeper *keeper;
+    struct config config;
+    struct cgroup cgroup;
+    pid_t init;
+    int pidfd, sock;
+    int master, slave, ptmx;         /* of its devpts; the last with O_PATH */
+    int namespaces[NAMESPACE_COUNT]; /* as setns(2) takes them, the user namespace first */
+    struct event *sock_event, *exit_event, *count_timer;
+    bool running, ended_known;
+    int wait_status;
+    struct message failed; /* kind is MESSAGE_FAILED once the child said so */
+};
+
+/* Create the first process and let it go. */
+int spawn(struct container *c, struct error *err);
+/* Join the container's namespaces; its pid namespace takes only children in. */
+int spawn_join(const struct container *c, struct error *err);
+/* Reset what clone inherits from a keeper: signal mask and dispositions. */
+void spawn_reset_signals(void);
+
+/* ---- child.c and what it is made of: in the container ---- */
+
+/* The life of the first process. */
+void child_main(struct container *c, int sock) __attribute__((noreturn));
+
+/* rootfs.c. Mount the new root over the old one; a descriptor of it. */
+int rootfs_mount(struct config *c, struct error *err);
+/* Mount an overlay of lower with fresh directories of the tmpfs `scratch`; a detached mount. */
+int overlay_mount(int scratch, int lower, unsigned number, struct error *err);
+/* A new, empty file system, not attached to anything yet. options: key, value, …, NULL */
+int fs_mount(const char *type, uint64_t attr, const char *const *options, struct error *err);
+/* Make the directory below rootfd if it is missing, and open it. Follows no symbolic link. */
+int rootfs_dir(int rootfd, const char *path, mode_t mode, struct error *err);
+
+/* hostroot.c. The same for a copy of the host. */
+int hostroot_mount(struct config *c, int scratch, struct error *err);
+/* Which file systems of the host belong to it. */
+int hostroot_trees(struct config *c, struct error *err);
+
+/* mounts.c, dev.c. Everything else that is mounted. */
+int mounts_system(const struct config *c, int rootfd, struct error *err);
+int mounts_entries(struct config *c, int rootfd, struct error *err);
+int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err);
+void mount_entry_clear(struct mount_entry *m);
+/* Sets the pty's three descriptors as MESSAGE_CONSOLE carries them. */
+int dev_mount(const struct config *c, int rootfd, int pty[3], struct error *err);
+
+/* caps.c */
+int caps_parse(const struct guest_def *def, bool app, uint64_t *keep, struct error *err);
+void caps_reduce_for_identity(uint64_t *keep);
+int caps_apply(uint64_t keep, struct error *err);
+int caps_is_list(const char *value, struct error *err);
+
+/* init.c. Become the command, or its init. Returns only to say why not. */
+int init_run(const struct config *c, int sock, int tty, int *status, struct error *err);
+
+/* exec.c. Exec argv with env as a shell would find it; the exit status that tells why not. */
+int exec_command(char *const *argv, char *const *env, struct error *err);
+
+/* attach.c */
+pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err);
+
+/* archive.c */
+int archive_unpack(const char *dir, const char *source, struct error *err);
+int archive_remove(const char *dir, struct error *err);
+
+/* doctor.c */
+void lxc_doctor(struct doctor *d, bool deep);
+
+#endif

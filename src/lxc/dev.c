@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /dev of a container: a tmpfs with the devices that every program may expect, which are mounted
+ * from the host's one by one (a user namespace can make none); a devpts of its own, whose first
+ * terminal is the console; and the file systems for shared memory and message queues.
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "lxc/sys.h"
+
+#define TTY_GROUP 5 /* of Debian and all who follow the LSB's order */
+
+static const struct {
+    const char *name;
+    unsigned major, minor; /* Documentation/admin-guide/devices.txt */
+} devices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+               {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+
+static const struct {
+    const char *name, *to;
+} links[] = {{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
+             {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+             {"ptmx", "pts/ptmx"},          {"core", "/proc/kcore"}};
+
+/* Put a clone of a mount onto a new, empty file in /dev. */
+static int file_attach(int dev, const char *name, int tree)
+{
+    cleanup_close int at = openat(dev, name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0600);
+    return at < 0 ? -1 : sys_attach(tree, at);
+}
+
+/*
+ * Read-only mounts: a device is written to all the same, but where root inside is root outside its
+ * mode, owner and times would otherwise be the container's to change.
+ */
+static int devices_bind(int dev, struct error *err)
+{
+    struct mount_attr attr = {.attr_set =
+                                  MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC};
+    char path[32];
+    struct stat st;
+    for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+        snprintf(path, sizeof path, "/dev/%s", devices[i].name);
+        cleanup_close int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (tree < 0 || fstat(tree, &st) < 0)
+            return error_set(err, errno, "open the host's '%s'", path);
+        if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(devices[i].major, devices[i].minor))
+            return error_set(err, 0, "the host's '%s' is not that device", path);
+        if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ||
+            file_attach(dev, devices[i].name, tree) < 0)
+            return error_set(err, errno, "mount '%s'", path);
+    }
+    return 0;
+}
+
+/* Mount a new file system on a new directory of /dev; the mount's descriptor. */
+static int dir_mount(int dev, const char *name, const char *type, const char *const *options,
+                     struct error *err)
+{
+    cleanup_close int fd = fs_mount(type, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, options, err);
+    if (fd < 0)
+        return error_wrap(err, "mount /dev/%s", name);
+    if (mkdirat(dev, name, 0755) < 0 || move_mount(fd, "", dev, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount /dev/%s", name);
+    return steal_fd(fd);
+}
+
+static int pts_mount(const struct config *c, int dev, struct error *err)
+{
+    const char *const options[] = {"newinstance",
+                                   "",
+                                   "ptmxmode",
+                                   "0666",
+                                   "mode",
+                                   "0620",
+                                   idmap_has_gid(&c->map, TTY_GROUP) ? "gid" : NULL,
+                                   "5",
+                                   NULL};
+    return dir_mount(dev, "pts", "devpts", options, err);
+}
+
+/* The first terminal of the new devpts, and /dev/console to be the same. */
+static int console_make(const struct config *c, int dev, int pts, int pty[3], struct error *err)
+{
+    struct winsize ws = {.ws_row = (unsigned short)c->rows, .ws_col = (unsigned short)c->cols};
+    struct termios t;
+    int unlock = 0;
+    unsigned number;
+    char name[16];
+    cleanup_close int master = openat(pts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0 ||
+        ioctl(master, TIOCGPTN, &number) < 0)
+        return error_set(err, errno, "make a terminal for the console");
+    cleanup_close int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    snprintf(name, sizeof name, "%u", number);
+    cleanup_close int tree = open_tree(pts, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (slave < 0 || tree < 0 || file_attach(dev, "console", tree) < 0)
+        return error_set(err, errno, "make /dev/console");
+    ioctl(slave, TIOCSWINSZ, &ws);
+    if (c->raw_console && tcgetattr(slave, &t) == 0) {
+        t.c_oflag &= ~(tcflag_t)OPOST;
+        t.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(slave, TCSANOW, &t);
+    }
+    pty[0] = steal_fd(master);
+    pty[1] = steal_fd(slave);
+    return 0;
+}
+
+int dev_mount(const struct config *c, int rootfd, int pty[3], struct error *err)
+{
+    static const char *const tmpfs[] = {"mode", "0755", "size", "512k", NULL};
+    static const char *const shm[] = {"mode", "01777", NULL};
+    cleanup_close int at = rootfs_dir(rootfd, "dev", 0755, err);
+    if (at < 0)
+        return -1;
+    cleanup_close int dev = fs_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, tmpfs, err);
+    if (dev < 0 || sys_attach(dev, at) < 0)
+        return error_set(err, errno, "mount /dev");
+    if (devices_bind(dev, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+        if (symlinkat(links[i].to, dev, links[i].name) < 0)
+            return error_set(err, errno, "make /dev/%s", links[i].name);
+    cleanup_close int pts = pts_mount(c, dev, err);
+    if (pts < 0 || console_make(c, dev, pts, pty, err) < 0)
+        return -1;
+    cleanup_close int shmfd = dir_mount(dev, "shm", "tmpfs", shm, err);
+    cleanup_close int mqueue = shmfd < 0 ? -1 : dir_mount(dev, "mqueue", "mqueue", NULL, err);
+    if (mqueue < 0)
+        return -1;
+    pty[2] = openat(pts, "ptmx", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return pty[2] < 0 ? error_set(err, errno, "open /dev/pts/ptmx") : 0;
+}

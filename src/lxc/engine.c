@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The engine "container" as the keeper sees it: start and watch the first process, stop, kill,
+ * freeze it, and give everything back. container.h tells how the parts work together.
+ *
+ * Two descriptors tell all that happens: the socket, over which the first process reports until it
+ * becomes the container's init (which closes it: then the container runs), and its pidfd.
+ */
+#include "lxc/lxc.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "guest/console.h"
+#include "lxc/container.h"
+
+#define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
+#define INIT_DIES_MS   3000
+#define COUNT_AFTER_MS 50 /* a command in a pipe that lives longer joins the cgroups that count */
+
+static int lxc_check(const struct guest_def *def, struct error *err)
+{
+    struct config c;
+    struct stat st;
+    int ret = config_load(def, &c, err);
+    const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
+    bool own = !conf_get(def->conf, "lxc.rootfs.path") && !conf_get(def->conf, "lxc.rootfs");
+    if (root && !own) {
+        if (stat(root, &st) < 0)
+            ret = error_set(err, errno, "root file system '%s'", root);
+        else if (!S_ISDIR(st.st_mode))
+            ret = error_set(err, ENOTDIR, "root file system '%s'", root);
+    }
+    config_clear(&c);
+    return ret < 0 ? -1 : cgroup_check(def, err);
+}
+
+/* ---- what the first process reports ---- */
+
+/* The command, or the system's init, runs. */
+static void container_started(struct container *c)
+{
+    if (c->running)
+        return;
+    c->running = true;
+    struct status_page *p = c->keeper->status.page;
+    status_begin(&c->keeper->status);
+    p->guest_pid = c->init;
+    cgroup_figures(&c->cgroup, c->init, p->figures);
+    status_commit(&c->keeper->status);
+    struct timeval tv = {.tv_usec = COUNT_AFTER_MS * 1000};
+    event_add(c->count_timer, &tv);
+    keeper_started(c->keeper);
+}
+
+static void count_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct container *c = arg;
+    struct status *s = &c->keeper->status;
+    cgroup_join_counting(&c->cgroup);
+    status_begin(s);
+    cgroup_figures(&c->cgroup, c->init, s->page->figures);
+    status_commit(s);
+}
+
+static void console_arrived(struct container *c, const int fds[3])
+{
+    struct error err;
+    c->master = fds[0];
+    c->slave = fds[1];
+    c->ptmx = fds[2];
+    if (console_plug_fd(c->keeper->console, c->master, &err) < 0)
+        log_line("console: %s", err.text);
+}
+
+/* Take in all messages that are there. */
+static void messages_take(struct container *c)
+{
+    struct message m;
+    int fds[3], n;
+    while ((n = message_recv(c->sock, &m, fds, ARRAY_SIZE(fds))) >= 0) {
+        if (m.kind == MESSAGE_CONSOLE && n == 3)
+            console_arrived(c, fds);
+        else if (m.kind == MESSAGE_STARTED)
+            container_started(c);
+        else if (m.kind == MESSAGE_FAILED)
+            c->failed = m;
+        else if (m.kind == MESSAGE_ENDED) {
+            c->ended_known = true;
+            c->wait_status = m.value;
+        }
+    }
+    if (errno != EPIPE)
+        return;
+    event_del(c->sock_event);
+    if (c->failed.kind == 0 && !c->config.app && c->master >= 0)
+        container_started(c); /* closed by a successful exec */
+}
+
+static void sock_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    messages_take(arg);
+}
+
+/* ---- the end ---- */
+
+/* Say how it ended. In a pid namespace reboot(2) kills init with SIGHUP, or SIGINT to power off. */
+static void container_judge(struct container *c, int status)
+{
+    struct keeper *k = c->keeper;
+    char reason[160];
+    if (c->failed.kind == MESSAGE_FAILED) {
+        keeper_ended(k, ENDED_CRASH, c->failed.value, c->failed.text);
+        return;
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP && !c->ended_known) {
+        keeper_ended(k, ENDED_REBOOT, -1, NULL);
+        return;
+    }
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT && !c->ended_known) {
+        keeper_ended(k, ENDED_EXIT, 0, NULL);
+        return;
+    }
+    if (c->ended_known)
+        status = c->wait_status;
+    if (WIFEXITED(status)) {
+        keeper_ended(k, ENDED_EXIT, WEXITSTATUS(status), NULL);
+        return;
+    }
+    snprintf(reason, sizeof reason, "%s died of signal %d (%s)", c->config.argv[0],
+             WTERMSIG(status), strsignal(WTERMSIG(status)));
+    keeper_ended(k, ENDED_SIGNAL, 128 + WTERMSIG(status), reason);
+}
+
+static void exit_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct container *c = arg;
+    int status = 0;
+    messages_take(c);
+    waitpid(c->init, &status, 0);
+    event_del(c->exit_event);
+    event_del(c->count_timer);
+    c->init = 0;
+    container_judge(c, status);
+}
+
+/* ---- start ---- */
+
+static int lxc_start(struct keeper *k, struct error *err)
+{
+    struct container *c = xcalloc(1, sizeof *c);
+    *c = (struct container){
+        .keeper = k, .pidfd = -1, .sock = -1, .master = -1, .slave = -1, .ptmx = -1};
+    memset(c->namespaces, -1, sizeof c->namespaces);
+    k->engine_data = c;
+    cgroup_init(&c->cgroup);
+    bool quick = k->def->throwaway && k->raw_console;
+    if (config_load(k->def, &c->config, err) < 0 ||
+        cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
+        return -1;
+    c->config.raw_console = k->raw_console;
+    c->config.cols = k->cols;
+    c->config.rows = k->rows;
+    c->config.cgroup2 = c->cgroup.pure && c->cgroup.v2 >= 0;
+    if (spawn(c, err) < 0)
+        return -1;
+    k->status.page->guest_pid = c->init; /* should this process be killed: see lxc_recover() */
+    fcntl(c->sock, F_SETFL, O_NONBLOCK);
+    c->sock_event = event_new(k->base, c->sock, EV_READ | EV_PERSIST, sock_cb, c);
+    c->exit_event = event_new(k->base, c->pidfd, EV_READ | EV_PERSIST, exit_cb, c);
+    c->count_timer = evtimer_new(k->base, count_cb, c);
+    if (!c->sock_event || !c->exit_event || !c->count_timer || event_add(c->sock_event, NULL) < 0 ||
+        event_add(c->exit_event, NULL) < 0)
+        return error_set(err, ENOMEM, "watch the container");
+    return 0;
+}
+
+static void event_drop(struct event *e)
+{
+    if (e)
+        event_free(e);
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static void lxc_cleanup(struct keeper *k)
+{
+    struct container *c = k->engine_data;
+    if (!c)
+        return;
+    event_drop(c->sock_event);
+    event_drop(c->exit_event);
+    event_drop(c->count_timer);
+    if (c->init > 0) {
+        kill(c->init, SIGKILL);
+        waitpid(c->init, NULL, 0);
+    }
+    close_fd(c->sock);
+    close_fd(c->pidfd);
+    close_fd(c->master);
+    close_fd(c->slave);
+    close_fd(c->ptmx);
+    for (size_t i = 0; i < NAMESPACE_COUNT; i++)
+        close_fd(c->namespaces[i]);
+    cgroup_remove(&c->cgroup);
+    config_clear(&c->config);
+    free(c);
+    k->engine_data = NULL;
+}
+
+/* ---- what is asked of it ---- */
+
+static int container_signal(const struct container *c, int sig, struct error *err)
+{
+    if (c->init <= 0)
+        return error_set(err, ESRCH, "send signal %d", sig);
+    if (pidfd_send_signal(c->pidfd, sig, NULL, 0) < 0)
+        return error_set(err, errno, "send signal %d to init", sig);
+    return 0;
+}
+
+/* What an init expects when it is to power off, by the name of its program. */
+static int halt_signal(const struct container *c)
+{
+    const struct {
+        const char *program;
+        int signal;
+    } known[] = {{"systemd", SIGRTMIN + 3}, {"busybox", SIGUSR2}};
+    char path[32], exe[512];
+    if (c->config.app || c->config.halt_given)
+        return c->config.halt_signal;
+    snprintf(path, sizeof path, "/proc/%d/exe", c->init);
+    ssize_t n = readlink(path, exe, sizeof exe - 1);
+    exe[n < 0 ? 0 : n] = '\0';
+    const char *slash = strrchr(exe, '/');
+    for (size_t i = 0; slash && i < ARRAY_SIZE(known); i++)
+        if (str_eq(slash + 1, known[i].program))
+            return known[i].signal;
+    return c->config.halt_signal;
+}
+
+static int lxc_stop(struct keeper *k, struct error *err)
+{
+    const struct container *c = k->engine_data;
+    return container_signal(c, halt_signal(c), err);
+}
+
+static int lxc_kill(struct keeper *k, struct error *err)
+{
+    const struct container *c = k->engine_data;
+    if (!c || c->init <= 0)
+        return 0;                                /* it is ending already */
+    int ret = container_signal(c, SIGKILL, err); /* and with it all of its pid namespace */
+    cgroup_kill(&c->cgroup);
+    return ret;
+}
+
+static int lxc_freeze(struct keeper *k, struct error *err)
+{
+    const struct container *c = k->engine_data;
+    return cgroup_freeze(&c->cgroup, true, err);
+}
+
+static int lxc_thaw(struct keeper *k, struct error *err)
+{
+    const struct container *c = k->engine_data;
+    return cgroup_freeze(&c->cgroup, false, err);
+}
+
+static int lxc_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *err)
+{
+    const struct container *c = k->engine_data;
+    struct winsize ws = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};
+    if (c && c->master >= 0 && ioctl(c->master, TIOCSWINSZ, &ws) < 0)
+        return error_set(err, errno, "resize the console");
+    return 0;
+}
+
+static int lxc_send(struct keeper *k, enum console_signal what, struct error *err)
+{
+    const struct container *c = k->engine_data;
+    if (what == CONSOLE_CTRL_ALT_DEL) /* what the kernel sends init for it */
+        return container_signal(c, c->config.reboot_signal, err);
+    return error_set(err, 0, "a container's console knows no break");
+}
+
+static pid_t lxc_exec(struct keeper *k, const struct exec_request *req, int *master,
+                      struct error *err)
+{
+    return attach(k->engine_data, req, master, err);
+}
+
+/* A number of /proc/PID/stat behind the name, which may contain anything; field as in proc(5). */
+static uint64_t stat_field(const char *text, int field)
+{
+    const char *p = strrchr(text, ')');
+    for (int i = 2; p && i < field; i++)
+        p = strchr(p + 1, ' ');
+    return p ? strtoull(p, NULL, 10) : 0;
+}
+
+/*
+ * Is it what the status page calls the container's init? A pid may have been given to another
+ * since: ours is process 1 of a pid namespace below ours, and began when its guest did.
+ */
+static bool is_our_init(pid_t pid, const struct status_page *page)
+{
+    char path[32];
+    cleanup_free char *status = NULL, *stat = NULL;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    if (file_read_at(AT_FDCWD, path, 8192, &status, NULL, NULL) < 0)
+        return false;
+    const char *nspid = strstr(status, "\nNSpid:");
+    int outer, inner;
+    if (!nspid || sscanf(nspid, "\nNSpid: %d %d", &outer, &inner) != 2 || inner != 1)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (file_read_at(AT_FDCWD, path, 8192, &stat, NULL, NULL) < 0)
+        return false;
+    uint64_t tick = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
+    uint64_t began = stat_field(stat, 22) * tick;
+    return began + tick >= page->started_ns && began <= page->started_ns + INIT_BEGINS_NS;
+}
+
+/*
+ * End an init that outlived its keeper: PR_SET_PDEATHSIG is its own to undo. The page was written
+ * by a keeper of whoever owns the runtime directory, and no guest can write to it; still, nothing
+ * is killed that does not look like the init of this guest.
+ */
+static int init_recover(const struct status_page *page, struct error *err)
+{
+    cleanup_close int pidfd = page->guest_pid > 1 ? pidfd_open(page->guest_pid, 0) : -1;
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    if (pidfd < 0 || !is_our_init(page->guest_pid, page))
+        return 0;
+    if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        return error_set(err, errno, "kill the container's init, process %d", page->guest_pid);
+    if (poll(&p, 1, INIT_DIES_MS) == 0)
+        return error_set(err, ETIMEDOUT, "wait for the end of the container's init, process %d",
+                         page->guest_pid);
+    return 0;
+}
+
+/* Most containers die with their keeper; what remains is their cgroups. */
+static int lxc_recover(const char *name, const char *run_dir, const struct status_page *page,
+                       struct error *err)
+{
+    (void)run_dir;
+    int ret = cgroup_recover(name, page, err); /* thaws, too, what cannot die while it is frozen */
+    return init_recover(page, err) < 0 ? -1 : ret;
+}
+
+const struct engine lxc_engine = {
+    .type = "container",
+    .brief = "ct",
+    .keys = lxc_keys,
+    .check = lxc_check,
+    .populate = archive_unpack,
+    .depopulate = archive_remove,
+    .start = lxc_start,
+    .stop = lxc_stop,
+    .kill = lxc_kill,
+    .freeze = lxc_freeze,
+    .thaw = lxc_thaw,
+    .resize = lxc_resize,
+    .send = lxc_send,
+    .exec = lxc_exec,
+    .cleanup = lxc_cleanup,
+    .recover = lxc_recover,
+    .doctor = lxc_doctor,
+};

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Whose ids a container has.
+ *
+ *     root        0…65535 inside are a range of the host's that owns nothing: root's in
+ *                 /etc/subuid, or RANGE_FIRST…
+ *     a user      0 inside is the user; 1… are his range in /etc/subuid, which newuidmap writes;
+ *                 without one, 0 is all there is
+ *     lxc.idmap   as it says
+ *
+ * Where a file system cannot be mounted with a mapping (network file systems, some overlays), root
+ * falls back on the identity: 0 inside is 0 outside, still in a user namespace of its own, so that
+ * its capabilities reach nothing of the host's; more of them are dropped then, too.
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/user.h"
+#include "base/util.h"
+#include "guest/doctor.h"
+
+/*
+ * Root's, where /etc/subuid gives him none: above all that systemd uses or reserves (UIDS-GIDS.md
+ * in its source: containers end at 0x6fffffff), and far above what useradd hands out.
+ */
+#define RANGE_FIRST UINT32_C(0x70000000)
+#define RANGE_COUNT 65536u
+
+/* Is a user of /etc/subuid this one? */
+static bool is_user(const char *name, uid_t uid)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", uid);
+    cleanup_free char *own = str_eq(name, number) ? xstrdup(name) : user_name(uid);
+    return str_eq(name, own);
+}
+
+/* Find the first range of a user in /etc/subuid or /etc/subgid. Returns whether there is one. */
+static bool subid_range(const char *file, uid_t uid, uint32_t *first, uint32_t *count)
+{
+    cleanup_fclose FILE *f = fopen(file, "re");
+    char line[256];
+    while (f && fgets(line, sizeof line, f)) {
+        char *name = strtok(line, ":"), *start = strtok(NULL, ":"), *n = strtok(NULL, ":\n");
+        if (!name || !start || !n || !is_user(name, uid))
+            continue;
+        *first = (uint32_t)strtoul(start, NULL, 10);
+        *count = (uint32_t)strtoul(n, NULL, 10);
+        return *count > 0;
+    }
+    return false;
+}
+
+/* Does the built-in range meet one that this file gives to somebody? */
+static bool range_taken(const char *file)
+{
+    cleanup_fclose FILE *f = fopen(file, "re");
+    char line[256];
+    unsigned long first, count;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "%*[^:]:%lu:%lu", &first, &count) == 2 &&
+            first < RANGE_FIRST + RANGE_COUNT && first + count > RANGE_FIRST)
+            return true;
+    return false;
+}
+
+/* "u 0 100000 65536" */
+static int entry_parse(const char *value, char *kind, struct id_range *r, struct error *err)
+{
+    char end;
+    long long in, out, n;
+    if (sscanf(value, "%c %lld %lld %lld%c", kind, &in, &out, &n, &end) != 4 ||
+        !strchr("ugb", *kind) || in < 0 || out < 0 || n < 1 || in + n > UINT32_MAX ||
+        out + n > UINT32_MAX)
+        return error_set(err, 0, "'%s' is not 'u|g INSIDE OUTSIDE COUNT'", value);
+    *r = (struct id_range){(uint32_t)in, (uint32_t)out, (uint32_t)n};
+    return 0;
+}
+
+int idmap_is_entry(const char *value, struct error *err)
+{
+    char kind;
+    struct id_range r;
+    return entry_parse(value, &kind, &r, err);
+}
+
+/* The mapping that lxc.idmap gives. */
+static int idmap_given(const struct guest_def *def, struct idmap *map, struct error *err)
+{
+    const struct conf_line *l;
+    conf_for_each (def->conf, "lxc.idmap", l) {
+        char kind;
+        struct id_range r;
+        if (entry_parse(l->value, &kind, &r, err) < 0)
+            return -1;
+        if (map->uids == IDMAP_MAX || map->gids == IDMAP_MAX)
+            return error_set(err, 0, "more than %d lines of lxc.idmap", IDMAP_MAX);
+        if (kind != 'g')
+            map->uid[map->uids++] = r;
+        if (kind != 'u')
+            map->gid[map->gids++] = r;
+    }
+    map->given = map->uids || map->gids;
+    if (map->given && (!map->uids || !map->gids))
+        return error_set(err, 0, "lxc.idmap maps %s, but no %s", map->uids ? "users" : "groups",
+                         map->uids ? "groups; add a 'g' line" : "users; add a 'u' line");
+    return 0;
+}
+
+/* A user's own: himself as 0, then his range. */
+static void idmap_user(struct idmap *map)
+{
+    uint32_t first, count, gfirst, gcount;
+    map->uid[map->uids++] = (struct id_range){0, geteuid(), 1};
+    map->gid[map->gids++] = (struct id_range){0, getegid(), 1};
+    if (access("/usr/bin/newuidmap", X_OK) < 0 || access("/usr/bin/newgidmap", X_OK) < 0 ||
+        !subid_range("/etc/subuid", geteuid(), &first, &count) ||
+        !subid_range("/etc/subgid", geteuid(), &gfirst, &gcount))
+        return;
+    map->uid[map->uids++] = (struct id_range){1, first, count};
+    map->gid[map->gids++] = (struct id_range){1, gfirst, gcount};
+}
+
+int idmap_choose(const struct guest_def *def, struct idmap *map, struct error *err)
+{
+    *map = (struct idmap){0};
+    if (idmap_given(def, map, err) < 0)
+        return -1;
+    if (!map->given && geteuid() != 0)
+        idmap_user(map);
+    map->helper = geteuid() != 0 && (map->uids > 1 || map->uid[0].outside != geteuid());
+    if (map->uids)
+        return 0;
+
+    uint32_t first, count;
+    if (!subid_range("/etc/subuid", 0, &first, &count)) {
+        first = RANGE_FIRST;
+        count = RANGE_COUNT;
+    }
+    map->uid[map->uids++] = (struct id_range){0, first, count};
+    if (!subid_range("/etc/subgid", 0, &first, &count)) {
+        first = RANGE_FIRST;
+        count = RANGE_COUNT;
+    }
+    map->gid[map->gids++] = (struct id_range){0, first, count};
+    return 0;
+}
+
+void idmap_identity(struct idmap *map)
+{
+    const struct id_range all = {0, 0, RANGE_COUNT};
+    *map = (struct idmap){.uid = {all}, .gid = {all}, .uids = 1, .gids = 1, .identity = true};
+}
+
+/* What 0 inside is outside; -1, which chown(2) leaves alone, where it is nobody. */
+static uint32_t zero_outside(const struct id_range *r, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (r[i].inside == 0)
+            return r[i].outside;
+    return UINT32_MAX;
+}
+
+uid_t idmap_root_uid(const struct idmap *map)
+{
+    return zero_outside(map->uid, map->uids);
+}
+
+gid_t idmap_root_gid(const struct idmap *map)
+{
+    return zero_outside(map->gid, map->gids);
+}
+
+bool idmap_has_host_uid(const struct idmap *map, uid_t uid)
+{
+    for (unsigned i = 0; i < map->uids; i++)
+        if (uid >= map->uid[i].outside && uid - map->uid[i].outside < map->uid[i].count)
+            return true;
+    return false;
+}
+
+bool idmap_has_gid(const struct idmap *map, gid_t inside)
+{
+    for (unsigned i = 0; i < map->gids; i++)
+        if (inside >= map->gid[i].inside && inside - map->gid[i].inside < map->gid[i].count)
+            return true;
+    return false;
+}
+
+/* Write one of the two files ourselves. */
+static int map_put(pid_t pid, const char *file, const struct id_range *r, unsigned n,
+                   struct error *err)
+{
+    char path[64], text[IDMAP_MAX * 34];
+    size_t len = 0;
+    for (unsigned i = 0; i < n; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%u %u %u\n", r[i].inside,
+                                r[i].outside, r[i].count);
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
+    return file_put_at(AT_FDCWD, path, text, err);
+}
+
+/* Have newuidmap or newgidmap write it. */
+static int map_help(const char *helper, pid_t pid, const struct id_range *r, unsigned n,
+                    struct error *err)
+{
+    char number[2 + 3 * IDMAP_MAX][16], *argv[3 + 3 * IDMAP_MAX];
+    unsigned k = 0;
+    argv[0] = xstrdup(helper);
+    snprintf(number[k++], sizeof number[0], "%d", pid);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(number[k++], sizeof number[0], "%u", r[i].inside);
+        snprintf(number[k++], sizeof number[0], "%u", r[i].outside);
+        snprintf(number[k++], sizeof number[0], "%u", r[i].count);
+    }
+    for (unsigned i = 0; i < k; i++)
+        argv[1 + i] = number[i];
+    argv[1 + k] = NULL;
+
+    int status = 0;
+    pid_t child = vfork();
+    if (child == 0) {
+        execv(helper, argv);
+        _exit(127);
+    }
+    free(argv[0]);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (child < 0)
+        return error_set(err, errno, "run '%s'", helper);
+    if (status != 0) {
+        error_set(err, 0, "'%s' did not map the container's ids", helper);
+        return error_hint(err, "are its ranges yours in /etc/subuid and /etc/subgid");
+    }
+    return 0;
+}
+
+int idmap_write(const struct idmap *map, pid_t pid, struct error *err)
+{
+    if (map->helper) {
+        if (map_help("/usr/bin/newuidmap", pid, map->uid, map->uids, err) < 0)
+            return -1;
+        return map_help("/usr/bin/newgidmap", pid, map->gid, map->gids, err);
+    }
+    if (geteuid() != 0) {
+        /* user_namespaces(7): without privilege, only by giving up setgroups */
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/setgroups", pid);
+        if (file_put_at(AT_FDCWD, path, "deny", err) < 0)
+            return -1;
+    }
+    if (map_put(pid, "uid_map", map->uid, map->uids, err) < 0)
+        return -1;
+    return map_put(pid, "gid_map", map->gid, map->gids, err);
+}
+
+void idmap_doctor(struct doctor *d)
+{
+    uint32_t first, count;
+    bool have = subid_range("/etc/subuid", geteuid(), &first, &count);
+    if (geteuid() == 0 && !have) {
+        bool taken = range_taken("/etc/subuid") || range_taken("/etc/subgid");
+        doctor_line(d, taken ? FINDING_NOTE : FINDING_OK, "subuid",
+                    taken ? "usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST root" : NULL,
+                    "built-in range %u to %u%s", RANGE_FIRST, RANGE_FIRST + RANGE_COUNT - 1,
+                    taken ? ", which /etc/subuid or /etc/subgid gives to somebody else" : "");
+        return;
+    }
+    bool helper = geteuid() == 0 || access("/usr/bin/newuidmap", X_OK) == 0;
+    if (have && helper)
+        doctor_line(d, count >= RANGE_COUNT ? FINDING_OK : FINDING_NOTE, "subuid", NULL,
+                    "range %u to %u", first, first + count - 1);
+    else
+        doctor_line(d, FINDING_NOTE, "subuid",
+                    have ? "apt-get install uidmap"
+                         : "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+                    "%s: containers have only one user, root, which is you",
+                    have ? "newuidmap is missing" : "no range of ids is yours in /etc/subuid");
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The limits of a definition as writes to files of cgroups. guest.memory and guest.cpus, and the
+ * keys lxc.cgroup.* and lxc.cgroup2.*: those with the spelling of the other version than the
+ * host's are translated where there is a translation, and refused otherwise.
+ */
+#ifndef PULT_LXC_LIMITS_H
+#define PULT_LXC_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "guest/def.h"
+
+struct limit {
+    int controller; /* CG_… */
+    char file[64], value[128];
+};
+
+#define LIMITS_MAX 64
+
+/* Fill list. v1 is a mask of the controllers that are of version 1 here. Returns how many. */
+int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS_MAX],
+              struct error *err);
+
+#endif

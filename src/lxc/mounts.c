@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is mounted into the root besides /dev: /proc, /sys, the cgroups, and lxc.mount.entry.
+ *
+ * With ids of its own a container's root is nobody to the files of /proc and /sys that concern the
+ * machine, and the kernel refuses it by their mode. Only with the identity mapping it is their
+ * owner: then the dangerous ones are covered or made read-only, and CAP_SYS_ADMIN, which could
+ * undo that, is gone (caps.c).
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/util.h"
+#include "lxc/sys.h"
+
+#define ATTR_SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+static const char *const proc_covered[] = {"acpi",       "kcore",        "keys", "latency_stats",
+                                           "timer_list", "timer_stats",  "scsi", "sched_debug",
+                                           "kmsg",       "sysrq-trigger"};
+static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", "asound"};
+
+/* Bind a clone of one thing onto another, read-only, below two roots that are mounts of ours. */
+static int bind_at(int from, const char *source, int onto, const char *target, struct error *err)
+{
+    struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY};
+    cleanup_close int tree = open_tree(from, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    cleanup_close int fd = sys_open_in_root(onto, target, O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (fd < 0 && errno == ENOENT)
+        return 0; /* this kernel has no such file */
+    if (tree < 0 || fd < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &a, sizeof a) < 0 ||
+        sys_attach(tree, fd) < 0)
+        return error_set(err, errno, "protect '/proc/%s'", target);
+    return 0;
+}
+
+/* Cover what the host's root must not touch from inside. */
+static int proc_protect(int proc, struct error *err)
+{
+    static const char *const options[] = {"mode", "0555", "size", "0", NULL};
+    cleanup_close int empty = fs_mount("tmpfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, options, err);
+    struct stat st;
+    if (empty < 0)
+        return -1;
+    if (stat("/dev/null", &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+        return error_set(err, 0, "the host's /dev/null is not what it should be");
+    for (size_t i = 0; i < ARRAY_SIZE(proc_covered); i++) {
+        if (fstatat(proc, proc_covered[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        bool dir = S_ISDIR(st.st_mode);
+        if (dir) {
+            cleanup_close int cover =
+                fs_mount("tmpfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, options, err);
+            cleanup_close int at = sys_open_in_root(proc, proc_covered[i], O_PATH, 0, 0);
+            if (cover < 0 || at < 0 || sys_attach(cover, at) < 0)
+                return error_set(err, errno, "cover '/proc/%s'", proc_covered[i]);
+        } else if (bind_at(AT_FDCWD, "/dev/null", proc, proc_covered[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(proc_read_only); i++) {
+        if (fstatat(proc, proc_read_only[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            bind_at(proc, proc_read_only[i], proc, proc_read_only[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Mount a new file system on a directory of the root; the mount's descriptor. */
+static int mount_dir(int rootfd, const char *path, const char *type, uint64_t attr,
+                     const char *const *options, struct error *err)
+{
+    cleanup_close int at = rootfs_dir(rootfd, path, 0755, err);
+    if (at < 0)
+        return -1;
+    cleanup_close int fd = fs_mount(type, attr, options, err);
+    if (fd < 0)
+        return error_wrap(err, "mount /%s", path);
+    if (sys_attach(fd, at) < 0)
+        return error_set(err, errno, "mount /%s", path);
+    return steal_fd(fd);
+}
+
+/*
+ * cgroup v2 at /sys/fs/cgroup, where the host has nothing else; a system's init may write to it.
+ * With the identity it may not: as the owner of all files it could lift its own limits.
+ */
+static int cgroup_mount(const struct config *c, int sys, struct error *err)
+{
+    if (!c->cgroup2)
+        return 0;
+    cleanup_close int at = sys_open_in_root(sys, "fs/cgroup", O_PATH | O_DIRECTORY, 0, 0);
+    if (at < 0)
+        return 0;
+    uint64_t read_only = c->app || c->map.identity ? MOUNT_ATTR_RDONLY : 0;
+    cleanup_close int fd = fs_mount("cgroup2", ATTR_SAFE | read_only, NULL, err);
+    if (fd < 0 || sys_attach(fd, at) < 0)
+        return error_set(err, errno, "mount /sys/fs/cgroup");
+    return 0;
+}
+
+/*
+ * One command makes no user namespaces: in one it would have all capabilities again, and with them
+ * the reach into the kernel that was taken from it. The number holds for what is below, too, and to
+ * raise it takes CAP_SYS_RESOURCE (caps.c). lxc.cap.keep = sys_admin … lets it make some.
+ */
+static int userns_forbid(const struct config *c, int proc, struct error *err)
+{
+    struct error why;
+    if (!c->app || (c->caps & UINT64_C(1) << CAP_SYS_ADMIN))
+        return 0;
+    if (file_put_at(proc, "sys/user/max_user_namespaces", "0", &why) == 0 || why.code == ENOENT)
+        return 0;
+    *err = why;
+    return error_wrap(err, "forbid user namespaces");
+}
+
+int mounts_system(const struct config *c, int rootfd, struct error *err)
+{
+    cleanup_close int proc = mount_dir(rootfd, "proc", "proc", ATTR_SAFE, NULL, err);
+    if (proc < 0)
+        return -1;
+    if (userns_forbid(c, proc, err) < 0 || (c->map.identity && proc_protect(proc, err) < 0))
+        return -1;
+    cleanup_close int sys =
+        mount_dir(rootfd, "sys", "sysfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, NULL, err);
+    if (sys < 0)
+        return -1;
+    return cgroup_mount(c, sys, err);
+}
+
+/* ---- lxc.mount.entry ---- */
+
+struct mount_option {
+    const char *name;
+    uint64_t attr;
+    size_t flag; /* offset of a bool in struct mount_entry; 0: none */
+};
+
+#define FLAG(f) offsetof(struct mount_entry, f)
+
+static const struct mount_option mount_options[] = {
+    {"defaults", 0, 0},
+    {"rw", 0, 0},
+    {"private", 0, 0},
+    {"ro", MOUNT_ATTR_RDONLY, 0},
+    {"nosuid", MOUNT_ATTR_NOSUID, 0},
+    {"nodev", MOUNT_ATTR_NODEV, 0},
+    {"noexec", MOUNT_ATTR_NOEXEC, 0},
+    {"noatime", MOUNT_ATTR_NOATIME, 0},
+    {"relatime", MOUNT_ATTR_RELATIME, 0},
+    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
+    {"bind", 0, FLAG(bind)},
+    {"rbind", 0, FLAG(bind)},
+    {"optional", 0, FLAG(optional)},
+    {"create=dir", 0, FLAG(create_dir)},
+    {"create=file", 0, FLAG(create_file)},
+};
+
+static void option_apply(struct mount_entry *m, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(mount_options); i++) {
+        const struct mount_option *o = &mount_options[i];
+        if (!str_eq(o->name, name))
+            continue;
+        m->attr |= o->attr;
+        if (o->flag)
+            *(bool *)((char *)m + o->flag) = true;
+        m->tree.recursive |= str_eq(name, "rbind");
+        return;
+    }
+    if (str_eq(name, "idmap=container")) {
+        m->tree.idmap = true;
+        return;
+    }
+    /* What is not ours is the file system's. */
+    char *data = m->data ? xasprintf("%s,%s", m->data, name) : xstrdup(name);
+    free(m->data);
+    m->data = data;
+}
+
+/* The octal escapes of fstab(5): "\040" is a blank. In place. */
+static void unescape(char *s)
+{
+    char *to = s;
+    for (; *s; s++) {
+        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+            s[3] >= '0' && s[3] <= '7') {
+            *to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + s[3] - '0');
+            s += 3;
+        } else {
+            *to++ = *s;
+        }
+    }
+    *to = '\0';
+}
+
+int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err)
+{
+    *m = (struct mount_entry){.tree.fd = -1};
+    cleanup_free char *copy = xstrdup(line);
+    char *save, *field[4];
+    for (int i = 0; i < 4; i++) {
+        field[i] = strtok_r(i ? NULL : copy, " \t", &save);
+        if (!field[i])
+            return error_set(err, 0, "'%s' is not 'SOURCE TARGET TYPE OPTIONS'", line);
+        unescape(field[i]);
+    }
+    for (char *o = strtok_r(field[3], ",", &save); o; o = strtok_r(NULL, ",", &save))
+        option_apply(m, o);
+    if (m->bind && field[0][0] != '/') {
+        mount_entry_clear(m);
+        return error_set(err, 0, "'%s' is not an absolute path", field[0]);
+    }
+    m->source = xstrdup(field[0]);
+    m->target = xstrdup(field[1] + strspn(field[1], "/"));
+    m->type = xstrdup(field[2]);
+    m->tree.path = m->source;
+    m->tree.optional = m->optional;
+    if (*m->target)
+        return 0;
+    mount_entry_clear(m);
+    return error_set(err, 0, "the target is the root itself; that is lxc.rootfs.path");
+}
+
+void mount_entry_clear(struct mount_entry *m)
+{
+    free(m->source);
+    free(m->target);
+    free(m->type);
+    free(m->data);
+    *m = (struct mount_entry){.tree.fd = -1};
+}
+
+/* Make what is missing of path below rootfd, the last part as a file or directory. */
+static int path_make(int rootfd, const char *path, bool file, struct error *err)
+{
+    cleanup_free char *copy = xstrdup(path);
+    for (char *slash = copy; slash;) {
+        slash = strchr(slash, '/');
+        if (slash)
+            *slash = '\0';
+        cleanup_close int have = sys_open_in_root(rootfd, copy, O_PATH, 0, 0);
+        if (have < 0) {
+            char *last = strrchr(copy, '/');
+            if (last)
+                *last = '\0';
+            cleanup_close int up =
+                sys_open_in_root(rootfd, last ? copy : ".", O_PATH | O_DIRECTORY, 0, 0);
+            if (last)
+                *last = '/';
+            const char *name = last ? last + 1 : copy;
+            if (up < 0 || (slash || !file ? mkdirat(up, name, 0755)
+                                          : mknodat(up, name, S_IFREG | 0644, 0)) < 0)
+                return error_set(err, errno, "make '/%s' in the container", copy);
+        }
+        if (slash)
+            *slash++ = '/';
+    }
+    return 0;
+}
+
+/* Mount one entry. */
+static int entry_mount(struct mount_entry *m, int rootfd, struct error *err)
+{
+    if (m->bind && m->tree.fd < 0)
+        return 0; /* optional, and not there */
+    if ((m->create_dir || m->create_file) && path_make(rootfd, m->target, m->create_file, err) < 0)
+        return -1;
+    cleanup_close int at = sys_open_in_root(rootfd, m->target, O_PATH, 0, 0);
+    if (at < 0)
+        return error_set(err, errno, "open '/%s' in the container", m->target);
+    cleanup_close int fd = -1;
+    if (m->bind) {
+        struct mount_attr attr = {.attr_set = m->attr};
+        fd = steal_fd(m->tree.fd);
+        if (m->attr && mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
+            return error_set(err, errno, "set the options of '%s'", m->source);
+    } else {
+        char *options[33] = {NULL}, *save = NULL;
+        unsigned n = 0;
+        for (char *o = m->data ? strtok_r(m->data, ",", &save) : NULL; o && n < 32;
+             o = strtok_r(NULL, ",", &save)) {
+            char *value = strchr(o, '=');
+            if (value)
+                *value++ = '\0';
+            options[n++] = o;
+            options[n++] = value ? value : o + strlen(o); /* "": a flag */
+        }
+        fd = fs_mount(m->type, m->attr, (const char *const *)options, err);
+        if (fd < 0)
+            return -1;
+    }
+    if (sys_attach(fd, at) < 0)
+        return error_set(err, errno, "mount it");
+    return 0;
+}
+
+int mounts_entries(struct config *c, int rootfd, struct error *err)
+{
+    for (size_t i = 0; i < c->mount_count; i++) {
+        struct mount_entry *m = &c->mounts[i];
+        if (entry_mount(m, rootfd, err) < 0 && !m->optional)
+            return error_wrap(err, "mount '%s' on '/%s'", m->source, m->target);
+    }
+    return 0;
+}

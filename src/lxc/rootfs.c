@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The root file system. A new root is mounted where it covers nothing that is still needed: paths
+ * of the host work until pivot_root. What is written to an overlay goes to a tmpfs, which is
+ * reachable from nowhere and goes with the mount namespace:
+ *
+ *     scratch/  u0 w0  u1 w1 …   upper and work directories, a pair for each overlay
+ *               root             where the overlay of the root is mounted
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "lxc/sys.h"
+
+int fs_mount(const char *type, uint64_t attr, const char *const *options, struct error *err)
+{
+    cleanup_close int fs = fsopen(type, FSOPEN_CLOEXEC);
+    if (fs < 0)
+        return error_set(err, errno, "open a file system of type '%s'", type);
+    fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0); /* what df(1) shows */
+    for (; options && *options; options += 2)
+        if (fsconfig(fs, *options[1] ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, options[0],
+                     *options[1] ? options[1] : NULL, 0) < 0)
+            return error_set(err, errno, "set '%s=%s' of a %s", options[0], options[1], type);
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+        int why = errno;
+        char log[300] = "";
+        ssize_t n = read(fs, log, sizeof log - 1); /* the kernel's own words: "e overlay: …" */
+        error_set(err, why, "create a %s", type);
+        if (n > 2)
+            error_hint(err, "%.*s", (int)strcspn(log + 2, "\n"), log + 2);
+        return -1;
+    }
+    int fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attr);
+    if (fd < 0)
+        error_set(err, errno, "mount a %s", type);
+    return fd;
+}
+
+int rootfs_dir(int rootfd, const char *path, mode_t mode, struct error *err)
+{
+    if (mkdirat(rootfd, path, mode) < 0 && errno != EEXIST)
+        return error_set(err, errno, "make '/%s' in the root file system", path);
+    int fd = sys_open_in_root(rootfd, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+    if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+        return error_set(err, 0,
+                         "'/%s' of the root file system is not a directory (a symbolic link?)",
+                         path);
+    if (fd < 0)
+        return error_set(err, errno, "open '/%s' of the root file system", path);
+    return fd;
+}
+
+/* A fresh directory of the scratch tmpfs that looks like another to who may enter it. */
+static int upper_make(int scratch, const char *name, int like, struct error *err)
+{
+    struct stat st;
+    if (mkdirat(scratch, name, 0755) < 0 || fstat(like, &st) < 0 ||
+        fchmodat(scratch, name, st.st_mode & 07777, 0) < 0)
+        return error_set(err, errno, "make a directory for what is written");
+    /* Fails for owners who are not mapped: it stays with root, who is the next best. */
+    if (fchownat(scratch, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != EINVAL &&
+        errno != EPERM)
+        return error_set(err, errno, "set the owner of a directory");
+    return 0;
+}
+
+int overlay_mount(int scratch, int lower, unsigned number, struct error *err)
+{
+    char u[16], w[16], low[40], up[60], work[60];
+    snprintf(u, sizeof u, "u%u", number);
+    snprintf(w, sizeof w, "w%u", number);
+    if (upper_make(scratch, u, lower, err) < 0)
+        return -1;
+    if (mkdirat(scratch, w, 0700) < 0)
+        return error_set(err, errno, "make a directory for an overlay");
+    snprintf(low, sizeof low, "/proc/self/fd/%d", lower);
+    snprintf(up, sizeof up, "/proc/self/fd/%d/%s", scratch, u);
+    snprintf(work, sizeof work, "/proc/self/fd/%d/%s", scratch, w);
+    const char *const options[] = {"lowerdir", low,         "upperdir", up,  "workdir",
+                                   work,       "userxattr", "",         NULL};
+    return fs_mount("overlay", MOUNT_ATTR_NODEV, options, err);
+}
+
+/*
+ * The tmpfs for overlays, mounted over /sys, of which nothing is needed any more: it goes with the
+ * old root, while on / it would stay on top of that after pivot_root.
+ */
+static int scratch_mount(struct error *err)
+{
+    static const char *const options[] = {"mode", "0755", NULL};
+    cleanup_close int fd = fs_mount("tmpfs", MOUNT_ATTR_NODEV, options, err);
+    if (fd < 0)
+        return -1;
+    if (move_mount(fd, "", AT_FDCWD, "/sys", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount a tmpfs");
+    return steal_fd(fd);
+}
+
+/* An overlay above a directory of the host's. */
+static int root_overlay(struct config *c, struct error *err)
+{
+    cleanup_close int scratch = scratch_mount(err);
+    if (scratch < 0)
+        return -1;
+    if (c->root == ROOT_HOST)
+        return hostroot_mount(c, scratch, err);
+    if (mkdirat(scratch, "root", 0755) < 0 || mkdirat(scratch, "lower", 0755) < 0)
+        return error_set(err, errno, "make a directory");
+    /* Before Linux 6.15 a lower layer had to be attached somewhere. */
+    if (move_mount(c->trees[0].fd, "", scratch, "lower", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount '%s'", c->trees[0].path);
+    cleanup_close int root = overlay_mount(scratch, c->trees[0].fd, 0, err);
+    if (root < 0)
+        return error_wrap(err, "put an overlay above '%s'", c->trees[0].path);
+    if (move_mount(root, "", scratch, "root", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount the root file system");
+    return steal_fd(root);
+}
+
+int rootfs_mount(struct config *c, struct error *err)
+{
+    if (c->root != ROOT_DIR)
+        return root_overlay(c, err);
+    struct tree *t = &c->trees[0];
+    if (move_mount(t->fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount '%s'", t->path);
+    int root = t->fd;
+    t->fd = -1;
+    return root;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The first process: created with all its namespaces, and its cgroup of v2, in one clone3(), then
+ * given its ids and the trees of its file systems over a socket. It does the rest by itself, while
+ * the keeper's loop goes on.
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "lxc/sys.h"
+
+#define NAMESPACES                                                                             \
+    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | \
+     CLONE_NEWCGROUP)
+
+union fd_control {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(int) * MESSAGE_FDS)];
+};
+
+int message_send(int sock, const struct message *m, const int *fds, size_t nfds)
+{
+    union fd_control control;
+    struct iovec iov = {(void *)m, sizeof *m};
+    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (nfds > 0) {
+        h.msg_control = &control;
+        h.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+        memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
+    }
+    return sendmsg(sock, &h, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int message_recv(int sock, struct message *m, int *fds, size_t room)
+{
+    union fd_control control;
+    struct iovec iov = {m, sizeof *m};
+    struct msghdr h = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        /* CMSG_LEN, not CMSG_SPACE: its padding has room for a descriptor that fds has not. */
+        .msg_controllen = CMSG_LEN(sizeof(int) * (room < MESSAGE_FDS ? room : MESSAGE_FDS)),
+    };
+    ssize_t n;
+    do {
+        n = recvmsg(sock, &h, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof *m) {
+        if (n >= 0)
+            errno = EPIPE;
+        return -1;
+    }
+    m->text[sizeof m->text - 1] = '\0';
+    struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+    if (!c || c->cmsg_type != SCM_RIGHTS)
+        return 0;
+    size_t got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(c), sizeof(int) * got);
+    return (int)got;
+}
+
+void spawn_reset_signals(void)
+{
+    for (int sig = 1; sig < SIGRTMIN; sig++) /* an ignored one stays so through exec */
+        signal(sig, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL); /* CLONE_CLEAR_SIGHAND leaves those alone that are ignored */
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The trees that are open, in the order in which child.c takes them out again. */
+static size_t trees_list(const struct config *c, int *fds)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->tree_count; i++)
+        if (c->trees[i].fd >= 0)
+            fds[n++] = c->trees[i].fd;
+    for (size_t i = 0; i < c->mount_count; i++)
+        if (c->mounts[i].tree.fd >= 0)
+            fds[n++] = c->mounts[i].tree.fd;
+    return n;
+}
+
+/* Which trees are open, a character each, for the child: its copy of the config is older. */
+static void trees_mark(const struct config *c, char *text)
+{
+    for (size_t i = 0; i < c->tree_count; i++)
+        *text++ = c->trees[i].fd >= 0 ? '+' : '-';
+    for (size_t i = 0; i < c->mount_count; i++)
+        *text++ = c->mounts[i].tree.fd >= 0 ? '+' : '-';
+    *text = '\0';
+}
+
+/* Create the process, waiting for its GO. */
+static int spawn_clone(struct container *c, struct error *err)
+{
+    int sock[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return error_set(err, errno, "create a socket");
+    struct clone_args args = {
+        .flags = NAMESPACES | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
+                 (c->cgroup.v2 >= 0 ? CLONE_INTO_CGROUP : 0),
+        .pidfd = (uint64_t)(uintptr_t)&c->pidfd,
+        .exit_signal = SIGCHLD,
+        .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)c->cgroup.v2 : 0,
+    };
+    c->init = sys_clone3(&args);
+    if (c->init == 0) {
+        close(sock[0]);
+        child_main(c, sock[1]);
+    }
+    int why = errno;
+    close(sock[1]);
+    c->sock = sock[0];
+    if (c->init > 0)
+        return 0;
+    error_set(err, why, "create the container's namespaces");
+    if (why == EPERM || why == ENOSPC || why == EUSERS)
+        error_hint(err, "are user namespaces allowed here? see 'pult doctor'");
+    return -1;
+}
+
+/*
+ * Open its namespaces, while it can still be looked at. Later nobody may, since it is not dumpable,
+ * and for exec a user has no other way in.
+ */
+static int spawn_namespaces(struct container *c, struct error *err)
+{
+    static const char *const names[NAMESPACE_COUNT] = {"user", "mnt", "pid",   "ipc",
+                                                       "uts",  "net", "cgroup"};
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns", c->init);
+    cleanup_close int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < NAMESPACE_COUNT; i++) {
+        c->namespaces[i] = openat(dir, names[i], O_RDONLY | O_CLOEXEC);
+        if (c->namespaces[i] < 0)
+            return error_set(err, errno, "open '%s/%s'", path, names[i]);
+    }
+    return 0;
+}
+
+int spawn_join(const struct container *c, struct error *err)
+{
+    for (size_t i = 0; i < NAMESPACE_COUNT; i++)
+        if (setns(c->namespaces[i], 0) < 0)
+            return error_set(err, errno, "join the container's namespaces");
+    return 0;
+}
+
+/* Give the process its ids, and the trees theirs. 1: the root cannot be mapped. */
+static int spawn_map(struct container *c, struct error *err)
+{
+    if (idmap_write(&c->config.map, c->init, err) < 0)
+        return error_wrap(err, "map the container's ids");
+    if (spawn_namespaces(c, err) < 0)
+        return -1;
+    return c->config.privileged ? trees_idmap(&c->config, c->namespaces[0], err) : 0;
+}
+
+/* End a process that was told nothing yet. */
+static void spawn_undo(struct container *c)
+{
+    kill(c->init, SIGKILL);
+    waitpid(c->init, NULL, 0);
+    close(c->pidfd);
+    close(c->sock);
+    for (size_t i = 0; i < NAMESPACE_COUNT; i++)
+        close(c->namespaces[i]);
+    c->init = 0;
+    c->pidfd = c->sock = -1;
+}
+
+int spawn(struct container *c, struct error *err)
+{
+    struct config *cf = &c->config;
+    int fds[MESSAGE_FDS];
+    if (cf->privileged && trees_open(cf, err) < 0)
+        return -1;
+    if (spawn_clone(c, err) < 0)
+        return -1;
+    int ret = spawn_map(c, err);
+    if (ret > 0) {
+        if (cf->map.given) {
+            spawn_undo(c);
+            error_set(err, 0, "the file system of '%s' cannot be shown with other ids",
+                      cf->trees[0].path);
+            return error_hint(err, "chown it to the ids of lxc.idmap");
+        }
+        log_line("the file system of '%s' knows no id mapping: root in the container is root's "
+                 "id on the host",
+                 cf->trees[0].path);
+        spawn_undo(c);
+        idmap_identity(&cf->map);
+        caps_reduce_for_identity(&cf->caps);
+        if (spawn_clone(c, err) < 0)
+            return -1;
+        ret = spawn_map(c, err);
+    }
+    if (ret < 0)
+        return -1;
+    if (cgroup_join(&c->cgroup, c->init, err) < 0)
+        return -1;
+    /* A user's is his own already, and with the identity it is mounted read-only. */
+    if (cf->cgroup2 && !cf->app && cf->privileged && !cf->map.identity &&
+        cgroup_delegate(&c->cgroup, idmap_root_uid(&cf->map), idmap_root_gid(&cf->map), err) < 0)
+        return -1;
+    struct message go = {.kind = MESSAGE_GO};
+    trees_mark(cf, go.text);
+    if (message_send(c->sock, &go, fds, trees_list(cf, fds)) < 0)
+        return error_set(err, errno, "let the container go");
+    trees_close(cf);
+    return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Parts of the host's file systems that a container is given: its root, and what lxc.mount.entry
+ * binds. Each is a clone of a mount (open_tree), attached to nothing, private and without devices.
+ * Of a container started by root the keeper opens them, since the container may not walk the
+ * host's directories; a user's container opens them in its own mount namespace.
+ */
+#include "lxc/container.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "lxc/sys.h"
+
+static int tree_open(struct tree *t, struct error *err)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (t->recursive ? AT_RECURSIVE : 0);
+    t->fd = open_tree(AT_FDCWD, t->path, flags);
+    if (t->fd >= 0 || (t->optional && errno == ENOENT))
+        return 0;
+    int why = errno;
+    error_set(err, why, "open '%s' for the container", t->path);
+    if (why == EINVAL && !t->recursive)
+        return error_hint(err, "something is mounted below it, which a user cannot leave out");
+    return -1;
+}
+
+int trees_open(struct config *c, struct error *err)
+{
+    for (size_t i = 0; i < c->tree_count; i++)
+        if (tree_open(&c->trees[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < c->mount_count; i++)
+        if (c->mounts[i].bind && tree_open(&c->mounts[i].tree, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Map one tree. 1: its file system cannot. */
+static int tree_idmap(const struct config *c, const struct tree *t, int userns, bool root,
+                      struct error *err)
+{
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    struct stat st;
+    if (t->fd < 0)
+        return 0;
+    if (root)
+        attr.attr_set |= MOUNT_ATTR_NODEV;
+    /* What is owned by the container's ids on disk needs no mapping. */
+    if (t->idmap && !c->map.identity && fstat(t->fd, &st) == 0 &&
+        !idmap_has_host_uid(&c->map, st.st_uid)) {
+        attr.attr_set |= MOUNT_ATTR_IDMAP;
+        attr.userns_fd = (uint64_t)userns;
+    }
+    if (mount_setattr(t->fd, "", AT_EMPTY_PATH | (t->recursive ? AT_RECURSIVE : 0), &attr,
+                      sizeof attr) == 0)
+        return 0;
+    if (errno == EINVAL && (attr.attr_set & MOUNT_ATTR_IDMAP))
+        return 1;
+    return error_set(err, errno, "map the ids of '%s'", t->path);
+}
+
+int trees_idmap(struct config *c, int userns, struct error *err)
+{
+    for (size_t i = 0; i < c->tree_count; i++) {
+        int ret = tree_idmap(c, &c->trees[i], userns, true, err);
+        if (ret < 0 || (ret > 0 && i == 0))
+            return ret;
+        if (ret > 0) { /* a lesser file system of the host's: done without */
+            close(c->trees[i].fd);
+            c->trees[i].fd = -1;
+        }
+    }
+    for (size_t i = 0; i < c->mount_count; i++) {
+        int ret = tree_idmap(c, &c->mounts[i].tree, userns, false, err);
+        if (ret < 0)
+            return -1;
+        if (ret > 0)
+            return error_set(err, 0,
+                             "the file system of '%s' cannot be shown with other ids; "
+                             "take idmap=container from its lxc.mount.entry",
+                             c->mounts[i].source);
+    }
+    return 0;
+}
+
+static void tree_close(struct tree *t)
+{
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+}
+
+void trees_close(struct config *c)
+{
+    for (size_t i = 0; i < c->tree_count; i++)
+        tree_close(&c->trees[i]);
+    for (size_t i = 0; i < c->mount_count; i++)
+        tree_close(&c->mounts[i].tree);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* See form.h. */
+#include "ui/form.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/conf.h"
+#include "base/util.h"
+#include "ui/app.h"
+#include "ui/screen.h"
+
+#define BUTTON "Create"
+
+/* ---- checks of fields ---- */
+
+static int check_name(struct ui *ui, const char *value, struct error *err)
+{
+    if (guest_name_check(value, err) < 0)
+        return -1;
+    if (roster_find(&ui->roster, value))
+        return error_set(err, 0, "there is a guest '%s' already", value);
+    return 0;
+}
+
+static int check_size(struct ui *ui, const char *value, struct error *err)
+{
+    uint64_t bytes;
+    (void)ui;
+    return size_parse(value, &bytes, err);
+}
+
+static int check_cpus(struct ui *ui, const char *value, struct error *err)
+{
+    (void)ui;
+    return conf_is_cpus(value, err);
+}
+
+static int check_readable(const char *value, bool dir_too, struct error *err)
+{
+    struct stat st;
+    if (stat(value, &st) < 0 || access(value, R_OK) < 0)
+        return error_set(err, 0, "%s", strerror(errno));
+    if (S_ISREG(st.st_mode) || (dir_too && S_ISDIR(st.st_mode)))
+        return 0;
+    return error_set(err, 0, dir_too ? "neither a directory nor a file" : "not a file");
+}
+
+static int check_rootfs(struct ui *ui, const char *value, struct error *err)
+{
+    (void)ui;
+    return check_readable(value, true, err);
+}
+
+static int check_file(struct ui *ui, const char *value, struct error *err)
+{
+    (void)ui;
+    return check_readable(value, false, err);
+}
+
+static int check_words(struct ui *ui, const char *value, struct error *err)
+{
+    (void)ui;
+    char **words = str_split_words(value, err);
+    strv_free(words);
+    return words ? 0 : -1;
+}
+
+static const struct field container_fields[] = {
+    {"Name", NULL, "letters, digits, . _ -", true, check_name},
+    {"Root", "--rootfs", "a directory, or a tar archive", true, check_rootfs},
+    {"Memory", "--memory", "no limit; such as 512M", false, check_size},
+    {"CPUs", "--cpus", "no limit; such as 1.5", false, check_cpus},
+    {"Command", "--", "/sbin/init", false, check_words},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+static const struct field vm_fields[] = {
+    {"Name", NULL, "letters, digits, . _ -", true, check_name},
+    {"Kernel", "--kernel", "a bzImage or vmlinux", true, check_file},
+    {"Initrd", "--initrd", "none", false, check_file},
+    {"Kernel options", "--append", "such as console=ttyS0 quiet", false, NULL},
+    {"Memory", "--memory", "such as 512M", false, check_size},
+    {"CPUs", "--cpus", "1", false, check_cpus},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+const struct form_type form_types[] = {
+    {"container", "create container", "Shares this host's kernel; starts at once.",
+     container_fields},
+    {"vm", "create vm", "A machine of its own, with a kernel of its own.", vm_fields},
+    {NULL, NULL, NULL, NULL},
+};
+
+static int field_count(const struct form_type *t)
+{
+    int n = 0;
+    while (t->fields[n].label)
+        n++;
+    return n;
+}
+
+static int field_check(struct ui *ui, const struct form *f, int i, struct error *err)
+{
+    const struct field *field = &f->type->fields[i];
+    const char *value = f->values[i].text;
+    if (*value == '\0')
+        return field->required ? error_set(err, 0, "needed") : 0;
+    return field->check ? field->check(ui, value, err) : 0;
+}
+
+/* ---- the command line ---- */
+
+static void push(char ***words, const char *word)
+{
+    size_t n = *words ? strv_len(*words) : 0;
+    *words = xrealloc(*words, n + 2, sizeof(char *));
+    (*words)[n] = xstrdup(word);
+    (*words)[n + 1] = NULL;
+}
+
+/* The words of the verb, or of a command. */
+static void push_split(char ***words, const char *line)
+{
+    char **more = str_split_words(line, NULL);
+    for (size_t i = 0; more && more[i]; i++)
+        push(words, more[i]);
+    strv_free(more);
+}
+
+char **form_words(struct ui *ui, const struct form *f, struct error *err)
+{
+    char **words = NULL;
+    for (int i = 0; f->type->fields[i].label; i++) {
+        if (field_check(ui, f, i, err) < 0) {
+            error_wrap(err, "%s", f->type->fields[i].label);
+            return NULL;
+        }
+    }
+    push_split(&words, f->type->verb);
+    for (int i = 0; f->type->fields[i].label; i++) {
+        const struct field *field = &f->type->fields[i];
+        const char *value = f->values[i].text;
+        if (*value == '\0')
+            continue;
+        if (field->option)
+            push(&words, field->option);
+        if (field->option && strcmp(field->option, "--") == 0)
+            push_split(&words, value);
+        else
+            push(&words, value);
+    }
+    return words;
+}
+
+/* ---- the view ---- */
+
+void form_open(struct ui *ui, const char *type)
+{
+    struct form *f = &ui->form;
+    *f = (struct form){.type = &form_types[0], .at = -1};
+    for (const struct form_type *t = form_types; type && t->name; t++) {
+        if (strcmp(t->name, type) == 0) {
+            f->type = t;
+            f->at = 0;
+        }
+    }
+    ui_overlay(ui, &view_form);
+}
+
+/* Another type of guest: what was typed stays in the fields that both have. */
+static void switch_type(struct form *f)
+{
+    const struct form_type *next = f->type[1].name ? f->type + 1 : form_types;
+    struct form old = *f;
+    memset(f->values, 0, sizeof f->values);
+    for (int i = 0; next->fields[i].label; i++) {
+        for (int k = 0; old.type->fields[k].label; k++) {
+            if (strcmp(next->fields[i].label, old.type->fields[k].label) == 0)
+                f->values[i] = old.values[k];
+        }
+    }
+    f->type = next;
+}
+
+static struct rect form_place(struct ui *ui, int rows, int cols)
+{
+    return rect_centred(rows, cols, field_count(ui->form.type) + 8, 76);
+}
+
+static void draw_types(const struct form *f, int y, int x)
+{
+    screen_put(y, x, 16, EL_FAINT, "Type");
+    x += 16;
+    for (const struct form_type *t = form_types; t->name; t++) {
+        enum element el = t != f->type ? EL_FAINT : f->at == -1 ? EL_FIELD_NOW : EL_STRONG;
+        x += screen_putf(y, x, 20, el, " %s ", t->name) + 1;
+    }
+    if (f->at == -1)
+        screen_put(y, x + 1, 30, EL_FAINT, "Space: the other one");
+}
+
+static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct rect in)
+{
+    const struct field *field = &f->type->fields[i];
+    const struct edit *e = &f->values[i];
+    bool now = f->at == i;
+    int x = in.x + 18, w = in.w - 20;
+    struct error err;
+    bool wrong = field_check(ui, f, i, &err) < 0 && (e->len > 0 || f->submitted);
+    screen_putf(y, in.x + 2, 16,
+                wrong ? EL_BAD
+                : now ? EL_STRONG
+                      : EL_FAINT,
+                "%s%s", field->label, field->required ? " *" : "");
+    screen_fill((struct rect){y, x, 1, w}, now ? EL_FIELD_NOW : EL_FIELD);
+    if (e->len > 0 || now)
+        edit_draw(e, y, x, w, now ? EL_FIELD_NOW : EL_FIELD, now);
+    if (e->len == 0)
+        screen_put(y, x + (now ? 2 : 0), w - 2, now ? EL_FIELD_NOW : EL_FIELD_HINT, field->hint);
+}
+
+/* What is wrong with the field where the cursor is, else what the form is about. */
+static void draw_hint(struct ui *ui, const struct form *f, int y, struct rect in)
+{
+    struct error err;
+    bool field = f->at >= 0 && f->at < field_count(f->type);
+    if (field && (f->values[f->at].len > 0 || f->submitted) && field_check(ui, f, f->at, &err) < 0)
+        screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_BAD, err.text);
+    else
+        screen_put(y, in.x + 2, in.w - 4, EL_FAINT, f->type->about);
+}
+
+static void form_draw(struct ui *ui, struct rect area)
+{
+    const struct form *f = &ui->form;
+    struct rect in = rect_inner(area);
+    int n = field_count(f->type), y = in.y + 1;
+    screen_fill(area, EL_TEXT);
+    screen_box(area, EL_BORDER_FOCUS, EL_TITLE, "New guest");
+    draw_types(f, y++, in.x + 2);
+    for (int i = 0; i < n && y < in.y + in.h; i++)
+        draw_field(ui, f, i, y++, in);
+    if (y + 1 < in.y + in.h)
+        draw_hint(ui, f, ++y, in);
+    if ((y += 2) < in.y + in.h) {
+        enum element el = f->at == n ? EL_FIELD_NOW : EL_FIELD;
+        screen_put(y, in.x + 2, 12, el, "  " BUTTON "  ");
+        screen_put(y, in.x + 16, in.w - 18, EL_FAINT, "Tab next field   Enter create   Esc cancel");
+    }
+}
+
+/* Done: select the guest that the form made. */
+static void created(void *arg, const struct job *job)
+{
+    struct ui *ui = arg;
+    char said[300];
+    job_last_line(job, said, sizeof said);
+    if (job_status(job) != 0) {
+        ui->enter_soon[0] = '\0';
+        ui_error(ui, "%s", said[0] ? said : job_line(job));
+        return;
+    }
+    char start[24];
+    keymap_name_of(&ui->keymap, "start", start);
+    ui_note(ui, "the guest is made; %s starts it", start);
+    ui_take_list(ui);
+}
+
+static unsigned submit(struct ui *ui)
+{
+    struct form *f = &ui->form;
+    struct error err;
+    f->submitted = true;
+    char **words = form_words(ui, f, &err);
+    if (!words) {
+        for (int i = 0; f->type->fields[i].label; i++) {
+            if (field_check(ui, f, i, NULL) < 0) {
+                f->at = i;
+                break;
+            }
+        }
+        return HANDLED | REDRAW;
+    }
+    unsigned did = HANDLED | LEAVE;
+    if (job_start(ui->jobs, words, created, ui, &err)) {
+        snprintf(ui->enter_soon, sizeof ui->enter_soon, "%.*s", GUEST_NAME_MAX, f->values[0].text);
+        ui->enter_console = false;
+    } else {
+        ui_error(ui, "%s", err.text);
+        did = HANDLED | REDRAW;
+    }
+    strv_free(words);
+    return did;
+}
+
+static unsigned form_key(struct ui *ui, const struct key *key)
+{
+    struct form *f = &ui->form;
+    int n = field_count(f->type);
+    bool back = key->code == K_UP || (key->code == K_TAB && key->mods & MOD_SHIFT);
+    if (key->code == K_ESC || (key->code == 'c' && key->mods == MOD_CTRL))
+        return HANDLED | LEAVE;
+    if (key->code == K_ENTER && f->at >= 0)
+        return submit(ui);
+    if (back)
+        f->at = f->at < 0 ? n : f->at - 1;
+    else if (key->code == K_DOWN || key->code == K_TAB || key->code == K_ENTER)
+        f->at = f->at == n ? -1 : f->at + 1;
+    else if (f->at == -1 && (key->code == ' ' || key->code == K_LEFT || key->code == K_RIGHT))
+        switch_type(f);
+    else if (f->at < n && edit_key(&f->values[max(f->at, 0)], key))
+        f->at = max(f->at, 0);
+    return HANDLED | REDRAW;
+}
+
+const struct view view_form = {
+    .name = "form",
+    .place = form_place,
+    .draw = form_draw,
+    .key = form_key,
+};

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Forms that make a new guest: const tables of fields, each with a check that is made while one
+ * types. What is submitted becomes a command line (`create container web1 --rootfs …`), which
+ * runs as a job like any other.
+ */
+#ifndef PULT_UI_FORM_H
+#define PULT_UI_FORM_H
+
+#include "base/error.h"
+#include "ui/edit.h"
+
+struct ui;
+
+#define FORM_FIELDS_MAX 8
+
+struct field {
+    const char *label;
+    const char *option; /* "--memory"; NULL: the positional name; "--": words of a command */
+    const char *hint;   /* shown while it is empty */
+    bool required;
+    int (*check)(struct ui *ui, const char *value, struct error *err); /* of what is not empty */
+};
+
+struct form_type {
+    const char *name;           /* "container" */
+    const char *verb;           /* "create container" */
+    const char *about;          /* one line */
+    const struct field *fields; /* ends with a NULL label */
+};
+
+struct form {
+    const struct form_type *type;
+    struct edit values[FORM_FIELDS_MAX];
+    int at;         /* -1: the choice of a type; number of fields: the button */
+    bool submitted; /* empty required fields are errors from now on */
+};
+
+/* Open the form; type: NULL: the first. */
+void form_open(struct ui *ui, const char *type);
+/* The command line that the form stands for; freed with strv_free(). NULL: a field is wrong. */
+char **form_words(struct ui *ui, const struct form *f, struct error *err);
+extern const struct form_type form_types[]; /* ends with a NULL name */
+
+#endif

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# pult create: what it makes, and every bad input, which makes nothing.
+. "$(dirname "$0")/cli.bash"
+
+mkdir -p "$WORK/root/sbin" "$WORK/files"
+cp "$(command -v busybox)" "$WORK/root/sbin/init"
+cd "$WORK/files" || exit
+ln -s ../root link
+mkfifo fifo
+: >empty
+echo 'no kernel at all' >text
+head -c 100000 /dev/urandom >noise
+ln -s nowhere dangling
+tar -cf root.tar -C "$WORK/root" .
+gzip -k root.tar
+head -c 700 root.tar.gz >cut.tar.gz
+ct() { pult create container "$@"; }
+
+# ---- a container ----
+
+ok "a container from a directory" ct dir1 --rootfs ../root --memory 64M --cpus 1.5 -- /bin/app --x 'a b'
+is "its root is kept as an absolute path" "$(pult config get dir1 lxc.rootfs.path)" "$WORK/root"
+is "its command is quoted" "$(pult config get dir1 lxc.execute.cmd)" "/bin/app --x 'a b'"
+is "its memory" "$(pult config get dir1 guest.memory)" 64M
+is "its type" "$(pult config get dir1 guest.type)" container
+is "its state" "$(state_of dir1)" stopped
+is "the definition is only the owner's" "$(stat -c %a "$PULT_HOME/guests/dir1/config")" 600
+ok "an init as the command" ct init1 --rootfs ../root -- /sbin/init splash
+is "is the system's init" "$(pult config get init1 lxc.init.cmd)" "/sbin/init splash"
+ok "no command" ct plain1 --rootfs link --autostart --set lxc.uts.name=other
+is "is no command in the definition" "$(pult config get plain1 2>&1 | grep -c 'cmd')" 0
+is "a link is followed" "$(pult config get plain1 lxc.rootfs.path)" "$WORK/root"
+is "--set" "$(pult config get plain1 lxc.uts.name)" other
+is "--autostart" "$(pult info plain1 -o json | grep -c '"autostart": true')" 1
+printf '# from afar\nlxc.utsname = con1\nlxc.rootfs = %s\n' "$WORK/root" >old.conf
+ok "from a config of 2010" ct old1 --config old.conf
+like "which keeps its words" "$(pult config get old1)" '# from afar'
+ok "another name for it" pult create ct alias1 --rootfs ../root
+if [ "$(id -u)" = 0 ]; then
+    ok "a container from an archive" ct tar1 --rootfs root.tar
+    ok "unpacked into its directory" test -x "$PULT_HOME/guests/tar1/rootfs/sbin/init"
+    ok "from a compressed one" ct tar2 --rootfs root.tar.gz
+    refuses "from one cut short" 1 "cut.tar.gz" "$PULT" create container tar3 --rootfs cut.tar.gz
+else
+    skip "a container from an archive" "needs root"
+fi
+
+bad() { refuses "$1" "$2" "$3" "$PULT" create container "${@:4}"; }
+bad "no root" 2 "missing option: --rootfs" c1
+bad "no name" 2 "missing argument" --rootfs ../root
+bad "two names" 2 "unexpected argument" c1 c2 --rootfs ../root
+bad "a name that is taken" 1 "'dir1'" dir1 --rootfs ../root
+for name in '' . .. .hidden a/b ../x 'a b' $'a\nb' 'ä' "$(printf 'n%.0s' {1..64})" _x; do
+    bad "the name '${name//$'\n'/\\n}'" 1 "name" "$name" --rootfs ../root
+done
+bad "a root that is not there" 1 "--rootfs: .*'nix'.*No such file" c1 --rootfs nix
+bad "a root that is a dangling link" 1 "dangling" c1 --rootfs dangling
+bad "a root that is empty text" 1 "--rootfs" c1 --rootfs ''
+bad "a root that is a fifo" 1 "neither a directory nor an archive" c1 --rootfs fifo
+bad "a root that is an empty file" 1 "empty" c1 --rootfs empty
+bad "a root that is text" 1 "text" c1 --rootfs text
+bad "a root that is noise" 1 "noise" c1 --rootfs noise
+bad "memory that is no size" 1 "--memory: .*'much'" c1 --rootfs ../root --memory much
+bad "memory below nothing" 1 "--memory" c1 --rootfs ../root --memory -1
+bad "memory beyond everything" 1 "--memory" c1 --rootfs ../root --memory 99999999T
+bad "memory of an unknown unit" 1 "--memory" c1 --rootfs ../root --memory 5X
+bad "no CPUs" 1 "--cpus" c1 --rootfs ../root --cpus 0
+bad "CPUs that are no number" 1 "--cpus" c1 --rootfs ../root --cpus two
+bad "--set without a value" 1 "--set takes KEY=VALUE" c1 --rootfs ../root --set lxc.uts.name
+bad "--set of an unknown key" 1 "lxc.uts.nam.*lxc.uts.name" c1 --rootfs ../root --set lxc.uts.nam=x
+bad "--set of another kind's key" 1 "vm.kernel" c1 --rootfs ../root --set vm.kernel=/boot/x
+bad "--set of a bad value" 1 "guest.autostart" c1 --rootfs ../root --set guest.autostart=perhaps
+bad "a config that is not there" 1 "nix.conf" c1 --config nix.conf
+echo 'what is this' >broken.conf
+bad "a config that is none" 1 "broken.conf:1" c1 --config broken.conf
+printf 'lxc.uts.name = a\nlxc.utz.name = b\n' >typo.conf
+bad "a config with a typo" 1 ":2: .*lxc.utz.name.*lxc.uts" c1 --rootfs ../root --config typo.conf
+bad "a config of the other kind" 1 "defines a vm" c1 --config <(echo guest.type = vm)
+bad "a VM's option" 2 "unknown option '--kernel'" c1 --kernel x
+
+# ---- a VM ----
+
+bad() { refuses "$1" "$2" "$3" "$PULT" create vm "${@:4}"; }
+bad "VM: no kernel" 2 "missing option: --kernel" v1
+bad "VM: a kernel that is not there" 1 "--kernel: .*'nix'.*No such file" v1 --kernel nix
+bad "VM: a kernel that is a directory" 1 "" v1 --kernel .
+bad "VM: a kernel that is empty" 1 "empty" v1 --kernel empty
+bad "VM: a kernel that is text" 1 "text" v1 --kernel text
+bad "VM: a kernel that is noise" 1 "noise" v1 --kernel noise
+bad "VM: a kernel that is a fifo" 1 "fifo" v1 --kernel fifo
+bad "VM: a container's option" 2 "unknown option '--rootfs'" v1 --rootfs ../root
+bad "VM: a command" 2 "unexpected argument 'ls'" v1 --kernel text -- ls
+kernel=
+for k in "$TOP/$B"/cache/*/vmlinuz* "$TOP/$B"/cache/vmlinuz* /boot/vmlinuz*; do
+    [ -r "$k" ] && kernel=$k && break
+done
+if [ -z "$kernel" ]; then
+    skip "a VM from a kernel" "no kernel here: none in /boot, and build/cache is empty"
+elif [ ! -w /dev/kvm ]; then
+    skip "a VM from a kernel" "no /dev/kvm"
+else
+    ok "a VM" pult create vm vm1 --kernel "$kernel" --append 'console=ttyS0 x="a b"' -m 256M -c 2
+    is "VM: its command line" "$(pult config get vm1 vm.append)" 'console=ttyS0 x="a b"'
+    bad "VM: an initrd that is not there" 1 "--initrd: .*'nix'" v1 --kernel "$kernel" --initrd nix
+    bad "VM: half a CPU" 1 "guest.cpus" v1 --kernel "$kernel" --cpus 0.5
+    bad "VM: too many CPUs" 1 "guest.cpus" v1 --kernel "$kernel" --cpus 1000
+    bad "VM: too little memory" 1 "memory" v1 --kernel "$kernel" --memory 4K
+    bad "VM: more memory than an address has bits" 1 "memory" v1 --kernel "$kernel" --memory 4000000T
+fi
+
+# ---- two at once ----
+
+race() { pult create container race --rootfs ../root >>race.out 2>&1 && echo made; }
+made=$(race & race & race & race & wait)
+is "of four that create one name, one does" "$made" made
+is "and the definition is whole" "$(pult config get race guest.type)" container
+pult destroy race
+
+names=$(pult list --names | sort | tr '\n' ' ')
+for n in $names; do pult destroy "$n" || echo "not ok - destroy $n"; done
+is "all can be destroyed" "$(find "$PULT_HOME/guests" -mindepth 1)" ""
+ok "a directory that was given stays" test -x "$WORK/root/sbin/init"
+finish

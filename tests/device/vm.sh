@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# VMs through pult itself, on this host's KVM whatever it is, with a guest of a few hundred bytes
+# (guest.S); and every bad definition.
+. "$(dirname "$0")/../lib.sh"
+
+guest=$TOP/$B/tests/device/guest.elf
+run_vm() { timeout 60 "$PULT" run --vm --kernel "$guest" --memory 16M "$@" </dev/null 2>&1; }
+says() # NAME RE COMMAND...: it fails, and says so
+{
+    local name=$1 re=$2 out
+    shift 2
+    out=$("$@" 2>&1) && { point "not ok" "$name (it succeeded)"; return; }
+    like "$name" "$out" "$re"
+}
+
+# What can be told without KVM.
+create() { "$PULT" create vm "$@"; }
+says "a kernel is needed" 'kernel' create v1
+says "that is there" 'none.*No such file' create v1 --kernel "$WORK/none"
+says "and is a file" 'directory' create v1 --kernel "$WORK"
+echo "no kernel" >"$WORK/text"
+says "and a kernel" "text' is no kernel" create v1 --kernel "$WORK/text"
+head -c 300 "$guest" >"$WORK/short"
+says "and a whole one" "ends before" create v1 --kernel "$WORK/short"
+says "and its initrd is there" 'none.*No such file' create v1 --kernel "$guest" --initrd "$WORK/none"
+says "too little memory" 'at least 16M' create v1 --kernel "$guest" --memory 1M
+says "too much memory" 'this host has|addresses' create v1 --kernel "$guest" --memory 900G
+is "nothing was made" "$("$PULT" list --names)" ""
+
+[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip_rest=1
+if [ -n "${skip_rest:-}" ]; then
+    skip "running VMs" "no /dev/kvm here, or not permitted"
+    finish
+fi
+says "half a CPU" 'whole number' create v1 --kernel "$guest" --cpus 1.5
+says "too many CPUs" 'at most' create v1 --kernel "$guest" --cpus 1000
+
+out=$(run_vm --append do=h)
+is "run: status of a guest that powers off" $? 0
+is "run: its output" "$out" hello
+is "run: its command line by default" "$(run_vm)" 'console=ttyS0 quiet'
+is "run: a console is named for it" "$(run_vm --append 'a b')" 'console=ttyS0 a b'
+out=$(run_vm --cpus 4 --append do=a3h)
+is "run: four CPUs" "$out" $'all up\nhello'
+out=$(run_vm --append do=t)
+is "run: status of a crash" $? 1
+like "run: a triple fault is called so" "$out" 'triple fault'
+out=$(run_vm --append do=f | sort | uniq -c)
+like "run: every byte of much output" "$out" '^ *1024 The quick brown fox.*again\.$'
+out=$(run_vm --append do=pl)
+like "run: a panic is told, with its words" "$out" 'kernel panic: out of coffee'
+is "nothing is left of them" "$("$PULT" list --names)" ""
+
+v=$test_id
+ok "create" create "$v" --kernel "$guest" --memory 16M --append do=hb
+ok "start" "$PULT" start "$v"
+is "running" "$(state_of "$v")" running
+ok "freeze" "$PULT" freeze "$v"
+is "frozen" "$(state_of "$v")" frozen
+ok "unfreeze" "$PULT" unfreeze "$v"
+ok "stop presses the power button" "$PULT" stop -t 20 "$v"
+is "stopped" "$(state_of "$v")" stopped
+like "it saw it" "$("$PULT" log "$v")" 'button'
+
+"$PULT" config set "$v" vm.append=do=hl
+ok "start one that hears nothing" "$PULT" start "$v"
+ok "freeze it" "$PULT" freeze "$v"
+ok "kill it while it is frozen" "$PULT" kill "$v"
+is "stopped by kill" "$(state_of "$v")" stopped
+ok "start it again" "$PULT" start "$v"
+ok "stop kills it when its time is up" "$PULT" stop -t 1 "$v"
+is "stopped in the end" "$(state_of "$v")" stopped
+
+# The keeper dies: the VM is gone with it, and the next call sees it.
+ok "start it once more" "$PULT" start "$v"
+pid=$("$PULT" info "$v" -o json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')
+kill -9 "$pid"
+ok "a killed keeper's guest is seen to be gone" wait_for 5 eval '[ "$(state_of "$v")" != running ]'
+ok "nothing runs on" eval '! [ -d /proc/'"$pid"'/task ] || grep -q zombie /proc/'"$pid"'/status'
+
+"$PULT" config set "$v" vm.append=do=hr
+log=$PULT_HOME/guests/$v/log
+said=$(stat -c %s "$log")
+ok "start one that resets" "$PULT" start "$v"
+resets() { [ "$("$PULT" log "$v" | grep -c hello)" -ge 3 ]; }
+ok "it comes up again and again" wait_for 30 resets
+if grep -qwE 'svm|vmx' /proc/cpuinfo; then
+    skip "what emulation means is said once" "this host's KVM emulates nothing"
+else
+    is "what emulation means is said once" "$(tail -c +$((said + 1)) "$log" | grep -c emulates)" 1
+fi
+ok "kill it in between" "$PULT" kill "$v"
+
+"$PULT" config set "$v" vm.append=do=e
+ok "start one that echoes" "$PULT" start "$v"
+out=$(echo 'over the wire q' | timeout 30 "$PULT" console "$v")
+like "what is typed comes back" "$out" 'over the wire q'
+ok "and it ends" "$PULT" wait -s stopped -t 10 "$v"
+ok "destroy" "$PULT" destroy "$v"
+
+like "doctor measures" "$("$PULT" doctor --vm 2>&1)" 'first guest instruction after .* ms; .* exits'
+finish

@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 400 s (in the lab everything takes its time)
+# Limits are obeyed, freezing stops everything, figures are right, and no group is left.
+. "$(dirname "$0")/engine.bash"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+
+n=g-$test_id
+spin='while :; do :; done'
+usage() { sed -n 's/usage_usec //p' "$(cgroup_of "$1")/cpu.stat"; }
+
+# The file of a controller, by its names in v2 and v1.
+limit_of()
+{
+    if pure_v2; then
+        cat "$(cgroup_of "$1")/$2"
+    else
+        cat "/sys/fs/cgroup/$3$(sed -n "s/^[0-9]*:$3://p" "/proc/$1/cgroup")/$4"
+    fi
+}
+
+# ---- limits ----
+pult create container "$n" --rootfs "$ROOT" --memory 32M --cpus 0.2 --set lxc.cgroup2.pids.max=10 \
+    --set lxc.cgroup2.cpu.weight=50 --set lxc.cgroup.cpuset.cpus=0 -- /bin/sh -c "$spin"
+ok "start" pult start "$n"
+pid=$(id_of "$n" pid)
+is "memory" "$(limit_of "$pid" memory.max memory memory.limit_in_bytes)" $((32 << 20))
+is "pids" "$(limit_of "$pid" pids.max pids pids.max)" 10
+is "cpuset" "$(limit_of "$pid" cpuset.cpus cpuset cpuset.cpus)" 0
+like "cpu weight" "$(limit_of "$pid" cpu.weight cpu cpu.shares)" "^(50|512)$"
+a=$(usage "$pid") t=${EPOCHREALTIME/./}
+sleep 1
+used=$((($(usage "$pid") - a) * 100 / (${EPOCHREALTIME/./} - t)))
+ok "a fifth of a core is what it gets ($used %)" test $used -ge 5 -a $used -le 30
+is "the limit is shown" "$(id_of "$n" memory_limit_bytes)" $((32 << 20))
+like "no more processes than allowed" \
+    "$(pult exec "$n" -- /bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 10 & done' 2>&1)" "can't fork"
+like "no more memory than allowed" \
+    "$(pult exec "$n" -- /bin/sh -c 'head -c 100000000 /dev/zero | tail -c 90000000 | wc -c; echo $?' 2>&1 | tail -n 1)" "0|137"
+pid=$(id_of "$n" pid)
+ok "it went on" test -d "/proc/$pid"
+
+# ---- freeze ----
+pult exec -- "$n" true 2>/dev/null
+ok "freeze" pult freeze "$n"
+is "it is frozen" "$(state_of "$n")" frozen
+a=$(usage "$pid")
+sleep 0.3
+is "it uses no CPU" "$(usage "$pid")" "$a"
+ok "thaw" pult unfreeze "$n"
+ok "it goes on" wait_for 5 sh -c "[ \$(sed -n 's/usage_usec //p' '$(cgroup_of "$pid")/cpu.stat') -gt $a ]"
+pult freeze "$n"
+ok "a frozen one can be killed" pult kill "$n"
+is "at once" "$(state_of "$n")" stopped
+pult destroy "$n"
+
+# ---- figures ----
+pult create container "$n" --rootfs "$ROOT" -- /bin/sh -c "$spin"
+pult start "$n"
+cpu() { [ "$(pult stat "$n" -c 2 -i 0.3 | tail -n 1 | sed -n 's/.*"cpu_percent": *\([0-9]*\).*/\1/p')" -ge "$1" ]; }
+ok "CPU of a busy one is seen" wait_for 10 cpu 20
+memory() { [ "$(id_of "$n" memory_bytes)" -gt 0 ]; }
+ok "so is its memory" wait_for 5 memory
+pult kill "$n"
+pult destroy "$n"
+
+# ---- what cannot be ----
+refused "a controller that is not there" "no cgroup controller" \
+    pult create container "$n" --rootfs "$ROOT" --set lxc.cgroup2.nothing.max=1
+pult create container "$n" --rootfs "$ROOT" --set lxc.cgroup2.pids.max=many -- /bin/true
+refused "a value that is none" "pids.max" pult start "$n"
+is "it did not start" "$(state_of "$n")" stopped
+pult destroy "$n"
+# ---- groups below its own ----
+if pure_v2; then
+    # On a disk of its own, whatever this test's files are on: it can be mounted with other ids.
+    modprobe -aq loop ext4 2>/dev/null
+    truncate -s 32M "$WORK/disk" && mkfs.ext4 -q "$WORK/disk" && mkdir "$WORK/mnt" &&
+        mount -o loop "$WORK/disk" "$WORK/mnt" && at_exit "umount -l '$WORK/mnt'" &&
+        cp -a "$ROOT" "$WORK/mnt/root" && ROOT=$WORK/mnt/root
+    printf '::sysinit:/bin/echo booted\n::respawn:/bin/sleep 1000\n' >"$ROOT/etc/inittab"
+    pult create container "$n" --rootfs "$ROOT" --memory 64M
+    pult start "$n"
+    g=/sys/fs/cgroup
+    if ! pult exec "$n" -- /bin/grep -q "^ *0 *0 " /proc/self/uid_map; then
+        ok "a system makes groups, and moves its processes there" \
+            pult exec "$n" -- /bin/sh -c "mkdir $g/sub && echo \$\$ >$g/sub/cgroup.procs"
+        ok "it can give them controllers" pult exec "$n" -- /bin/sh -c "for p in \$(cat $g/cgroup.procs); do
+            echo \$p >$g/sub/cgroup.procs; done; echo +pids >$g/cgroup.subtree_control"
+        ok "and exec finds a place" pult exec "$n" -- /bin/grep -q pult-exec /proc/self/cgroup
+    else
+        refused "with root's own ids a system makes no group" "ead-only" pult exec "$n" -- /bin/mkdir $g/sub
+    fi
+    refused "it does not lift its limits" "denied|ead-only" \
+        pult exec "$n" -- /bin/sh -c "echo max >$g/memory.max"
+    pult kill "$n"
+    pult destroy "$n"
+else
+    skip "a system makes groups below its own" "not a pure cgroup v2 host; the lab is"
+fi
+
+# ---- the group of another store, whose runtime directory has the same path ----
+mkdir -p "$WORK/a" "$WORK/b" "$PULT_RUN"
+other() { timeout 60 unshare -m sh -c 'd=$1; shift; mount --bind "$d" "$PULT_RUN" && exec env PULT_HOME="$d/home" "$@"' - "$1" "$PULT" "${@:2}"; }
+other "$WORK/a" create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
+other "$WORK/b" create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
+ok "one starts" other "$WORK/a" start "$n"
+pid=$(other "$WORK/a" info "$n" -o json | sed -n 's/^ *"pid": \([0-9]*\),*$/\1/p' | head -n 1)
+refused "the other cannot have the same group" "use the cgroup" other "$WORK/b" start "$n"
+ok "and the first lives on" sh -c "kill -0 $pid && ! grep '^State:.Z' /proc/$pid/status"
+other "$WORK/a" kill "$n"
+ok "when it is gone" other "$WORK/b" start "$n"
+other "$WORK/b" kill "$n"
+
+is "no cgroup is left" "$(find /sys/fs/cgroup -type d -name "*-$test_id" 2>/dev/null)" ""
+finish

@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 300 s
+#
+# kill -9 of the UI, of a keeper or of a guest's init at random moments, a hundred times: after each
+# blow every state that is shown is true, and in the end no definition has changed and nothing is
+# left behind. PULT_CHAOS sets the number of blows; the seed is printed, and RANDOM_SEED repeats it.
+. "$(dirname "$0")/../lib.sh"
+
+[ "$(id -u)" = 0 ] || skip_all "needs root for containers"
+RANDOM_SEED=${RANDOM_SEED:-$$}
+RANDOM=$RANDOM_SEED
+echo "# RANDOM_SEED=$RANDOM_SEED"
+
+guests=(one-$test_id two-$test_id)
+tmux_name=pult-$test_id
+at_exit "tmux -L $tmux_name kill-server 2>/dev/null"
+
+# look NAME: state, pid and keeper of a guest, as one `pult info` tells them.
+look()
+{
+    local info
+    info=$("$PULT" info "$1" -o json 2>/dev/null)
+    state=$(fact state)
+    pid=$(fact pid)
+    keeper=$(fact keeper_pid)
+}
+
+# fact KEY: a member of $info, or nothing.
+fact()
+{
+    sed -n "s/^ *\"$1\": *\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" <<<"$info"
+}
+
+alive()
+{
+    [ -n "$1" ] && [ "$1" != null ] && [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+}
+
+open_ui()
+{
+    tmux -L "$tmux_name" -f /dev/null new-session -d -x 100 -y 30 "$PULT"
+    ui_pid=$(tmux -L "$tmux_name" list-panes -F '#{pane_pid}')
+}
+
+close_ui()
+{
+    tmux -L "$tmux_name" kill-server 2>/dev/null
+    wait_for 5 gone "$ui_pid"
+}
+
+gone()
+{
+    ! alive "$1"
+}
+
+# A state and the processes it speaks of agree. Between a blow and its notice lies a moment: what is
+# shown must become true by itself, and stay so.
+true_state()
+{
+    local name=$1 state pid keeper
+    look "$name"
+    case $state in
+    running) alive "$pid" && alive "$keeper" ;;
+    stopped | crashed) [ ! -e "$PULT_RUN/$name" ] ;;
+    *) return 1 ;;
+    esac
+}
+
+make_busybox_rootfs "$WORK/rootfs"
+for g in "${guests[@]}"; do
+    "$PULT" create container "$g" --rootfs "$WORK/rootfs" --memory 64M -- \
+        /bin/sh -c 'while :; do echo tick; sleep 0.01; done' || skip_all "cannot create containers"
+    cp "$PULT_HOME/guests/$g/config" "$WORK/$g.config"
+done
+
+blows=0 lies=0 left=0
+open_ui
+for ((i = 0; i < ${PULT_CHAOS:-100}; i++)); do
+    g=${guests[RANDOM % 2]}
+    "$PULT" start "$g" >/dev/null 2>&1 &
+    starter=$!
+    # The random moment: from before the keeper's first step to well into the guest's life.
+    sleep "0.0$((RANDOM % 10))"
+    victim=$((RANDOM % 3))
+    look "$g"
+    pid_before=$pid
+    case $victim in
+    0) target=$ui_pid ;;
+    1) target=$keeper ;;
+    2) target=$pid ;;
+    esac
+    alive "$target" && kill -9 "$target" 2>/dev/null && blows=$((blows + 1))
+    wait "$starter"
+    wait_for 10 true_state "$g" || { lies=$((lies + 1)); echo "# $i: $g $("$PULT" info "$g" 2>&1 | tr '\n' ' ')"; }
+    look "$g"
+    if [ "$state" != running ]; then
+        wait_for 10 gone "$pid_before" || { left=$((left + 1)); echo "# $i: process $pid_before of $g is left"; }
+    fi
+    if [ $victim = 0 ]; then
+        close_ui
+        open_ui
+    fi
+done
+close_ui
+
+echo "# $blows blows"
+is "every state shown was true" "$lies" 0
+is "no process of a dead guest was left" "$left" 0
+for g in "${guests[@]}"; do
+    ok "the definition of $g is as it was" cmp "$PULT_HOME/guests/$g/config" "$WORK/$g.config"
+    "$PULT" kill "$g" >/dev/null 2>&1 && "$PULT" wait "$g" -s stopped -t 10
+    ok "$g starts again" "$PULT" start "$g"
+    ok "$g is killed" "$PULT" kill "$g"
+    ok "$g stops" "$PULT" wait "$g" -s stopped -t 10
+    ok "$g is destroyed" "$PULT" destroy "$g"
+done
+is "the runtime directory is empty" "$(ls -A "$PULT_RUN")" ""
+is "no control group is left" "$(find /sys/fs/cgroup -type d -name "*$test_id*" 2>/dev/null)" ""
+is "no mount is left" "$(grep -c "$WORK" /proc/mounts)" 0
+finish

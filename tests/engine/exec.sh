@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 400 s (in the lab everything takes its time)
+# Commands in a running container.
+. "$(dirname "$0")/engine.bash"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+
+n=x-$test_id
+echo 'joe:x:1000:1001:Joe:/home/joe:/bin/sh' >>"$ROOT/etc/passwd"
+printf 'joe:x:1001:\nwheel:x:10:joe\n' >>"$ROOT/etc/group"
+mkdir -p "$ROOT/home/joe"
+echo data >"$ROOT/etc/data"
+pult create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
+ok "start" pult start "$n"
+x() { pult exec "$n" -- "$@" </dev/null; }
+
+is "output" "$(x /bin/echo one)" one
+is "status" "$(status x /bin/sh -c 'exit 9')" 9
+is "a signal" "$(status x /bin/sh -c 'kill -9 $$')" 137
+is "no such command" "$(status x /bin/nothing)" 127
+is "not a command" "$(status x /etc/data)" 126
+is "input" "$(echo in | pult exec "$n" -- /bin/cat)" in
+is "standard error is apart" "$(x /bin/sh -c 'echo out; echo err >&2' 2>/dev/null)" out
+is "found by PATH" "$(x echo path)" path
+
+for ns in mnt pid ipc uts net cgroup user; do
+    is "the same $ns namespace" "$(x /bin/readlink /proc/self/ns/$ns)" "$(x /bin/readlink /proc/1/ns/$ns 2>/dev/null || x /bin/readlink /proc/2/ns/$ns)"
+done
+is "the same cgroup" "$(x /bin/cat /proc/self/cgroup)" "$(x /bin/cat /proc/2/cgroup)"
+is "the same capabilities" "$(x /bin/grep Cap /proc/self/status)" "$(x /bin/grep Cap /proc/2/status)"
+is "no_new_privs too" "$(x /bin/grep NoNewPrivs /proc/self/status)" $'NoNewPrivs:\t1'
+is "no descriptor but 0, 1, 2" "$(x /bin/sh -c 'for f in /proc/self/fd/*; do
+    [ -e $f ] && echo ${f##*/}; done' | tr '\n' ' ')" "0 1 2 "
+is "its root is the container's" "$(x /bin/cat /etc/data)" data
+
+is "as root" "$(x /bin/sh -c 'id -u; echo $HOME; pwd' | tr '\n' ' ')" "0 /root / "
+is "as a user" "$(pult exec -u joe "$n" -- /bin/sh -c 'id -u; id -g; id -G; echo $HOME' | tr '\n' ' ')" \
+    "1000 1001 1001 10 /home/joe "
+is "by number" "$(pult exec -u 1234:56 "$n" -- /bin/sh -c 'id -u; id -g' | tr '\n' ' ')" "1234 56 "
+refused "no such user" "no user 'nobody-here'" pult exec -u nobody-here "$n" -- /bin/true
+is "a user has no capability" "$(pult exec -u joe "$n" -- /bin/grep CapEff /proc/self/status)" $'CapEff:\t0000000000000000'
+
+ok "many at once" bash -c 'for i in $(seq 20); do timeout 60 "$1" exec "$2" -- /bin/true & p+=($!); done
+    for i in "${p[@]}"; do wait $i || exit 1; done' - "$PULT" "$n"
+ok "kill" pult kill "$n"
+is "it is over" "$(state_of "$n")" stopped
+refused "nothing more" "stopped" pult exec "$n" -- /bin/true
+pult destroy "$n"
+finish

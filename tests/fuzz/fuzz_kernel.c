@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Kernel files, bzImage and ELF, with headers that promise too much: nothing is written outside
+ * of the guest's memory, and a kernel that is taken is entered inside of it.
+ */
+#include "fuzz/feed.h"
+
+#include <asm/bootparam.h>
+#include <elf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "kvm/boot/layout.h"
+
+#define MEMORY (4u << 20)
+
+static const uint64_t places[] = {
+    0x100000,    0x200000,   0x3ff000,           0x400000,  0,      0xfffff, 0x500, 0xd0000000,
+    0x100000000, UINT64_MAX, UINT64_MAX - 0xfff, INT64_MAX, 0x1000, 64,      1,
+};
+
+/* A number that a loader may stumble over. */
+static uint64_t place(struct feed *f)
+{
+    uint64_t x = feed_rarely(f, 4) ? feed_u64(f) : feed_pick(f, places);
+    return feed_rarely(f, 4) ? x + feed_byte(f) - 128 : x;
+}
+
+static size_t generate_bzimage(struct feed *f, uint8_t *out)
+{
+    struct setup_header h = {
+        .setup_sects = feed_rarely(f, 4) ? feed_byte(f) : 1,
+        .boot_flag = 0xaa55,
+        .header = 0x53726448,
+        .version = feed_rarely(f, 6) ? (uint16_t)feed_below(f, 65536) : 0x20f,
+        .loadflags = feed_rarely(f, 6) ? feed_byte(f) : LOADED_HIGH,
+        .xloadflags = feed_rarely(f, 6) ? feed_byte(f) : XLF_KERNEL_64,
+        .syssize = feed_rarely(f, 2) ? (uint32_t)place(f) : 0,
+        .initrd_addr_max = feed_rarely(f, 3) ? (uint32_t)place(f) : 0x7fffffff,
+        .cmdline_size = feed_rarely(f, 3) ? (uint32_t)place(f) : 2047,
+        .pref_address = feed_rarely(f, 2) ? place(f) : 0x100000,
+        .init_size = feed_rarely(f, 2) ? (uint32_t)place(f) : 0x10000,
+    };
+    memcpy(out + 0x1f1, &h, sizeof h);
+    out[0x200] = 0xeb; /* jmp */
+    out[0x201] = feed_rarely(f, 4) ? feed_byte(f) : 0x6a;
+    return 0x400 + feed_below(f, 0x1000);
+}
+
+static size_t generate_elf(struct feed *f, uint8_t *out)
+{
+    unsigned n = feed_below(f, 5);
+    Elf64_Ehdr eh = {
+        .e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+        .e_type = feed_rarely(f, 8) ? feed_byte(f) : ET_EXEC,
+        .e_machine = feed_rarely(f, 8) ? feed_byte(f) : EM_X86_64,
+        .e_entry = feed_rarely(f, 2) ? place(f) : 0x100000,
+        .e_phoff = feed_rarely(f, 6) ? place(f) : sizeof eh,
+        .e_phentsize = feed_rarely(f, 12) ? feed_byte(f) : sizeof(Elf64_Phdr),
+        .e_phnum = feed_rarely(f, 12) ? (uint16_t)feed_below(f, 65536) : (uint16_t)n,
+    };
+    memcpy(out, &eh, sizeof eh);
+    for (unsigned i = 0; i < n; i++) {
+        Elf64_Phdr p = {
+            .p_type = feed_rarely(f, 3) ? PT_NOTE : PT_LOAD,
+            .p_offset = feed_rarely(f, 3) ? place(f) : 0x400,
+            .p_paddr = feed_rarely(f, 3) ? place(f) : 0x100000 + i * 0x1000u,
+            .p_filesz = feed_rarely(f, 3) ? place(f) : 0x100,
+            .p_memsz = feed_rarely(f, 3) ? place(f) : 0x1000,
+        };
+        memcpy(out + sizeof eh + i * sizeof p, &p, sizeof p);
+    }
+    /* Notes, of which one may be the PVH entry. */
+    uint32_t note[] = {
+        feed_rarely(f, 3) ? (uint32_t)place(f) : 4,
+        feed_rarely(f, 3) ? (uint32_t)place(f) : 4,
+        feed_rarely(f, 3) ? feed_byte(f) : 18,
+        0x006e6558 /* "Xen" */,
+        feed_rarely(f, 3) ? (uint32_t)place(f) : 0x100000,
+        0,
+    };
+    memcpy(out + 0x400, note, sizeof note);
+    memcpy(out + 0x400 + sizeof note, note, sizeof note);
+    return 0x400 + feed_below(f, 0x400);
+}
+
+/* Put bytes into a file. */
+static int fill(int *fd, const void *data, size_t len)
+{
+    if (*fd < 0)
+        *fd = memfd_create("fuzz", MFD_CLOEXEC);
+    must(*fd >= 0 && ftruncate(*fd, 0) == 0 && pwrite(*fd, data, len, 0) == (ssize_t)len);
+    return *fd;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct memory m;
+    static int kernel = -1, initrd = -1;
+    static uint8_t file[0x2000];
+    struct feed f = {data, size};
+
+    if (m.count == 0) { /* from the heap, so that the sanitizer sees a step outside */
+        m.size = MEMORY;
+        m.count = 1;
+        m.slots[0] = (struct memory_slot){.size = MEMORY, .host = malloc(MEMORY)};
+        must(m.slots[0].host != NULL);
+    }
+    memset(file, 0, sizeof file);
+    size_t len = feed_rarely(&f, 2) ? generate_elf(&f, file) : generate_bzimage(&f, file);
+    for (int i = feed_rarely(&f, 4) ? 4 : 0; i > 0; i--)
+        file[feed_below(&f, 0x500)] = feed_byte(&f);
+    len = feed_rarely(&f, 4) ? feed_below(&f, len) : len;
+    if (feed_rarely(&f, 16))
+        len = feed_bytes(&f, file, sizeof file);
+
+    struct error err = {0};
+    struct cpu_entry entry = {0};
+    struct boot_request rq = {
+        .kernel = {"kernel", fill(&kernel, file, len), len},
+        .initrd = {.path = "initrd", .fd = -1},
+        .cmdline = feed_rarely(&f, 2) ? "quiet" : "",
+        .cpus = 1 + feed_below(&f, 64),
+        .avoid_32bit = feed_below(&f, 2),
+    };
+    if (feed_rarely(&f, 2)) {
+        size_t n = feed_below(&f, sizeof file);
+        rq.initrd = (struct boot_file){"initrd", fill(&initrd, file, n), n};
+        if (feed_rarely(&f, 3))
+            rq.initrd.size = place(&f);
+    }
+    int checked = boot_check(&rq.kernel, &err);
+    if (boot_load(&m, &rq, &entry, &err) < 0) {
+        must(*err.text != '\0');
+        return 0;
+    }
+    must(checked == 0);
+    must(entry.ip >= BOOT_HIGH && entry.ip < MEMORY);
+    must(entry.page_table == BOOT_PAGE_TABLES && entry.gdt == BOOT_GDT);
+    return 0;
+}
