@@ -353,6 +353,10 @@ static bool sample(struct watched *g, bool addresses)
 
 bool watch_tick(struct watch *w)
 {
+    /* A dead keeper's lock may outlive it in a child that was just being made. */
+    for (size_t i = 0; i < w->count; i++)
+        if (state_alive(w->list[i]->info.state) && w->list[i]->priv->keeper < 0)
+            w->list[i]->priv->dirty = true;
     bool changed = watch_changes(w);
     bool addresses = w->ticks++ % ADDRESS_TICKS == 0;
     for (size_t i = 0; i < w->count; i++) {

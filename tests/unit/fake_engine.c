@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fake_engine.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <pty.h>
@@ -54,6 +55,9 @@ static int fake_start(struct keeper *k, struct error *err)
     struct winsize w = {.ws_col = (unsigned short)k->cols, .ws_row = (unsigned short)k->rows};
     if (openpty(&f->master, &f->slave, NULL, NULL, &w) < 0)
         return error_set(err, 0, "openpty");
+    int alone[2]; /* the child closes it with all it has of the keeper, whose lock above all */
+    if (pipe2(alone, O_CLOEXEC) < 0)
+        return error_set(err, errno, "pipe");
     f->pid = fork();
     if (f->pid == 0) {
         sigset_t none;
@@ -66,6 +70,11 @@ static int fake_start(struct keeper *k, struct error *err)
         execl("/bin/sh", "sh", "-c", command, NULL);
         _exit(127);
     }
+    char none;
+    close(alone[1]);
+    while (read(alone[0], &none, 1) < 0 && errno == EINTR)
+        ;
+    close(alone[0]);
     f->pidfd = (int)syscall(SYS_pidfd_open, f->pid, 0);
     f->exited = event_new(k->base, f->pidfd, EV_READ, exited_cb, k);
     event_add(f->exited, NULL);
