@@ -98,6 +98,24 @@ static int attend(const struct cmd_args *a, const char *name, bool vm, int conso
     return status_of(a, &s, &end);
 }
 
+/*
+ * Fill the guest's directory. From then on a signal waits for the session, which ends the guest with
+ * this command: between the keeper's birth and the session, it would end the command alone.
+ */
+static int fill(void *arg, const char *dir, struct error *err)
+{
+    const struct new_guest *g = arg;
+    sigset_t ends;
+    if (g->archive && new_guest_fill(arg, dir, err) < 0)
+        return -1;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    return 0;
+}
+
 /* Start what was defined. The definition is the launched keeper's, and freed here. */
 static int launch(const struct cmd_args *a, const char *name, struct new_guest *g)
 {
@@ -114,7 +132,7 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
         .raw_console = !tty && !detach,
         .attach = detach ? NULL : &reader,
         .console = &console,
-        .fill = g->archive ? new_guest_fill : NULL,
+        .fill = fill,
         .fill_arg = g,
     };
     if (tty)

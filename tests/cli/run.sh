@@ -62,6 +62,14 @@ for sig in TERM INT HUP; do # a shell has its background jobs ignore SIGINT
     is "SIG$sig ends the guest" $? $((128 + $(kill -l $sig)))
 done
 is "none is left" "$(pult list --names)" ""
+for i in 1 2 3 4 5 6 7 8 9 10; do # at any moment from the guest's birth on
+    "$PULT" run --name "b-$test_id-$i" --rootfs "$WORK/root" -- /bin/sleep 1000 >/dev/null 2>&1 </dev/null &
+    pid=$!
+    until [ -e "$PULT_RUN/b-$test_id-$i" ]; do kill -0 $pid 2>/dev/null || break; done
+    kill -TERM $pid
+    wait $pid
+done
+is "a signal while it starts ends it too" "$(pult list --names)" ""
 "$PULT" run --name "k-$test_id" --rootfs "$WORK/root" -- /bin/sleep 1000 >/dev/null 2>&1 </dev/null &
 pid=$!
 wait_for 10 "$PULT" wait "k-$test_id" -s running -t 1
