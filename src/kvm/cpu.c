@@ -8,13 +8,16 @@
 #include <asm/processor-flags.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 
-#define CPUID_ROOM 256
+/* EBX of leaf 0: the first letters of the vendor's name. */
+#define VENDOR_AMD   0x68747541 /* "Auth" */
+#define VENDOR_HYGON 0x6f677948 /* "Hygo" */
 
 #define MSR_MISC_ENABLE   0x1a0
 #define MISC_FAST_STRING  0x1
@@ -35,18 +38,13 @@ const uint64_t cpu_gdt[CPU_GDT_ENTRIES] = {
     [CPU_GDT_TSS] = 0x00008b0000000067,
 };
 
-/* The number of bits that tell n ids apart. */
-static unsigned id_bits(unsigned n)
-{
-    unsigned bits = 0;
-
-    while ((1u << bits) < n)
-        bits++;
-    return bits;
-}
-
-struct topology {
-    unsigned id, count;
+/* One vCPU, and what all share. */
+struct place {
+    const struct cpu_topology *t;
+    unsigned apic_id;
+    unsigned thread_bits, socket_shift;
+    unsigned siblings; /* vCPUs of a socket */
+    bool amd;
 };
 
 static void set_bits(uint32_t *reg, unsigned hi, unsigned lo, uint32_t value)
@@ -57,105 +55,154 @@ static void set_bits(uint32_t *reg, unsigned hi, unsigned lo, uint32_t value)
 }
 
 /* Features: APIC id, the number of ids, and that a hypervisor with x2APIC is below. */
-static void patch_features(struct kvm_cpuid_entry2 *e, const struct topology *t)
+static void patch_features(struct kvm_cpuid_entry2 *e, const struct place *p)
 {
-    set_bits(&e->ebx, 31, 24, t->id);
-    set_bits(&e->ebx, 23, 16, t->count);
-    set_bits(&e->edx, 28, 28, t->count > 1); /* the number of ids is valid */
+    set_bits(&e->ebx, 31, 24, p->apic_id);
+    set_bits(&e->ebx, 23, 16, 1u << p->socket_shift);
+    set_bits(&e->edx, 28, 28, p->siblings > 1); /* the number of ids is valid */
     e->ecx |= 1u << 31 | 1u << 21;
 }
 
-/* Intel's cache parameters: levels 1 and 2 belong to one core, the third to all. */
-static void patch_caches(struct kvm_cpuid_entry2 *e, const struct topology *t)
+/* The ids that share a cache, less one: levels 1 and 2 belong to a core, the third to a socket. */
+static uint32_t sharing(const struct kvm_cpuid_entry2 *e, const struct place *p)
 {
-    unsigned level = e->eax >> 5 & 7;
+    return (1u << ((e->eax >> 5 & 7) > 2 ? p->socket_shift : p->thread_bits)) - 1;
+}
 
+/* Intel's cache parameters. */
+static void patch_caches(struct kvm_cpuid_entry2 *e, const struct place *p)
+{
     if (!(e->eax & 31)) /* no more caches */
         return;
-    set_bits(&e->eax, 31, 26, t->count - 1);
-    set_bits(&e->eax, 25, 14, level > 2 ? t->count - 1 : 0);
+    set_bits(&e->eax, 31, 26, (1u << (p->socket_shift - p->thread_bits)) - 1);
+    set_bits(&e->eax, 25, 14, sharing(e, p));
 }
 
 /* The same of AMD's, which has no field for the cores of a package. */
-static void patch_amd_caches(struct kvm_cpuid_entry2 *e, const struct topology *t)
+static void patch_amd_caches(struct kvm_cpuid_entry2 *e, const struct place *p)
 {
-    unsigned level = e->eax >> 5 & 7;
-
-    set_bits(&e->eax, 25, 14, level > 2 ? t->count - 1 : 0);
+    if (e->eax & 31)
+        set_bits(&e->eax, 25, 14, sharing(e, p));
 }
 
-/* AMD: number of cores, and how many bits of the APIC id number them. */
-static void patch_amd_cores(struct kvm_cpuid_entry2 *e, const struct topology *t)
+/* AMD: that there are siblings, and that they are told by leaf 1's count too. */
+static void patch_amd_features(struct kvm_cpuid_entry2 *e, const struct place *p)
 {
-    set_bits(&e->ecx, 7, 0, t->count - 1);
-    set_bits(&e->ecx, 15, 12, id_bits(t->count));
+    if (p->amd)
+        set_bits(&e->ecx, 1, 1, p->siblings > 1);
 }
 
-/* AMD: this core's ids; one node, one thread per core. */
-static void patch_amd_ids(struct kvm_cpuid_entry2 *e, const struct topology *t)
+/* AMD: number of threads, and how many bits of the APIC id number them. */
+static void patch_amd_cores(struct kvm_cpuid_entry2 *e, const struct place *p)
 {
-    e->eax = t->id;
-    e->ebx = t->id;
-    e->ecx = 0;
+    set_bits(&e->ecx, 7, 0, p->siblings - 1);
+    set_bits(&e->ecx, 15, 12, p->socket_shift);
+}
+
+/* AMD: this thread's ids; each socket is a node. */
+static void patch_amd_ids(struct kvm_cpuid_entry2 *e, const struct place *p)
+{
+    unsigned core = p->apic_id >> p->thread_bits & ((1u << (p->socket_shift - p->thread_bits)) - 1);
+
+    e->eax = p->apic_id;
+    e->ebx = core | (p->t->threads - 1) << 8;
+    e->ecx = p->apic_id >> p->socket_shift;
+    e->edx = 0;
 }
 
 static const struct {
     uint32_t leaf;
-    void (*patch)(struct kvm_cpuid_entry2 *e, const struct topology *t);
+    void (*patch)(struct kvm_cpuid_entry2 *e, const struct place *p);
 } patches[] = {
-    {0x1, patch_features},          {0x4, patch_caches},         {0x80000008, patch_amd_cores},
-    {0x8000001d, patch_amd_caches}, {0x8000001e, patch_amd_ids},
+    {0x1, patch_features},
+    {0x4, patch_caches},
+    {0x80000001, patch_amd_features},
+    {0x80000008, patch_amd_cores},
+    {0x8000001d, patch_amd_caches},
+    {0x8000001e, patch_amd_ids},
 };
 
+/* Leaves that are not the host's to tell: the topology, told anew, and AMD's newest form of it. */
+enum { LEAF_TOPOLOGY = 0xb, LEAF_TOPOLOGY_V2 = 0x1f, LEAF_TOPOLOGY_AMD = 0x80000026 };
+
 /* Extended topology: sublevel 0 is the thread, 1 the core. */
-static void add_topology(struct kvm_cpuid2 *c, uint32_t leaf, const struct topology *t)
+static void add_topology(struct kvm_cpuid2 *c, uint32_t leaf, const struct place *p)
 {
     const struct kvm_cpuid_entry2 levels[] = {
-        {.eax = 0, .ebx = 1, .ecx = 1 << 8 | 0},
-        {.eax = id_bits(t->count), .ebx = t->count, .ecx = 2 << 8 | 1},
+        {.eax = p->thread_bits, .ebx = p->t->threads, .ecx = 1 << 8 | 0},
+        {.eax = p->socket_shift, .ebx = p->siblings, .ecx = 2 << 8 | 1},
         {.ecx = 2},
     };
 
-    for (unsigned i = 0; i < ARRAY_SIZE(levels) && c->nent < CPUID_ROOM; i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(levels) && c->nent < CPU_LEAVES; i++) {
         struct kvm_cpuid_entry2 *e = &c->entries[c->nent++];
         *e = levels[i];
         e->function = leaf;
         e->index = i;
         e->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
-        e->edx = t->id;
+        e->edx = p->apic_id;
     }
 }
 
-static int set_cpuid(int kvm, int vcpu, const struct topology *t, struct error *err)
+struct kvm_cpuid2 *cpu_features(int kvm, struct error *err)
 {
-    cleanup_free struct kvm_cpuid2 *c = xcalloc(1, sizeof(*c) + CPUID_ROOM * sizeof(c->entries[0]));
-    bool extended[2] = {false, false};
-    unsigned kept = 0;
+    struct kvm_cpuid2 *c = xcalloc(1, sizeof(*c) + CPU_LEAVES * sizeof(c->entries[0]));
 
-    c->nent = CPUID_ROOM;
-    if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, c) < 0)
-        return error_set(err, errno, "ask KVM for its CPUID");
-
-    for (unsigned i = 0; i < c->nent; i++) {
-        struct kvm_cpuid_entry2 e = c->entries[i];
-        if (e.function == 0xb || e.function == 0x1f) {
-            extended[e.function == 0x1f] = true;
-            continue;
-        }
-        for (unsigned p = 0; p < ARRAY_SIZE(patches); p++)
-            if (patches[p].leaf == e.function)
-                patches[p].patch(&e, t);
-        if (e.function == 1 && ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
-            e.ecx |= 1u << 24;
-        c->entries[kept++] = e;
+    c->nent = CPU_LEAVES;
+    if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, c) < 0) {
+        error_set(err, errno, "ask KVM for its CPUID");
+        free(c);
+        return NULL;
     }
-    c->nent = kept;
-    if (extended[0])
-        add_topology(c, 0xb, t);
-    if (extended[1])
-        add_topology(c, 0x1f, t);
+    /* Emulated where the CPU has none; this one is not in the answer. */
+    bool deadline = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    for (unsigned i = 0; i < c->nent; i++)
+        if (c->entries[i].function == 1 && deadline)
+            c->entries[i].ecx |= 1u << 24;
+    return c;
+}
+
+void cpu_describe(const struct kvm_cpuid2 *features, const struct cpu_topology *t, unsigned index,
+                  struct kvm_cpuid2 *out)
+{
+    struct place p = {
+        .t = t,
+        .apic_id = topology_apic_id(t, index),
+        .thread_bits = topology_thread_bits(t),
+        .socket_shift = topology_socket_shift(t),
+        .siblings = t->cores * t->threads,
+    };
+    uint32_t last = 0;
+
+    out->nent = 0;
+    for (unsigned i = 0; i < features->nent; i++) {
+        struct kvm_cpuid_entry2 e = features->entries[i];
+        if (e.function == 0) {
+            last = e.eax;
+            p.amd = e.ebx == VENDOR_AMD || e.ebx == VENDOR_HYGON;
+        }
+        if (e.function == LEAF_TOPOLOGY || e.function == LEAF_TOPOLOGY_V2 ||
+            e.function == LEAF_TOPOLOGY_AMD)
+            continue;
+        for (unsigned n = 0; n < ARRAY_SIZE(patches); n++)
+            if (patches[n].leaf == e.function)
+                patches[n].patch(&e, &p);
+        out->entries[out->nent++] = e;
+    }
+    if (last >= LEAF_TOPOLOGY)
+        add_topology(out, LEAF_TOPOLOGY, &p);
+    if (last >= LEAF_TOPOLOGY_V2)
+        add_topology(out, LEAF_TOPOLOGY_V2, &p);
+}
+
+static int set_cpuid(int vcpu, const struct kvm_cpuid2 *features, const struct cpu_topology *t,
+                     unsigned index, struct error *err)
+{
+    cleanup_free struct kvm_cpuid2 *c = xcalloc(1, sizeof(*c) + CPU_LEAVES * sizeof(c->entries[0]));
+
+    cpu_describe(features, t, index, c);
     if (ioctl(vcpu, KVM_SET_CPUID2, c) < 0)
-        return error_set(err, errno, "set CPUID of vcpu %u", t->id);
+        return error_set(err, errno, "set CPUID of vcpu %u", index);
     return 0;
 }
 
@@ -192,15 +239,14 @@ static int set_lapic(int vcpu, unsigned id, struct error *err)
     return 0;
 }
 
-int cpu_setup(int kvm, int vcpu, unsigned id, unsigned count, struct error *err)
+int cpu_setup(int vcpu, const struct kvm_cpuid2 *features, const struct cpu_topology *t,
+              unsigned index, struct error *err)
 {
-    const struct topology t = {.id = id, .count = count};
-
-    if (set_cpuid(kvm, vcpu, &t, err) < 0)
+    if (set_cpuid(vcpu, features, t, index, err) < 0)
         return -1;
-    if (set_msrs(vcpu, id, err) < 0)
+    if (set_msrs(vcpu, index, err) < 0)
         return -1;
-    return set_lapic(vcpu, id, err);
+    return set_lapic(vcpu, index, err);
 }
 
 /* The segment register's value for an entry of the table. */

@@ -2,7 +2,7 @@
 /*
  * What a vCPU looks like to the guest, and how it begins.
  *
- * CPUID is what KVM supports, with the topology of one socket of single-threaded cores put in.
+ * CPUID is what KVM supports, with the machine's topology put in.
  * The boot processor enters the kernel directly, in one of the two states that boot protocols
  * ask for; the others wait for INIT and SIPI, which KVM handles in the kernel.
  */
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kvm/topology.h"
 
 /* Where the boot processor begins. Segments are flat, interrupts off, IDT empty. */
 struct cpu_entry {
@@ -27,8 +28,17 @@ struct cpu_entry {
 enum { CPU_GDT_CODE32 = 1, CPU_GDT_CODE64, CPU_GDT_DATA, CPU_GDT_TSS, CPU_GDT_ENTRIES };
 extern const uint64_t cpu_gdt[CPU_GDT_ENTRIES];
 
-/* Set up a fresh vCPU: CPUID, model-specific registers, LAPIC pins. */
-int cpu_setup(int kvm, int vcpu, unsigned id, unsigned count, struct error *err);
+/* What KVM can show a guest, asked once for all vCPUs. The caller frees it. NULL on failure. */
+struct kvm_cpuid2;
+struct kvm_cpuid2 *cpu_features(int kvm, struct error *err);
+/* The CPUID of one vCPU out of that, into *out, which has room for CPU_LEAVES. */
+#define CPU_LEAVES 256
+void cpu_describe(const struct kvm_cpuid2 *features, const struct cpu_topology *t, unsigned index,
+                  struct kvm_cpuid2 *out);
+
+/* Set up a fresh vCPU, the index-th of these: CPUID, model-specific registers, LAPIC pins. */
+int cpu_setup(int vcpu, const struct kvm_cpuid2 *features, const struct cpu_topology *t,
+              unsigned index, struct error *err);
 /* Put the boot processor at its entry. */
 int cpu_enter(int vcpu, const struct cpu_entry *entry, struct error *err);
 

@@ -117,7 +117,9 @@ static const struct serial_line no_line = {no_put, no_ready};
 /* Boot the guest and let it be asked out. */
 static int run_probe(struct probe *p, struct error *err)
 {
-    const struct machine_config config = {.memory = PROBE_MEMORY, .cpus = 1, .console = &no_line};
+    const struct machine_config config = {.memory.size = PROBE_MEMORY,
+                                          .topology = topology_flat(1),
+                                          .console = &no_line};
     struct cpu_entry entry;
     struct machine *m;
     int rc = -1;

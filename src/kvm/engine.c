@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -28,9 +27,7 @@
 #include "kvm/doctor.h"
 #include "kvm/host.h"
 #include "kvm/machine.h"
-
-#define MEMORY_DEFAULT (512ull << 20)
-#define MEMORY_MIN     (16ull << 20)
+#include "kvm/settings.h"
 
 /* The console that a kernel is told to use where its command line names none. */
 #define CONSOLE_APPEND "console=ttyS0"
@@ -44,6 +41,20 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.append",
      .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" CONSOLE_APPEND
              "\" is put before one without console="},
+    {.name = "vm.cpu.topology",
+     .check = settings_is_topology,
+     .help = "how guest.cpus are arranged: SOCKETSxCORESxTHREADS, such as 1x4x2; default one "
+             "socket of single-threaded cores"},
+    {.name = "vm.cpu.affinity",
+     .check = settings_is_affinity,
+     .help = "the host's CPUs that run the vCPUs: a list for all, \"0-3,8\", or lists for some, "
+             "\"0:2 1:3\", \"0-3:8-11\""},
+    {.name = "vm.memory.hugepages",
+     .check = settings_is_huge,
+     .help = "2M or 1G: guest.memory in pages of that size, reserved out of the host's pool"},
+    {.name = "vm.memory.ksm",
+     .check = conf_is_bool,
+     .help = "1: let the host merge the VM's pages with equal ones of others (KSM)"},
     {NULL},
 };
 
@@ -57,53 +68,12 @@ struct vm {
 
 /* ---- the definition ---- */
 
-static uint64_t vm_memory(const struct guest_def *def)
+static int check_cpus(const struct settings *s, int kvm, struct error *err)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    unsigned most = kvm_max_cpus(kvm), cpus = topology_cpus(&s->topology);
 
-    return def->memory ? (def->memory + page - 1) / page * page : MEMORY_DEFAULT;
-}
-
-static unsigned vm_cpus(const struct guest_def *def)
-{
-    return def->cpus_milli ? (unsigned)(def->cpus_milli / 1000) : 1;
-}
-
-/* Before it is rounded: a size near 2^64 would come out small. */
-static int check_memory(const struct guest_def *def, struct error *err)
-{
-    uint64_t size = def->memory ? def->memory : MEMORY_DEFAULT;
-    uint64_t most = memory_most(kvm_address_bits());
-    char want[8], have[8];
-    struct sysinfo si;
-
-    size_human(size, want);
-    if (size < MEMORY_MIN)
-        return error_set(err, 0, "guest.memory is %s, and a VM needs at least 16M", want);
-    if (size > most) {
-        size_human(most, have);
-        return error_set(err, 0, "guest.memory is %s, and this CPU has addresses for %s", want,
-                         have);
-    }
-    if (sysinfo(&si) == 0) {
-        uint64_t host = ((uint64_t)si.totalram + si.totalswap) * si.mem_unit;
-        size_human(host, have);
-        if (size > host)
-            return error_set(err, 0, "guest.memory is %s, and this host has %s", want, have);
-    }
-    return 0;
-}
-
-static int check_cpus(const struct guest_def *def, int kvm, struct error *err)
-{
-    unsigned most = kvm_max_cpus(kvm);
-
-    if (def->cpus_milli % 1000)
-        return error_set(err, 0, "guest.cpus is %g, and a VM has a whole number of CPUs",
-                         (double)def->cpus_milli / 1000);
-    if (def->cpus_milli / 1000 > most)
-        return error_set(err, 0, "guest.cpus is %lld, and a VM can have at most %u here",
-                         (long long)def->cpus_milli / 1000, most);
+    if (cpus > most)
+        return error_set(err, 0, "guest.cpus is %u, and a VM can have at most %u here", cpus, most);
     return 0;
 }
 
@@ -135,15 +105,16 @@ static void close_files(struct boot_request *rq)
 static int kvm_check(const struct guest_def *def, struct error *err)
 {
     cleanup_files struct boot_request rq = NO_FILES;
+    struct settings settings;
 
-    if (check_memory(def, err) < 0 || open_files(def, &rq, err) < 0 ||
+    if (settings_read(def, &settings, err) < 0 || open_files(def, &rq, err) < 0 ||
         boot_check(&rq.kernel, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);
     if (kvm < 0)
         return error_hint(err, "%s", kvm_remedy(err));
-    return check_cpus(def, kvm, err);
+    return check_cpus(&settings, kvm, err);
 }
 
 /* The whole command line. The caller frees it. */
@@ -261,15 +232,15 @@ static int add_events(struct vm *vm, struct error *err)
 /* ---- life ---- */
 
 /* What the list shows of it: what the process uses, until devices count for themselves. */
-static void fill_status(struct keeper *k, const struct guest_def *def)
+static void fill_status(struct keeper *k, const struct settings *settings)
 {
     struct status_page *page = k->status.page;
     int pid = getpid();
 
     status_begin(&k->status);
     page->guest_pid = pid;
-    page->vcpus = vm_cpus(def);
-    page->memory_limit = vm_memory(def);
+    page->vcpus = topology_cpus(&settings->topology);
+    page->memory_limit = settings->memory.size;
     page->figures[FIGURE_CPU].kind = FIGURE_PROC_STAT;
     page->figures[FIGURE_MEMORY].kind = FIGURE_PROC_STATM;
     page->figures[FIGURE_DISK].kind = FIGURE_PAGE;
@@ -285,20 +256,25 @@ static int kvm_start(struct keeper *k, struct error *err)
     const struct guest_def *def = k->def;
     cleanup_files struct boot_request rq = NO_FILES;
     cleanup_free char *cmdline = command_line(def);
+    struct settings settings;
     struct cpu_entry entry;
 
-    if (kvm_check(def, err) < 0 || open_files(def, &rq, err) < 0)
+    if (kvm_check(def, err) < 0 || open_files(def, &rq, err) < 0 ||
+        settings_read(def, &settings, err) < 0)
         return -1;
     rq.cmdline = cmdline;
-    rq.cpus = vm_cpus(def);
+    rq.cpus = settings.topology;
     rq.avoid_32bit = kvm_kind() == KVM_EMULATING;
     if (rq.avoid_32bit)
         log_once("this host's KVM emulates all kernel code: hardly any system will come up");
+    if (settings.memory.merge && !settings_ksm_runs())
+        log_once("vm.memory.ksm: KSM is off on this host: echo 1 >" SETTINGS_KSM_RUN);
 
     struct vm *vm = xcalloc(1, sizeof(*vm));
     struct machine_config config = {
-        .memory = vm_memory(def),
-        .cpus = rq.cpus,
+        .memory = settings.memory,
+        .topology = settings.topology,
+        .affinity = settings.affinity,
         .console = &line,
         .console_arg = vm,
     };
@@ -307,7 +283,7 @@ static int kvm_start(struct keeper *k, struct error *err)
     if (machine_create(&config, &vm->machine, err) < 0 ||
         boot_load(&vm->machine->memory, &rq, &entry, err) < 0 || add_events(vm, err) < 0)
         return -1;
-    fill_status(k, def);
+    fill_status(k, &settings);
     console_plug(k->console, &port, vm);
     if (machine_start(vm->machine, &entry, err) < 0)
         return -1;

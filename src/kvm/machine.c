@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "kvm/host.h"
 #include "kvm/irq.h"
@@ -221,7 +222,8 @@ int machine_start(struct machine *m, const struct cpu_entry *entry, struct error
         return -1;
     m->active = m->cpus; /* before the first may end the machine */
     for (unsigned i = 0; i < m->cpus; i++) {
-        if (vcpu_start(&m->vcpus[i], err) < 0) {
+        const cpu_set_t *where = m->affinity && CPU_COUNT(&m->affinity[i]) ? &m->affinity[i] : NULL;
+        if (vcpu_start(&m->vcpus[i], where, err) < 0) {
             pthread_mutex_lock(&m->lock);
             m->active -= m->cpus - i;
             pthread_mutex_unlock(&m->lock);
@@ -315,12 +317,15 @@ static int build(struct machine *m, const struct machine_config *config, struct 
         return error_set(err, errno, "create the machine's event descriptor");
     if (create_vm(m, err) < 0)
         return -1;
-    if (memory_create(&m->memory, config->memory, err) < 0)
+    if (memory_create_as(&m->memory, &config->memory, err) < 0)
         return -1;
     if (add_memory(m, err) < 0 || irq_create(m->vm, err) < 0 || add_devices(m, err) < 0)
         return -1;
+    cleanup_free struct kvm_cpuid2 *features = cpu_features(m->kvm, err);
+    if (!features)
+        return -1;
     for (unsigned i = 0; i < m->cpus; i++)
-        if (vcpu_create(&m->vcpus[i], m, i, err) < 0)
+        if (vcpu_create(&m->vcpus[i], m, i, features, err) < 0)
             return -1;
     return 0;
 }
@@ -336,8 +341,13 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->mmio.top = UINT64_MAX;
     m->console = config->console;
     m->console_arg = config->console_arg;
-    m->cpus = config->cpus;
-    m->vcpus = xcalloc(config->cpus, sizeof(m->vcpus[0]));
+    m->topology = config->topology;
+    m->cpus = topology_cpus(&m->topology);
+    m->vcpus = xcalloc(m->cpus, sizeof(m->vcpus[0]));
+    if (config->affinity) {
+        m->affinity = xcalloc(m->cpus, sizeof(m->affinity[0]));
+        memcpy(m->affinity, config->affinity, m->cpus * sizeof(m->affinity[0]));
+    }
     for (unsigned i = 0; i < m->cpus; i++)
         m->vcpus[i].fd = -1;
     pthread_mutex_init(&m->lock, NULL);
@@ -379,6 +389,7 @@ void machine_destroy(struct machine *m)
     memory_destroy(&m->memory);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
+    free(m->affinity);
     free(m->vcpus);
     free(m);
 }

@@ -42,8 +42,9 @@
 
 /* What a machine is made of. */
 struct machine_config {
-    uint64_t memory;                   /* bytes, whole pages */
-    unsigned cpus;                     /* 1 to MACHINE_CPUS */
+    struct memory_config memory;
+    struct cpu_topology topology; /* 1 to MACHINE_CPUS vCPUs */
+    const cpu_set_t *affinity;    /* where each vCPU may run, an empty one: anywhere; or NULL */
     const struct serial_line *console; /* the wire of COM1, used from any thread */
     void *console_arg;
 };
@@ -61,6 +62,7 @@ struct machine {
     struct bus pio, mmio;
     struct vcpu *vcpus;
     unsigned cpus;
+    struct cpu_topology topology;
 
     const struct serial_line *console;
     void *console_arg;
@@ -81,6 +83,7 @@ struct machine {
     pthread_cond_t changed;
     _Atomic bool hold;
     bool pause, over;
+    cpu_set_t *affinity;     /* one for each vCPU, or NULL */
     unsigned active, parked; /* threads that have not left, and those of them that stand still */
     struct machine_ending ending;
 };

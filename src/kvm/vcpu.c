@@ -189,7 +189,7 @@ static void on_kick(int sig)
     (void)sig;
 }
 
-int vcpu_start(struct vcpu *v, struct error *err)
+int vcpu_start(struct vcpu *v, const cpu_set_t *where, struct error *err)
 {
     struct sigaction action = {.sa_handler = on_kick};
     pthread_attr_t attr;
@@ -198,6 +198,8 @@ int vcpu_start(struct vcpu *v, struct error *err)
     sigaction(KICK_SIGNAL, &action, NULL);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
+    if (where)
+        pthread_attr_setaffinity_np(&attr, sizeof(*where), where);
     /* The thread hears nothing but kicks; everything else is the main thread's. */
     sigfillset(&all);
     sigdelset(&all, KICK_SIGNAL);
@@ -244,10 +246,13 @@ enum vcpu_sign vcpu_look(struct vcpu *v, bool again)
     return moved ? VCPU_MOVED : VCPU_STILL;
 }
 
-int vcpu_create(struct vcpu *v, struct machine *m, unsigned id, struct error *err)
+int vcpu_create(struct vcpu *v, struct machine *m, unsigned id, const struct kvm_cpuid2 *features,
+                struct error *err)
 {
+    unsigned apic_id = topology_apic_id(&m->topology, id);
+
     *v = (struct vcpu){.machine = m, .id = id, .fd = -1};
-    v->fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)id);
+    v->fd = ioctl(m->vm, KVM_CREATE_VCPU, (unsigned long)apic_id);
     if (v->fd < 0)
         return error_set(err, errno, "create vcpu %u", id);
     int size = ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -258,7 +263,7 @@ int vcpu_create(struct vcpu *v, struct machine *m, unsigned id, struct error *er
         return error_set(err, errno, "map vcpu %u", id);
     v->run = run;
     v->run_size = (size_t)size;
-    return cpu_setup(m->kvm, v->fd, id, m->cpus, err);
+    return cpu_setup(v->fd, features, &m->topology, id, err);
 }
 
 void vcpu_destroy(struct vcpu *v)

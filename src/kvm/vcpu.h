@@ -11,18 +11,20 @@
 #define PULT_KVM_VCPU_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kvm/topology.h"
 
 struct machine;
 struct kvm_run;
 
 struct vcpu {
     struct machine *machine;
-    unsigned id;
+    unsigned id; /* its number; its APIC id is KVM's name for it */
     int fd;
     struct kvm_run *run; /* shared with KVM, run_size bytes */
     size_t run_size;
@@ -35,9 +37,12 @@ struct vcpu {
 };
 
 /* Create the id-th vCPU of a machine, halted. */
-int vcpu_create(struct vcpu *v, struct machine *m, unsigned id, struct error *err);
+struct kvm_cpuid2;
+int vcpu_create(struct vcpu *v, struct machine *m, unsigned id, const struct kvm_cpuid2 *features,
+                struct error *err);
 void vcpu_destroy(struct vcpu *v); /* the thread has been joined; accepts fd -1 */
-int vcpu_start(struct vcpu *v, struct error *err);
+/* Start its thread, on these CPUs of the host; NULL: on any. */
+int vcpu_start(struct vcpu *v, const cpu_set_t *where, struct error *err);
 void vcpu_kick(struct vcpu *v);
 /* What a parked vCPU shows; `again`: since the last time it was looked at. */
 enum vcpu_sign {

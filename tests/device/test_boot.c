@@ -55,8 +55,11 @@ static struct boot_file file(const void *data, size_t len, uint64_t size)
 static int load(struct boot_file kernel, struct boot_file initrd, const char *cmdline, bool avoid,
                 struct cpu_entry *entry)
 {
-    struct boot_request rq = {
-        .kernel = kernel, .initrd = initrd, .cmdline = cmdline, .cpus = 4, .avoid_32bit = avoid};
+    struct boot_request rq = {.kernel = kernel,
+                              .initrd = initrd,
+                              .cmdline = cmdline,
+                              .cpus = {1, 4, 1},
+                              .avoid_32bit = avoid};
     int rc = boot_load(&memory, &rq, entry, &err);
 
     close(kernel.fd);
@@ -401,9 +404,12 @@ static uint8_t sum(const void *data, size_t len)
 
 static void test_acpi(void **state)
 {
+    const struct cpu_topology most = topology_flat(64);
+
     (void)state;
     for (unsigned cpus = 1; cpus <= 64; cpus += 63) {
-        assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, cpus), 0);
+        const struct cpu_topology flat = topology_flat(cpus);
+        assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &flat), 0);
         const uint8_t *rsdp = memory_at(&memory, BOOT_ACPI, 36);
         assert_int_equal(sum(rsdp, 20), 0);
         assert_int_equal(sum(rsdp, 36), 0);
@@ -430,8 +436,8 @@ static void test_acpi(void **state)
         memcpy(&len, d + 4, 4);
         assert_int_equal(sum(d, len), 0);
     }
-    assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, 600, 64), -1);
-    assert_int_equal(acpi_put_tables(&memory, 64 * MIB - 64, 1 << 20, 1), -1);
+    assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, 600, &most), -1);
+    assert_int_equal(acpi_put_tables(&memory, 64 * MIB - 64, 1 << 20, &most), -1);
 }
 
 /* ---- panic ---- */

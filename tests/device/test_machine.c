@@ -104,26 +104,34 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Build a machine and let it do this. */
-static void start(unsigned cpus, const char *script)
+/* Build this machine and let it do this. */
+static void start_config(const struct machine_config *config, const char *script)
 {
     const char *build = getenv("B");
     cleanup_free char *path = xasprintf("%s/tests/device/guest.elf", build ? build : "build");
     cleanup_free char *cmdline = xasprintf("test do=%s", script);
     struct boot_request rq = {.initrd.fd = -1,
                               .cmdline = cmdline,
-                              .cpus = cpus,
+                              .cpus = config->topology,
                               .avoid_32bit = true};
-    struct machine_config config = {.memory = 16 << 20, .cpus = cpus, .console = &tty_line};
     struct cpu_entry entry;
     struct error err;
 
-    if (machine_create(&config, &machine, &err) < 0 || boot_open(&rq.kernel, path, &err) < 0 ||
+    if (machine_create(config, &machine, &err) < 0 || boot_open(&rq.kernel, path, &err) < 0 ||
         boot_load(&machine->memory, &rq, &entry, &err) < 0)
         fail_msg("%s", err.text);
     close(rq.kernel.fd);
     if (machine_start(machine, &entry, &err) < 0)
         fail_msg("%s", err.text);
+}
+
+static void start(unsigned cpus, const char *script)
+{
+    const struct machine_config config = {.memory.size = 16 << 20,
+                                          .topology = topology_flat(cpus),
+                                          .console = &tty_line};
+
+    start_config(&config, script);
 }
 
 /* Wait for its end, which must be this one. */
@@ -194,6 +202,67 @@ static void test_most_cpus(void **state)
     script[1] = '0' + MACHINE_CPUS - 1;
     run(MACHINE_CPUS, script, ENDED_EXIT, "");
     assert_true(tty_has("all up\nhello\n"));
+}
+
+/* Ids with gaps in them: all CPUs are there, under the names that KVM was given. */
+static void test_topology(void **state)
+{
+    const struct machine_config config = {.memory.size = 16 << 20,
+                                          .topology = {2, 3, 1},
+                                          .console = &tty_line};
+
+    (void)state;
+    start_config(&config, "a5h");
+    await_end(ENDED_EXIT, "");
+    assert_true(tty_has("all up\nhello\n"));
+}
+
+/* The threads run where they are told to, those of which nothing is said anywhere. */
+static void test_affinity(void **state)
+{
+    cpu_set_t mine, got, affinity[2];
+    const struct machine_config config = {.memory.size = 16 << 20,
+                                          .topology = {1, 2, 1},
+                                          .affinity = affinity,
+                                          .console = &tty_line};
+
+    (void)state;
+    sched_getaffinity(0, sizeof(mine), &mine);
+    CPU_ZERO(&affinity[0]);
+    CPU_ZERO(&affinity[1]);
+    for (size_t i = 0; !CPU_COUNT(&affinity[1]); i++)
+        if (CPU_ISSET(i, &mine))
+            CPU_SET(i, &affinity[1]);
+    start_config(&config, "hl");
+    tty_await("hello");
+    pthread_getaffinity_np(machine->vcpus[0].thread, sizeof(got), &got);
+    assert_true(CPU_EQUAL(&got, &mine));
+    pthread_getaffinity_np(machine->vcpus[1].thread, sizeof(got), &got);
+    assert_true(CPU_EQUAL(&got, &affinity[1]));
+}
+
+/* Every kind of memory runs a guest. */
+static void test_memories(void **state)
+{
+    struct machine_config config = {.topology = {1, 1, 1}, .console = &tty_line};
+    const struct memory_config kinds[] = {
+        {.size = 16 << 20, .shared = true},
+        {.size = 16 << 20, .merge = true},
+        {.size = 6ull << 30}, /* on both sides of the hole */
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (kinds[i].merge && access("/sys/kernel/mm/ksm/run", F_OK) < 0)
+            continue;
+        config.memory = kinds[i];
+        tty.len = 0;
+        start_config(&config, "h");
+        await_end(ENDED_EXIT, "");
+        assert_true(tty_has("hello\n"));
+        machine_destroy(machine);
+        machine = NULL;
+    }
 }
 
 static void test_reset_port(void **state)
@@ -547,7 +616,9 @@ static unsigned count_fds(void)
 
 static void test_nothing_left(void **state)
 {
-    struct machine_config config = {.memory = 16 << 20, .cpus = 3, .console = &tty_line};
+    struct machine_config config = {.memory.size = 16 << 20,
+                                    .topology = topology_flat(3),
+                                    .console = &tty_line};
     struct error err;
     unsigned fds = count_fds();
 
@@ -556,7 +627,7 @@ static void test_nothing_left(void **state)
     machine_destroy(machine);
     start(2, "hl");
     machine_destroy(machine);
-    config.memory = UINT64_MAX / 2 & ~4095ull; /* more than there are addresses */
+    config.memory.size = UINT64_MAX / 2 & ~4095ull; /* more than there are addresses */
     assert_int_equal(machine_create(&config, &machine, &err), -1);
     assert_null(machine);
     assert_int_equal(count_fds(), fds);
@@ -574,12 +645,13 @@ int main(void)
     close(kvm);
 #define T(f) cmocka_unit_test_setup_teardown(f, have_kvm, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_hello),        T(test_nobody_answers), T(test_clock),          T(test_more_cpus),
-        T(test_most_cpus),    T(test_reset_port),     T(test_reset_keyboard), T(test_triple_fault),
-        T(test_power_button), T(test_echo),           T(test_slow_console),   T(test_pause),
-        T(test_pause_often),  T(test_kill),           T(test_panic),          T(test_pvpanic),
-        T(test_no_panic),     T(test_nothing_left),   T(test_pvpanic_lives),  T(test_words_live),
-        T(test_pause_fails),  T(test_pvpanic_often),  T(test_destroy_races),
+        T(test_hello),         T(test_nobody_answers), T(test_clock),        T(test_more_cpus),
+        T(test_most_cpus),     T(test_topology),       T(test_affinity),     T(test_memories),
+        T(test_reset_port),    T(test_reset_keyboard), T(test_triple_fault), T(test_power_button),
+        T(test_echo),          T(test_slow_console),   T(test_pause),        T(test_pause_often),
+        T(test_kill),          T(test_panic),          T(test_pvpanic),      T(test_no_panic),
+        T(test_nothing_left),  T(test_pvpanic_lives),  T(test_words_live),   T(test_pause_fails),
+        T(test_pvpanic_often), T(test_destroy_races),
     };
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
 }

@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .kernel = {"kernel", fill(&kernel, file, len), len},
         .initrd = {.path = "initrd", .fd = -1},
         .cmdline = feed_rarely(&f, 2) ? "quiet" : "",
-        .cpus = 1 + feed_below(&f, 64),
+        .cpus = topology_flat(1 + feed_below(&f, 64)),
         .avoid_32bit = feed_below(&f, 2),
     };
     if (feed_rarely(&f, 2)) {

@@ -227,10 +227,11 @@ static uint64_t put_fadt(struct writer *w, uint64_t facs, uint64_t dsdt)
     return put_table(w, &f.h);
 }
 
-static uint64_t put_madt(struct writer *w, unsigned cpus)
+static uint64_t put_madt(struct writer *w, const struct cpu_topology *cpus)
 {
+    unsigned count = min(topology_cpus(cpus), (unsigned)MACHINE_CPUS);
     struct acpi_madt m = {
-        .h = header("APIC", 4, offsetof(struct acpi_madt, cpus) + cpus * sizeof(m.cpus[0])),
+        .h = header("APIC", 4, offsetof(struct acpi_madt, cpus) + count * sizeof(m.cpus[0])),
         .lapic = IRQ_LAPIC_ADDR,
         .flags = MADT_PC_AT,
         .ioapic = {MADT_IOAPIC, sizeof(m.ioapic), .id = 0, .address = IRQ_IOAPIC_ADDR},
@@ -240,13 +241,15 @@ static uint64_t put_madt(struct writer *w, unsigned cpus)
         .nmi = {MADT_LAPIC_NMI, sizeof(m.nmi), .processor = MADT_ALL_CPUS, .lint = 1},
     };
 
-    for (unsigned i = 0; i < cpus; i++)
+    /* No id needs the entry for x2APIC ids (from 255 on), see topology.h. */
+    for (unsigned i = 0; i < count; i++)
         m.cpus[i] = (struct madt_lapic){MADT_LAPIC, sizeof(m.cpus[0]), .processor = (uint8_t)i,
-                                        .apic = (uint8_t)i, .flags = 1};
+                                        .apic = (uint8_t)topology_apic_id(cpus, i), .flags = 1};
     return put_table(w, &m.h);
 }
 
-int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room, unsigned cpus)
+int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
+                    const struct cpu_topology *cpus)
 {
     struct writer w = {.memory = m, .at = gpa + sizeof(struct acpi_rsdp), .end = gpa + room};
     struct acpi_facs facs = {.signature = "FACS", .length = sizeof(facs), .version = 2};
@@ -256,7 +259,7 @@ int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room, unsigne
     uint64_t facs_at = put(&w, &facs, sizeof(facs));
     uint64_t dsdt_at = put(&w, dsdt_aml_code, sizeof(dsdt_aml_code));
     xsdt.tables[0] = put_fadt(&w, facs_at, dsdt_at);
-    xsdt.tables[1] = put_madt(&w, min(cpus, (unsigned)MACHINE_CPUS));
+    xsdt.tables[1] = put_madt(&w, cpus);
 
     memcpy(rsdp.signature, "RSD PTR ", 8);
     memcpy(rsdp.oem_id, "PULT  ", 6);

@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 #include "kvm/memory.h"
+#include "kvm/topology.h"
 
-/* Write all tables for this many vCPUs into [gpa, gpa + room), the RSDP first. -1: no room. */
-int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room, unsigned cpus);
+/* Write all tables for these vCPUs into [gpa, gpa + room), the RSDP first. -1: no room. */
+int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
+                    const struct cpu_topology *cpus);
 
 #endif

@@ -34,8 +34,8 @@ struct boot_file {
 struct boot_request {
     struct boot_file kernel, initrd;
     const char *cmdline;
-    unsigned cpus;    /* for the ACPI tables */
-    bool avoid_32bit; /* this KVM runs 32-bit code badly */
+    struct cpu_topology cpus; /* for the ACPI tables */
+    bool avoid_32bit;         /* this KVM runs 32-bit code badly */
 };
 
 /* Open a regular file for reading. The caller closes f->fd. */
