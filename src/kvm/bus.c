@@ -53,47 +53,56 @@ static const struct bus_range *bus_find(const struct bus *b, uint64_t addr)
     return at < b->count && b->ranges[at].base <= addr ? &b->ranges[at] : NULL;
 }
 
-/* How many bytes of an access of `size` at addr go to the device in its next piece. */
-static unsigned bus_piece(const struct bus_range *r, uint64_t addr, size_t size)
+/* How many bytes of an access of `size` go to the device in its next piece; room: to its end. */
+static unsigned bus_piece(const struct bus_ops *ops, uint64_t room, size_t size)
 {
-    uint64_t room = r->last - addr;
-    uint64_t n = min((uint64_t)r->ops->width, (uint64_t)size);
+    return (unsigned)min(room, min((uint64_t)ops->width, (uint64_t)size));
+}
 
-    return room < n - 1 ? (unsigned)room + 1 : (unsigned)n;
+void bus_device_read(const struct bus_ops *ops, void *dev, uint64_t offset, uint64_t len,
+                     void *data, size_t size)
+{
+    uint8_t *out = data;
+
+    while (size && offset < len) {
+        unsigned n = bus_piece(ops, len - offset, size);
+        uint64_t value = ops->read(dev, offset, n);
+        memcpy(out, &value, n);
+        out += n;
+        size -= n;
+        offset += n;
+    }
+}
+
+void bus_device_write(const struct bus_ops *ops, void *dev, uint64_t offset, uint64_t len,
+                      const void *data, size_t size)
+{
+    const uint8_t *in = data;
+
+    while (size && offset < len) {
+        unsigned n = bus_piece(ops, len - offset, size);
+        uint64_t value = 0;
+        memcpy(&value, in, n);
+        ops->write(dev, offset, n, value);
+        in += n;
+        size -= n;
+        offset += n;
+    }
 }
 
 void bus_read(const struct bus *b, uint64_t addr, void *data, size_t size)
 {
     const struct bus_range *r = bus_find(b, addr);
-    uint8_t *out = data;
 
-    memset(out, 0xff, size);
-    while (r && size && addr <= r->last) {
-        unsigned n = bus_piece(r, addr, size);
-        uint64_t value = r->ops->read(r->dev, addr - r->base, n);
-        memcpy(out, &value, n);
-        out += n;
-        size -= n;
-        if (addr > UINT64_MAX - n)
-            break;
-        addr += n;
-    }
+    memset(data, 0xff, size);
+    if (r)
+        bus_device_read(r->ops, r->dev, addr - r->base, r->last - r->base + 1, data, size);
 }
 
 void bus_write(const struct bus *b, uint64_t addr, const void *data, size_t size)
 {
     const struct bus_range *r = bus_find(b, addr);
-    const uint8_t *in = data;
 
-    while (r && size && addr <= r->last) {
-        unsigned n = bus_piece(r, addr, size);
-        uint64_t value = 0;
-        memcpy(&value, in, n);
-        r->ops->write(r->dev, addr - r->base, n, value);
-        in += n;
-        size -= n;
-        if (addr > UINT64_MAX - n)
-            break;
-        addr += n;
-    }
+    if (r)
+        bus_device_write(r->ops, r->dev, addr - r->base, r->last - r->base + 1, data, size);
 }

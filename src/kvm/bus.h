@@ -5,7 +5,8 @@
  * lies in, split into pieces no wider than the device takes, and never reaches beyond the range.
  * What nobody answers reads as all ones, and writes to it are lost, as on a PC's bus.
  *
- * Ranges are registered before the vCPUs run and stay as they are, so lookups take no lock.
+ * Ranges are registered before the vCPUs run and stay as they are, so lookups take no lock. (What
+ * moves lies in a window of PCI's, pci/pci.h.)
  * Handlers are called from any vCPU's thread: a device locks its own state.
  */
 #ifndef PULT_KVM_BUS_H
@@ -45,5 +46,14 @@ int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct bus_ops *op
 /* A guest reads or writes `size` bytes (little endian) at addr. */
 void bus_read(const struct bus *b, uint64_t addr, void *data, size_t size);
 void bus_write(const struct bus *b, uint64_t addr, const void *data, size_t size);
+
+/*
+ * The same of one device of len bytes, at an offset inside of it: in pieces that it takes, and not
+ * beyond its end. What is beyond keeps its bytes in data.
+ */
+void bus_device_read(const struct bus_ops *ops, void *dev, uint64_t offset, uint64_t len,
+                     void *data, size_t size);
+void bus_device_write(const struct bus_ops *ops, void *dev, uint64_t offset, uint64_t len,
+                      const void *data, size_t size);
 
 #endif

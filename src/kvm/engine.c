@@ -7,6 +7,7 @@
  *       console_put()       ◄───── COM1's wire               (vCPU threads)
  *       event on event_fd   ◄───── ended, or perhaps panicked
  *       event on clock_fd   ─────► rtc_expired()
+ *       event on loop_fd    ─────► machine_loop()            (devices without a thread)
  *
  * A machine leaves nothing outside of its process, so there is nothing to recover.
  */
@@ -24,6 +25,7 @@
 #include "base/util.h"
 #include "guest/keeper.h"
 #include "kvm/boot/boot.h"
+#include "kvm/devices.h"
 #include "kvm/doctor.h"
 #include "kvm/host.h"
 #include "kvm/machine.h"
@@ -62,7 +64,7 @@ static const struct conf_key kvm_keys[] = {
 struct vm {
     struct keeper *keeper;
     struct machine *machine;
-    struct event *machine_event, *clock_event, *panic_timer;
+    struct event *machine_event, *clock_event, *loop_event, *panic_timer;
     bool frozen, ended;
 };
 
@@ -215,6 +217,14 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
     rtc_expired(&vm->machine->rtc);
 }
 
+static void on_loop(evutil_socket_t fd, short what, void *arg)
+{
+    struct vm *vm = arg;
+
+    (void)fd, (void)what;
+    machine_loop(vm->machine);
+}
+
 static int add_events(struct vm *vm, struct error *err)
 {
     struct event_base *base = vm->keeper->base;
@@ -222,9 +232,11 @@ static int add_events(struct vm *vm, struct error *err)
 
     vm->machine_event = event_new(base, m->event_fd, EV_READ | EV_PERSIST, on_machine, vm);
     vm->clock_event = event_new(base, machine_clock_fd(m), EV_READ | EV_PERSIST, on_clock, vm);
+    vm->loop_event = event_new(base, machine_loop_fd(m), EV_READ | EV_PERSIST, on_loop, vm);
     vm->panic_timer = evtimer_new(base, on_panic_timer, vm);
-    if (!vm->machine_event || !vm->clock_event || !vm->panic_timer ||
-        event_add(vm->machine_event, NULL) < 0 || event_add(vm->clock_event, NULL) < 0)
+    if (!vm->machine_event || !vm->clock_event || !vm->loop_event || !vm->panic_timer ||
+        event_add(vm->machine_event, NULL) < 0 || event_add(vm->clock_event, NULL) < 0 ||
+        event_add(vm->loop_event, NULL) < 0)
         return error_set(err, ENOMEM, "watch the machine's events");
     return 0;
 }
@@ -280,7 +292,7 @@ static int kvm_start(struct keeper *k, struct error *err)
     };
     vm->keeper = k;
     k->engine_data = vm;
-    if (machine_create(&config, &vm->machine, err) < 0 ||
+    if (machine_create(&config, &vm->machine, err) < 0 || devices_add(vm->machine, k, err) < 0 ||
         boot_load(&vm->machine->memory, &rq, &entry, err) < 0 || add_events(vm, err) < 0)
         return -1;
     fill_status(k, &settings);
@@ -362,6 +374,8 @@ static void kvm_cleanup(struct keeper *k)
         event_free(vm->machine_event);
     if (vm->clock_event)
         event_free(vm->clock_event);
+    if (vm->loop_event)
+        event_free(vm->loop_event);
     if (vm->panic_timer)
         event_free(vm->panic_timer);
     machine_destroy(vm->machine);

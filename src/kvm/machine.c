@@ -154,6 +154,10 @@ int machine_pause(struct machine *m, struct error *err)
 {
     if (hold_vcpus(m, PAUSE_MS, err) < 0)
         return -1;
+    if (workers_pause(&m->workers, PAUSE_MS, err) < 0) {
+        machine_resume(m);
+        return -1;
+    }
     /* EINVAL: the guest does not use KVM's clock, and needs not be told. */
     for (unsigned i = 0; i < m->cpus; i++)
         ioctl(m->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0);
@@ -162,6 +166,7 @@ int machine_pause(struct machine *m, struct error *err)
 
 void machine_resume(struct machine *m)
 {
+    workers_resume(&m->workers);
     pthread_mutex_lock(&m->lock);
     m->pause = false;
     m->hold = m->over;
@@ -218,7 +223,7 @@ bool machine_look_for_panic(struct machine *m)
 
 int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err)
 {
-    if (cpu_enter(m->vcpus[0].fd, entry, err) < 0)
+    if (pci_assign(&m->pci, err) < 0 || cpu_enter(m->vcpus[0].fd, entry, err) < 0)
         return -1;
     m->active = m->cpus; /* before the first may end the machine */
     for (unsigned i = 0; i < m->cpus; i++) {
@@ -230,7 +235,7 @@ int machine_start(struct machine *m, const struct cpu_entry *entry, struct error
             return -1;
         }
     }
-    return 0;
+    return workers_start(&m->workers, err);
 }
 
 /* ---- building ---- */
@@ -288,7 +293,7 @@ static int add_devices(struct machine *m, struct error *err)
         {PVPANIC_PORT, 1, &pvpanic_ops, &m->pvpanic},
         {BRIDGE_PORT, BRIDGE_PORTS, &bridge_ops, &m->bridge},
     };
-#define LINE(n) ((struct irq_line){.set = irq_set, .arg = &m->vm, .gsi = (n)})
+#define LINE(n) ((struct irq_line){.set = irq_set, .arg = &m->irq, .gsi = (n)})
 
     serial_init(&m->com1, LINE(SERIAL_COM1_GSI), &com1_line, m);
     if (rtc_init(&m->rtc, LINE(RTC_GSI), err) < 0)
@@ -296,14 +301,14 @@ static int add_devices(struct machine *m, struct error *err)
     i8042_init(&m->i8042, power);
     pm_init(&m->pm, LINE(PM_SCI_GSI), power);
     m->pvpanic.power = power;
-    m->bridge.power = power;
+    m->bridge = (struct bridge){.power = power, .pci = &m->pci};
 #undef LINE
 
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
         if (bus_add(&m->pio, places[i].port, places[i].count, places[i].ops, places[i].dev, err) <
             0)
             return -1;
-    return 0;
+    return pci_add_to_bus(&m->pci, &m->mmio, err);
 }
 
 /*
@@ -319,8 +324,12 @@ static int build(struct machine *m, const struct machine_config *config, struct 
         return -1;
     if (memory_create_as(&m->memory, &config->memory, err) < 0)
         return -1;
-    if (add_memory(m, err) < 0 || irq_create(m->vm, err) < 0 || add_devices(m, err) < 0)
+    memory_place_window(&m->memory, kvm_address_bits());
+    pci_init(&m->pci, &irq_wires, &m->irq, m->memory.window, m->memory.window_size);
+    if (add_memory(m, err) < 0 || irq_create(&m->irq, m->vm, err) < 0 ||
+        workers_create(&m->workers, err) < 0 || add_devices(m, err) < 0)
         return -1;
+    m->virtio = (struct virtio_bus){.pci = &m->pci, .memory = &m->memory, .workers = &m->workers};
     cleanup_free struct kvm_cpuid2 *features = cpu_features(m->kvm, err);
     if (!features)
         return -1;
@@ -379,6 +388,11 @@ void machine_destroy(struct machine *m)
             pthread_join(m->vcpus[i].thread, NULL);
     for (unsigned i = 0; i < m->cpus; i++)
         vcpu_destroy(&m->vcpus[i]);
+    workers_stop(&m->workers);
+    virtio_remove_all(&m->virtio);
+    pci_destroy(&m->pci);
+    workers_destroy(&m->workers);
+    irq_destroy(&m->irq);
     rtc_destroy(&m->rtc);
     if (m->vm >= 0)
         close(m->vm);

@@ -10,8 +10,11 @@
  *                          ◄── event_fd ───  when the last has left, or a panic is suspected
  *       machine_destroy()
  *
+ * Devices beyond the PC's own are put on machine->virtio between machine_create() and
+ * machine_start(). They are served by the workers (worker.h), of which one is the owner's loop.
+ *
  * The first reason to end is the one that counts. Nothing here knows of keepers or event loops:
- * the owner waits on event_fd and clock_fd as it likes.
+ * the owner waits on event_fd, clock_fd and loop_fd as it likes.
  *
  *     0x0070  RTC            0x0060/64 keyboard controller   0x03f8 COM1
  *     0x0505  pvpanic        0x0600 ACPI PM                  0x0cf8 host bridge, reset
@@ -28,6 +31,7 @@
 #include "guest/status.h"
 #include "kvm/bus.h"
 #include "kvm/cpu.h"
+#include "kvm/irq.h"
 #include "kvm/legacy/bridge.h"
 #include "kvm/legacy/i8042.h"
 #include "kvm/legacy/pm.h"
@@ -37,6 +41,8 @@
 #include "kvm/memory.h"
 #include "kvm/panic.h"
 #include "kvm/vcpu.h"
+#include "kvm/virtio/virtio.h"
+#include "kvm/worker.h"
 
 #define MACHINE_CPUS 64
 
@@ -60,6 +66,10 @@ struct machine {
     int event_fd; /* an eventfd, see above */
     struct memory memory;
     struct bus pio, mmio;
+    struct irq irq;
+    struct pci pci;
+    struct workers workers;
+    struct virtio_bus virtio;
     struct vcpu *vcpus;
     unsigned cpus;
     struct cpu_topology topology;
@@ -96,7 +106,7 @@ void machine_destroy(struct machine *m);
 int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err);
 
 /*
- * Stop all vCPUs and wait until they stand still; the guest's kernel is told of the gap. Fails
+ * Stop all vCPUs and workers and wait until they stand still; the guest's kernel is told of the gap. Fails
  * after 2 s, with the machine running on: a host out of breath.
  */
 int machine_pause(struct machine *m, struct error *err);
@@ -123,6 +133,16 @@ bool machine_look_for_panic(struct machine *m);
 static inline int machine_clock_fd(const struct machine *m)
 {
     return m->rtc.timer_fd;
+}
+
+/* The devices that the owner's loop serves: call machine_loop() when it is readable. */
+static inline int machine_loop_fd(const struct machine *m)
+{
+    return workers_loop_fd(&m->workers);
+}
+static inline void machine_loop(struct machine *m)
+{
+    workers_turn(&m->workers);
 }
 
 #endif

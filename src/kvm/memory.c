@@ -124,6 +124,15 @@ void memory_destroy(struct memory *m)
     *m = (struct memory){0};
 }
 
+void memory_place_window(struct memory *m, unsigned bits)
+{
+    const struct memory_slot *last = &m->slots[m->count - 1];
+    const uint64_t top = max(last->base + last->size, (uint64_t)MEMORY_HIGH), end = 1ull << bits;
+
+    m->window = (top + MEMORY_1G - 1) & ~(MEMORY_1G - 1);
+    m->window_size = m->window < end ? min(end - m->window, (uint64_t)MEMORY_WINDOW) : 0;
+}
+
 void *memory_at(const struct memory *m, uint64_t gpa, uint64_t len)
 {
     for (unsigned i = 0; i < m->count; i++) {

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The guest's RAM: one mapping, seen by the guest in two pieces around the hole that a PC keeps
- * below 4 GiB for devices.
+ * below 4 GiB for devices; and where everything else of its address space is.
  *
- *     0 ──── RAM ──── MEMORY_HOLE (3.25 GiB) ── devices, IOAPIC, LAPIC ── 4 GiB ──── RAM ────
+ *     0            RAM
+ *     0xd0000000   MEMORY_HOLE, and from there on MEMORY_PCI: the 32-bit window for PCI's BARs
+ *     0xf0000000   MEMORY_ECAM: PCI's configuration space
+ *     0xfec00000   IOAPIC (irq.h)
+ *     0xfee00000   LAPICs
+ *     0xfffbc000   four pages that VMX wants (machine.c)
+ *     4 GiB        RAM, what is left of it
+ *     above it     the 64-bit window for BARs: memory.window
  *
  * What is behind it (struct memory_config):
  *
@@ -33,6 +40,12 @@
 #define MEMORY_HIGH  0x100000000ull
 #define MEMORY_SLOTS 2
 
+#define MEMORY_PCI       MEMORY_HOLE
+#define MEMORY_PCI_SIZE  0x20000000ull
+#define MEMORY_ECAM      0xf0000000ull
+#define MEMORY_ECAM_SIZE 0x100000ull   /* one bus */
+#define MEMORY_WINDOW    (64ull << 30) /* the 64-bit window, where the CPU has so many addresses */
+
 #define MEMORY_2M (2ull << 20)
 #define MEMORY_1G (1ull << 30)
 
@@ -56,6 +69,8 @@ struct memory {
     int fd;    /* where config.shared: the memfd */
     void *map; /* what was mapped, of map_size bytes */
     size_t map_size;
+    uint64_t window, window_size; /* above the RAM, for PCI; window_size 0: there is none */
+
     uint64_t file_base, file_end; /* around what memory_map_file() laid over it */
 };
 
@@ -94,6 +109,9 @@ static inline uint64_t memory_most(unsigned bits)
 {
     return (1ull << bits) - (MEMORY_HIGH - MEMORY_HOLE);
 }
+
+/* Put the window above the RAM, on a CPU with so many address bits. */
+void memory_place_window(struct memory *m, unsigned bits);
 
 /* The end of the RAM below the hole. */
 static inline uint64_t memory_low_end(const struct memory *m)

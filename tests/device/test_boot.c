@@ -155,9 +155,12 @@ static void test_bzimage(void **state)
     assert_memory_equal(memory_at(&memory, p->hdr.ramdisk_image, 6), "initrd", 6);
     assert_string_equal(memory_at(&memory, p->hdr.cmd_line_ptr, 14), "console=ttyS0");
     assert_int_equal(p->acpi_rsdp_addr, BOOT_ACPI);
-    assert_int_equal(p->e820_entries, 4);
+    assert_int_equal(p->e820_entries, 5);
     assert_int_equal(p->e820_table[3].addr, MIB);
     assert_int_equal(p->e820_table[3].size, 63 * MIB);
+    assert_int_equal(p->e820_table[4].addr, MEMORY_ECAM); /* without it Linux leaves it alone */
+    assert_int_equal(p->e820_table[4].size, MEMORY_ECAM_SIZE);
+    assert_int_equal(p->e820_table[4].type, BOOT_RESERVED);
     assert_memory_equal(memory_at(&memory, BOOT_ACPI, 8), "RSD PTR ", 8);
 }
 
@@ -407,6 +410,8 @@ static void test_acpi(void **state)
     const struct cpu_topology most = topology_flat(64);
 
     (void)state;
+    memory_place_window(&memory, 39);
+    assert_int_equal(memory.window, 4096 * MIB);
     for (unsigned cpus = 1; cpus <= 64; cpus += 63) {
         const struct cpu_topology flat = topology_flat(cpus);
         assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &flat), 0);
@@ -415,11 +420,11 @@ static void test_acpi(void **state)
         assert_int_equal(sum(rsdp, 36), 0);
         uint64_t at;
         memcpy(&at, rsdp + 24, 8);
-        uint64_t todo[3] = {at};
-        const uint8_t *xsdt = memory_at(&memory, at, 52);
-        memcpy(todo + 1, xsdt + 36, 16);
-        static const char *const names[] = {"XSDT", "FACP", "APIC"};
-        for (unsigned i = 0; i < 3; i++) {
+        uint64_t todo[4] = {at};
+        const uint8_t *xsdt = memory_at(&memory, at, 60);
+        memcpy(todo + 1, xsdt + 36, 24);
+        static const char *const names[] = {"XSDT", "FACP", "APIC", "MCFG"};
+        for (unsigned i = 0; i < 4; i++) {
             uint32_t len;
             const uint8_t *t = memory_at(&memory, todo[i], 36);
             assert_memory_equal(t, names[i], 4);
@@ -428,6 +433,8 @@ static void test_acpi(void **state)
             assert_int_equal(sum(t, len), 0);
             if (i == 2)
                 assert_int_equal(len, 44 + 12 + 2 * 10 + 6 + 8 * cpus);
+            if (i == 3)
+                assert_memory_equal(t + 44, &(uint64_t){MEMORY_ECAM}, 8);
         }
         uint32_t dsdt, len;
         memcpy(&dsdt, (uint8_t *)memory_at(&memory, todo[1], 276) + 40, 4);
@@ -435,6 +442,11 @@ static void test_acpi(void **state)
         assert_memory_equal(d, "DSDT", 4);
         memcpy(&len, d + 4, 4);
         assert_int_equal(sum(d, len), 0);
+        d = memory_at(&memory, dsdt, len);
+        const uint64_t window[] = {memory.window, memory.window + memory.window_size - 1,
+                                   memory.window_size};
+        for (unsigned i = 0; i < 3; i++) /* the guest's numbers are in it */
+            assert_non_null(memmem(d, len, &window[i], 8));
     }
     assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, 600, &most), -1);
     assert_int_equal(acpi_put_tables(&memory, 64 * MIB - 64, 1 << 20, &most), -1);

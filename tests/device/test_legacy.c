@@ -258,15 +258,18 @@ static void test_resets(void **state)
  */
 static void test_bridge(void **state)
 {
-    struct bridge b = {.power = wires_power(&wires)};
+    static const struct pci_wires nothing;
+    struct pci pci;
+    struct bridge b = {.power = wires_power(&wires), .pci = &pci};
 
     (void)state;
+    pci_init(&pci, &nothing, NULL, 0, 0);
     bus_add(&bus, BRIDGE_PORT, BRIDGE_PORTS, &bridge_ops, &b, NULL);
     out8(&bus, BRIDGE_PORT + 3, 0x01);
     out32(&bus, BRIDGE_PORT, 0x80000000);
     assert_int_equal(in32(&bus, BRIDGE_PORT), 0x80000000);
-    assert_int_equal(in16(&bus, BRIDGE_PORT + 4), 0x8086);
-    assert_int_equal(in16(&bus, BRIDGE_PORT + 6), 0x1237);
+    assert_int_equal(in16(&bus, BRIDGE_PORT + 4), PCI_VENDOR_REDHAT);
+    assert_int_equal(in16(&bus, BRIDGE_PORT + 6), PCI_DEVICE_BRIDGE);
     out32(&bus, BRIDGE_PORT, 0x80000008);
     assert_int_equal(in16(&bus, BRIDGE_PORT + 6), 0x0600);
     out32(&bus, BRIDGE_PORT, 0x8000003c);
@@ -278,6 +281,7 @@ static void test_bridge(void **state)
     out32(&bus, BRIDGE_PORT, 0); /* not enabled */
     assert_int_equal(in32(&bus, BRIDGE_PORT + 4), UINT32_MAX);
     assert_int_equal(wires.reset, 0);
+    pci_destroy(&pci);
 }
 
 static void test_i8042_answers(void **state)
@@ -475,7 +479,9 @@ static void test_any_access(void **state)
     static const struct serial_line line = {stutter_put, stutter_ready};
     static const uint16_t places[] = {RTC_PORT,     I8042_DATA, I8042_COMMAND, PM_BASE,
                                       PVPANIC_PORT, RESET_PORT, SERIAL_COM1,   0xcf8};
-    struct bridge bridge = {.power = wires_power(&wires)};
+    static const struct pci_wires nothing;
+    struct pci pci;
+    struct bridge bridge = {.power = wires_power(&wires), .pci = &pci};
     struct pvpanic panic = {.power = wires_power(&wires)};
     unsigned calls = 0;
     struct serial com;
@@ -483,6 +489,7 @@ static void test_any_access(void **state)
     struct pm pm;
 
     (void)state;
+    pci_init(&pci, &nothing, NULL, 0, 0);
     serial_init(&com, wires_irq(&wires), &line, &calls);
     i8042_init(&kbc, wires_power(&wires));
     pm_init(&pm, wires_irq(&wires), wires_power(&wires));

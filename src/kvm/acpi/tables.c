@@ -46,7 +46,7 @@ struct acpi_rsdp {
 
 struct acpi_xsdt {
     struct acpi_header h;
-    uint64_t tables[2];
+    uint64_t tables[3];
 } PACKED;
 
 /* The fixed hardware's description; the fields that are left out of use are zero. */
@@ -116,6 +116,17 @@ struct acpi_madt {
     struct madt_lapic_nmi nmi;
     struct madt_lapic cpus[MACHINE_CPUS]; /* as many as there are */
 } PACKED;
+
+struct acpi_mcfg {
+    struct acpi_header h;
+    uint8_t reserved[8];
+    uint64_t base;
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+    uint32_t reserved2;
+} PACKED;
+
+_Static_assert(sizeof(struct acpi_mcfg) == 60, "MCFG with one segment");
 
 enum {
     SPACE_IO = 1,
@@ -248,6 +259,42 @@ static uint64_t put_madt(struct writer *w, const struct cpu_topology *cpus)
     return put_table(w, &m.h);
 }
 
+/* PCI firmware specification 3.2, 4.1.2. */
+static uint64_t put_mcfg(struct writer *w)
+{
+    struct acpi_mcfg m = {.h = header("MCFG", 1, sizeof(m)), .base = MEMORY_ECAM};
+
+    return put_table(w, &m.h);
+}
+
+/*
+ * Give one of the DSDT's numbers its value. `Name (NAME, 0x…)` is, in AML, the name, 0x0e (a
+ * number of 64 bits) and the number.
+ */
+static void set_number(uint8_t *dsdt, size_t len, const char *name, uint64_t value)
+{
+    for (size_t i = 0; i + 5 + sizeof(value) <= len; i++) {
+        if (memcmp(dsdt + i, name, 4) == 0 && dsdt[i + 4] == 0x0e) {
+            memcpy(dsdt + i + 5, &value, sizeof(value));
+            return;
+        }
+    }
+}
+
+static uint64_t put_dsdt(struct writer *w)
+{
+    const struct memory *m = w->memory;
+    uint8_t dsdt[sizeof(dsdt_aml_code)];
+    struct acpi_header *h = (void *)dsdt;
+
+    memcpy(dsdt, dsdt_aml_code, sizeof(dsdt));
+    set_number(dsdt, sizeof(dsdt), "PWLO", m->window);
+    set_number(dsdt, sizeof(dsdt), "PWHI", m->window + m->window_size - 1);
+    set_number(dsdt, sizeof(dsdt), "PWLN", m->window_size);
+    h->checksum = 0;
+    return put_table(w, h);
+}
+
 int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
                     const struct cpu_topology *cpus)
 {
@@ -257,9 +304,10 @@ int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
     struct acpi_rsdp rsdp = {.revision = 2, .length = sizeof(rsdp)};
 
     uint64_t facs_at = put(&w, &facs, sizeof(facs));
-    uint64_t dsdt_at = put(&w, dsdt_aml_code, sizeof(dsdt_aml_code));
+    uint64_t dsdt_at = put_dsdt(&w);
     xsdt.tables[0] = put_fadt(&w, facs_at, dsdt_at);
     xsdt.tables[1] = put_madt(&w, cpus);
+    xsdt.tables[2] = put_mcfg(&w);
 
     memcpy(rsdp.signature, "RSD PTR ", 8);
     memcpy(rsdp.oem_id, "PULT  ", 6);

@@ -3,7 +3,8 @@
  * The ACPI tables: what the guest is told of the machine it runs on.
  *
  *     RSDP ─► XSDT ─┬► FADT ─┬► DSDT   from dsdt.asl, compiled at build time
- *                   └► MADT  └► FACS
+ *                   ├► MADT  └► FACS
+ *                   └► MCFG            where PCI's configuration space is
  */
 #ifndef PULT_KVM_ACPI_TABLES_H
 #define PULT_KVM_ACPI_TABLES_H

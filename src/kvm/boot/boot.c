@@ -114,6 +114,7 @@ static void map_memory(struct boot_load *b)
     add_piece(b, BOOT_LOW_END, 0xa0000, BOOT_RESERVED);
     add_piece(b, BOOT_ACPI, BOOT_HIGH, BOOT_RESERVED);
     add_piece(b, BOOT_HIGH, memory_low_end(m), BOOT_RAM);
+    add_piece(b, MEMORY_ECAM, MEMORY_ECAM + MEMORY_ECAM_SIZE, BOOT_RESERVED);
     for (unsigned i = 1; i < m->count; i++)
         add_piece(b, m->slots[i].base, m->slots[i].base + m->slots[i].size, BOOT_RAM);
 }

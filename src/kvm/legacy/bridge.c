@@ -4,7 +4,7 @@
  */
 #include "kvm/legacy/bridge.h"
 
-#include "base/util.h"
+#include <stdbool.h>
 
 #define RESET_OFFSET (RESET_PORT - BRIDGE_PORT)
 #define RESET_CPU    0x04
@@ -12,39 +12,40 @@
 
 #define ADDRESS_ENABLE 0x80000000u
 #define ADDRESS_BITS   0x80fffffcu /* enable, bus, device, function, register */
-#define REGISTER_BITS  0xffu
+#define SLOT_SHIFT     11
+#define OTHER_BITS     0x00ff0700u /* buses and functions that there are not */
 
-/* Configuration space of bus 0, device 0, function 0; what follows is 0. */
-static const uint32_t config[] = {
-    0x12378086,             /* Intel's 440FX, of which nothing is expected any more */
-    0x00000000, 0x06000000, /* class: host bridge */
-};
-
-/* CONFIG_DATA: only the bridge answers. */
-static uint32_t config_read(uint32_t address)
+/* Does the address lead to a function of bus 0? Then its slot and register are set. */
+static bool decode(const struct bridge *b, uint64_t offset, unsigned *slot, unsigned *at)
 {
-    if ((address & ~REGISTER_BITS) != ADDRESS_ENABLE)
-        return UINT32_MAX;
-    unsigned i = (address & REGISTER_BITS) / 4;
-    return i < ARRAY_SIZE(config) ? config[i] : 0;
+    const uint32_t address = b->address;
+
+    *slot = address >> SLOT_SHIFT & 31;
+    *at = (address & 0xfc) + (unsigned)(offset - DATA_OFFSET);
+    return (address & ADDRESS_ENABLE) && !(address & OTHER_BITS);
 }
 
 static uint64_t bridge_read(void *dev, uint64_t offset, unsigned size)
 {
     struct bridge *b = dev;
+    unsigned slot, at;
 
     if (offset == RESET_OFFSET && size == 1)
         return b->reset;
-    uint32_t value = offset < DATA_OFFSET ? b->address : config_read(b->address);
-    return value >> (offset % 4 * 8);
+    if (offset < DATA_OFFSET)
+        return b->address >> offset * 8;
+    return decode(b, offset, &slot, &at) ? pci_config_read(b->pci, slot, at, size) : UINT32_MAX;
 }
 
 static void bridge_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     struct bridge *b = dev;
+    unsigned slot, at;
 
     if (offset == 0 && size == 4)
         b->address = value & ADDRESS_BITS;
+    if (offset >= DATA_OFFSET && decode(b, offset, &slot, &at))
+        pci_config_write(b->pci, slot, at, size, (uint32_t)value);
     if (offset != RESET_OFFSET || size != 1)
         return;
     b->reset = value & ~RESET_CPU;

@@ -8,7 +8,7 @@
  *            which is all one here. It is also the FADT's RESET_REG.
  *     0xcfc  CONFIG_DATA
  *
- * The bridge is the only function on its bus: a kernel that looks for PCI finds it, and no more.
+ * What is behind the address is pci/pci.h's.
  */
 #ifndef PULT_KVM_LEGACY_BRIDGE_H
 #define PULT_KVM_LEGACY_BRIDGE_H
@@ -17,6 +17,7 @@
 
 #include "kvm/bus.h"
 #include "kvm/device.h"
+#include "kvm/pci/pci.h"
 
 #define BRIDGE_PORT  0xcf8
 #define BRIDGE_PORTS 8
@@ -25,6 +26,7 @@
 
 struct bridge {
     struct power power;
+    struct pci *pci;
     _Atomic uint32_t address; /* CONFIG_ADDRESS */
     _Atomic uint8_t reset;
 };

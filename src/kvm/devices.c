@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The devices of a guest, see devices.h. Each kind has a function here that reads the definition
+ * and a place in the table, whose order is that of the slots on the bus.
+ */
+#include "kvm/devices.h"
+
+#include "base/util.h"
+#include "kvm/machine.h"
+#include "kvm/virtio/rng.h"
+
+static int add_rng(struct machine *m, struct keeper *k, struct error *err)
+{
+    (void)k;
+    return rng_add(&m->virtio, err);
+}
+
+static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *err) = {
+    add_rng,
+};
+
+int devices_add(struct machine *m, struct keeper *k, struct error *err)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+        if (kinds[i](m, k, err) < 0)
+            return -1;
+    return 0;
+}

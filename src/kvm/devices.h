@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a guest's definition to the devices of its machine.
+ */
+#ifndef PULT_KVM_DEVICES_H
+#define PULT_KVM_DEVICES_H
+
+#include "base/error.h"
+
+struct keeper;
+struct machine;
+
+/* Put all devices that the guest of this keeper has into its machine, before it starts. */
+int devices_add(struct machine *m, struct keeper *k, struct error *err);
+
+#endif
