@@ -48,7 +48,7 @@ int watch_fd(const struct watch *w);
 bool watch_changes(struct watch *w);
 /* Sample all figures; rates are over the time since the last tick. True if anything changed. */
 bool watch_tick(struct watch *w);
-/* Sorted by name; pointers stay valid until the guest vanishes. */
+/* Sorted by name; the array is valid until the next call here, a guest until it vanishes. */
 struct watched *const *watch_list(const struct watch *w, size_t *count);
 
 /* The host itself. */

@@ -274,7 +274,7 @@ static void act_console(struct ui *ui, int argc, char *const *argv)
     struct pane *p = ui->panes.shown;
     const struct watched *w = roster_selected(&ui->roster);
     if (!p || p->kind == PANE_PAST || p->ended) {
-        char start[24];
+        char start[KEY_NAME_ROOM];
         keymap_name_of(&ui->keymap, "start", start);
         ui_note(ui, "'%s' is %s; %s starts it", name, state_name(w->info.state), start);
         return;

@@ -266,7 +266,7 @@ static void created(void *arg, const struct job *job)
         ui_error(ui, "%s", said[0] ? said : job_line(job));
         return;
     }
-    char start[24];
+    char start[KEY_NAME_ROOM];
     keymap_name_of(&ui->keymap, "start", start);
     ui_note(ui, "the guest is made; %s starts it", start);
     ui_take_list(ui);

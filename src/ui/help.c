@@ -44,7 +44,7 @@ static void add_context(struct text *t, const struct keymap *m, enum key_context
         if (b->context != context || first < i)
             continue;
         for (size_t k = i; k < m->count; k++) {
-            char name[24];
+            char name[KEY_NAME_ROOM];
             if (!together(b, &m->bindings[k]))
                 continue;
             key_name(&m->bindings[k].key, name);
@@ -57,7 +57,7 @@ static void add_context(struct text *t, const struct keymap *m, enum key_context
 
 void help_fill(struct ui *ui, struct text *t)
 {
-    char prefix[24];
+    char prefix[KEY_NAME_ROOM];
     key_name(&ui->keymap.prefix, prefix);
     text_add(t, EL_STRONG, "Keys in the guest list");
     text_add(t, EL_FAINT, "They apply to the marked guests, or else to the selected one.");

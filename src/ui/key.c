@@ -62,21 +62,21 @@ int key_parse(const char *name, struct key *key, struct error *err)
                      name);
 }
 
-void key_name(const struct key *key, char out[24])
+void key_name(const struct key *key, char out[KEY_NAME_ROOM])
 {
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_SIZE(mods); i++) {
         if (key->mods & mods[i].mod)
-            n += (size_t)snprintf(out + n, 24 - n, "%s", mods[i].prefix);
+            n += (size_t)snprintf(out + n, KEY_NAME_ROOM - n, "%s", mods[i].prefix);
     }
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (names[i].code == key->code) {
-            snprintf(out + n, 24 - n, "%s", names[i].name);
+            snprintf(out + n, KEY_NAME_ROOM - n, "%s", names[i].name);
             return;
         }
     }
     if (key->code >= K_F1 && key->code <= K_F24) {
-        snprintf(out + n, 24 - n, "F%u", key->code - K_F0);
+        snprintf(out + n, KEY_NAME_ROOM - n, "F%u", key->code - K_F0);
         return;
     }
     uint32_t c = key->code < 0x110000 ? key->code : '?';

@@ -53,7 +53,9 @@ struct key {
 
 /* Read a key's name; case matters for single characters only. */
 int key_parse(const char *name, struct key *key, struct error *err);
-void key_name(const struct key *key, char out[24]);
+/* "Ctrl-Alt-Shift-Backspace" fits. */
+#define KEY_NAME_ROOM 28
+void key_name(const struct key *key, char out[KEY_NAME_ROOM]);
 bool key_equal(const struct key *a, const struct key *b);
 
 #endif

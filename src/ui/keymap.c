@@ -113,7 +113,7 @@ const struct binding *keymap_find(const struct keymap *m, enum key_context conte
     return NULL;
 }
 
-void keymap_name_of(const struct keymap *m, const char *line, char out[24])
+void keymap_name_of(const struct keymap *m, const char *line, char out[KEY_NAME_ROOM])
 {
     out[0] = '\0';
     for (size_t i = 0; i < m->count && out[0] == '\0'; i++) {

@@ -46,6 +46,6 @@ void keymap_free(struct keymap *m);
 const struct binding *keymap_find(const struct keymap *m, enum key_context context,
                                   const struct key *key);
 /* The name of the first key for a command line, "" if none is bound to it. */
-void keymap_name_of(const struct keymap *m, const char *line, char out[24]);
+void keymap_name_of(const struct keymap *m, const char *line, char out[KEY_NAME_ROOM]);
 
 #endif

@@ -56,10 +56,10 @@ static bool applies(const struct ui *ui, const struct binding *b)
 }
 
 /* A key's name, short. */
-static void short_name(const struct key *key, char out[24])
+static void short_name(const struct key *key, char out[KEY_NAME_ROOM])
 {
     if (key->code == K_ENTER && key->mods == 0 && screen_utf8())
-        snprintf(out, 24, "⏎");
+        snprintf(out, KEY_NAME_ROOM, "⏎");
     else
         key_name(key, out);
 }
@@ -70,13 +70,21 @@ static int width_of(const struct keymap *m, enum key_context context, int rank)
     int width = 0;
     for (size_t i = 0; i < m->count; i++) {
         const struct binding *b = &m->bindings[i];
-        char name[24];
+        char name[KEY_NAME_ROOM];
         if (b->context != context || !b->label || b->rank > rank)
             continue;
         short_name(&b->key, name);
         width += screen_width(name) + 1 + screen_width(b->label) + 2;
     }
     return width;
+}
+
+/* What the key does for the selected guest: one key has two answers. */
+static const char *label_for(const struct ui *ui, const struct binding *b)
+{
+    const struct watched *w = roster_selected(&ui->roster);
+    bool thaws = w && w->info.state == GUEST_FROZEN && str_eq(b->line, "freeze-or-thaw");
+    return thaws ? "Thaw" : b->label;
 }
 
 static void draw_context(struct ui *ui, enum key_context context, struct rect area, int x)
@@ -87,13 +95,13 @@ static void draw_context(struct ui *ui, enum key_context context, struct rect ar
         rank--;
     for (size_t i = 0; i < m->count && x < area.w; i++) {
         const struct binding *b = &m->bindings[i];
-        char name[24];
+        char name[KEY_NAME_ROOM];
         if (b->context != context || !b->label || b->rank > rank)
             continue;
         bool on = context != KEYS_MAIN || applies(ui, b);
         short_name(&b->key, name);
         x += screen_put(area.y, x, area.w - x, on ? EL_KEY : EL_FAINT, name) + 1;
-        x += screen_put(area.y, x, area.w - x, on ? EL_KEY_TEXT : EL_FAINT, b->label) + 2;
+        x += screen_put(area.y, x, area.w - x, on ? EL_KEY_TEXT : EL_FAINT, label_for(ui, b)) + 2;
     }
 }
 
@@ -108,7 +116,7 @@ static void keys_draw(struct ui *ui, struct rect area)
         draw_context(ui, KEYS_SCROLL, area, 1);
         return;
     }
-    char prefix[24];
+    char prefix[KEY_NAME_ROOM];
     key_name(&ui->keymap.prefix, prefix);
     int x = 1 + screen_put(area.y, 1, area.w - 1, EL_KEY, prefix);
     x += screen_put(area.y, x, area.w - x, EL_KEY_TEXT, " then:  ");

@@ -30,7 +30,7 @@ static void pane_title(struct ui *ui, const struct pane *p, char *out, size_t le
 /* The lower edge: how to get out, or where we are while looking back. */
 static void draw_edge(struct ui *ui, const struct pane *p, struct rect area)
 {
-    char text[120] = "", prefix[24];
+    char text[120] = "", prefix[KEY_NAME_ROOM];
     int y = area.y + area.h - 1;
     enum element el = EL_FAINT;
     key_name(&ui->keymap.prefix, prefix);

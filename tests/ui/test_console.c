@@ -117,6 +117,7 @@ static void freeze_and_thaw(void **state)
     tty_expect(t, " Enter ");
     tty_send(t, "f");
     tty_expect(t, "1 frozen");
+    tty_expect(t, "f Thaw");
     tty_send(t, "f");
     tty_expect(t, "1 running");
     tty_send(t, "K");

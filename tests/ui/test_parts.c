@@ -71,13 +71,29 @@ static void layout_has_both_from_80x24(void **state)
 
 static void key_names_go_both_ways(void **state)
 {
-    static const char *const names[] = {"a",         "A",     "Ctrl-L", "F1",   "F12", "Ctrl-]",
-                                        "Alt-x",     "Space", "Enter",  "PgUp", "Tab", "Shift-Tab",
-                                        "Ctrl-PgDn", "/",     ":",      "-",    "ä",   "Equal"};
+    static const char *const names[] = {"a",
+                                        "A",
+                                        "Ctrl-L",
+                                        "F1",
+                                        "F12",
+                                        "Ctrl-]",
+                                        "Alt-x",
+                                        "Space",
+                                        "Enter",
+                                        "PgUp",
+                                        "Tab",
+                                        "Shift-Tab",
+                                        "Ctrl-PgDn",
+                                        "/",
+                                        ":",
+                                        "-",
+                                        "ä",
+                                        "Equal",
+                                        "Ctrl-Alt-Shift-Backspace"};
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         struct key key;
-        char name[24];
+        char name[KEY_NAME_ROOM];
         assert_int_equal(key_parse(names[i], &key, NULL), 0);
         key_name(&key, name);
         assert_string_equal(name, names[i]);
@@ -147,7 +163,7 @@ static void expect_keys(const char *bytes, size_t len, bool flush, const char *w
     char got[300] = "";
     input_add(&in, bytes, len);
     while (input_next(&in, flush, &key)) {
-        char name[24];
+        char name[KEY_NAME_ROOM];
         key_name(&key, name);
         if (got[0])
             strcat(got, " ");

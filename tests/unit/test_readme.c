@@ -56,7 +56,7 @@ static size_t each_key(void (*fn)(enum key_context context, const struct key *ke
 
 static void check_bound(enum key_context context, const struct key *key, void *arg)
 {
-    char name[24];
+    char name[KEY_NAME_ROOM];
 
     key_name(key, name);
     if (!keymap_find(arg, context, key))
