@@ -11,8 +11,8 @@
  * Exit status: the command's (128 + n after signal n); 124 after a timeout; 125 if it was 0 and
  * something was left behind.
  *
- * cgroups have no such namespace of their own: a new one counts as left behind if no process is
- * in it or below it, for then it is not at work for somebody else.
+ * cgroups have no such namespace of their own: a new one counts as left behind if it has pult's name
+ * in its path and no process is in it or below it, for then it is not at work for somebody else.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -140,7 +140,7 @@ static bool cgroup_has_process(const char *path)
     return n != 0; /* unreadable: not ours to judge */
 }
 
-/* New cgroups without a process in or below them. The common parent "pult" may stay. */
+/* New cgroups of ours without a process in or below them. The common parent "pult" may stay. */
 static struct list dead_cgroups(void)
 {
     struct list all = cgroups(), dead = {0};
@@ -150,7 +150,8 @@ static struct list dead_cgroups(void)
         size_t len = strlen(path);
         bool alive = false;
 
-        if (list_has(&cgroups_before, path) || strcmp(strrchr(path, '/'), "/pult") == 0)
+        if (!strstr(path, "/pult") || list_has(&cgroups_before, path) ||
+            strcmp(strrchr(path, '/'), "/pult") == 0)
             continue;
         for (size_t j = i; j < all.count && !alive && strncmp(all.item[j], path, len) == 0; j++)
             alive = cgroup_has_process(all.item[j]);

@@ -115,6 +115,31 @@ wait_for()
     done
 }
 
+# What is in these directories, "" in the end: a keeper cleans up behind the back of who waited
+# for its guest.
+left_in()
+{
+    wait_for 10 nothing_in "$@"
+    find "$@" -mindepth 1
+}
+
+nothing_in()
+{
+    [ -z "$(find "$@" -mindepth 1)" ]
+}
+
+# The same of control groups whose name matches a pattern.
+left_cgroups()
+{
+    wait_for 10 no_cgroups "$1"
+    find /sys/fs/cgroup -type d -name "$1" 2>/dev/null
+}
+
+no_cgroups()
+{
+    [ -z "$(find /sys/fs/cgroup -type d -name "$1" 2>/dev/null)" ]
+}
+
 # The state of a guest, in one word.
 state_of()
 {

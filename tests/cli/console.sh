@@ -94,5 +94,5 @@ pult kill "$n"
 wait $pid
 like "exec: the guest ends" "$? $(cat "$WORK/err")" '^(137|1 .*ended)'
 pult destroy "$n"
-is "nothing is left" "$(find "$PULT_HOME/guests" "$PULT_RUN" -mindepth 1)" ""
+is "nothing is left" "$(left_in "$PULT_HOME/guests" "$PULT_RUN")" ""
 finish

@@ -119,6 +119,6 @@ pult destroy race
 
 names=$(pult list --names | sort | tr '\n' ' ')
 for n in $names; do pult destroy "$n" || echo "not ok - destroy $n"; done
-is "all can be destroyed" "$(find "$PULT_HOME/guests" -mindepth 1)" ""
+is "all can be destroyed" "$(left_in "$PULT_HOME/guests")" ""
 ok "a directory that was given stays" test -x "$WORK/root/sbin/init"
 finish

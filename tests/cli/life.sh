@@ -120,6 +120,6 @@ pult start "$n-1"
 ok "destroy --force" pult destroy --force "$n-1"
 ok "destroy of several" pult rm "$n" "$n-2"
 is "all gone" "$(pult list --names)" ""
-is "nothing is left in the store" "$(find "$PULT_HOME/guests" "$PULT_RUN" -mindepth 1)" ""
+is "nothing is left in the store" "$(left_in "$PULT_HOME/guests" "$PULT_RUN")" ""
 ok "the root that was given stays" test -x "$WORK/root/bin/busybox"
 finish

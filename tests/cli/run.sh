@@ -87,5 +87,5 @@ refuses "a root that is not there" 1 "--rootfs: .*No such file" "$PULT" run --ro
 refuses "a root that is a file, but no archive" 1 "passwd" "$PULT" run --rootfs /etc/passwd -- /bin/true
 refuses "an argument without --" 2 "put -- before the command" "$PULT" run ls
 refuses "memory that is none" 1 "--memory" "$PULT" run --memory x -- true
-is "nothing is left" "$(find "$PULT_HOME/guests" "$PULT_RUN" -mindepth 1)" ""
+is "nothing is left" "$(left_in "$PULT_HOME/guests" "$PULT_RUN")" ""
 finish

@@ -40,5 +40,5 @@ ok "stop" user stop -t 1 "$n"
 is "stopped" "$(user list --names -s stopped)" "$n"
 ok "destroy" user destroy "$n"
 ok "doctor has something to say" test "$(user doctor | grep -c '^note')" -gt 0
-is "nothing is left" "$(find "$me/home/guests" "$me/run" -mindepth 1)" ""
+is "nothing is left" "$(left_in "$me/home/guests" "$me/run")" ""
 finish

@@ -112,5 +112,5 @@ other "$WORK/a" kill "$n"
 ok "when it is gone" other "$WORK/b" start "$n"
 other "$WORK/b" kill "$n"
 
-is "no cgroup is left" "$(find /sys/fs/cgroup -type d -name "*-$test_id" 2>/dev/null)" ""
+is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
 finish

@@ -116,6 +116,6 @@ for g in "${guests[@]}"; do
     ok "$g is destroyed" "$PULT" destroy "$g"
 done
 is "the runtime directory is empty" "$(ls -A "$PULT_RUN")" ""
-is "no control group is left" "$(find /sys/fs/cgroup -type d -name "*$test_id*" 2>/dev/null)" ""
+is "no control group is left" "$(left_cgroups "*$test_id*")" ""
 is "no mount is left" "$(grep -c "$WORK" /proc/mounts)" 0
 finish

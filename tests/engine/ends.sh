@@ -83,5 +83,5 @@ mkdir "$WORK/empty"
 pult create container "$n" --rootfs "$WORK/empty"
 refused "an empty root" "run '/sbin/init' in the container: No such file" pult start "$n"
 pult destroy "$n"
-is "no cgroup is left" "$(find /sys/fs/cgroup -type d -name "*-$test_id" 2>/dev/null)" ""
+is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
 finish

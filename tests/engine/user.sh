@@ -78,5 +78,5 @@ ok "from an archive" u create container "$n" --rootfs "$WORK/root.tar"
 ok "its system starts" u start "$n"
 ok "and is killed" u kill "$n"
 ok "and destroyed" u destroy "$n"
-is "nothing is left" "$(find "$WORK/u/home/guests" "$WORK/u/run" -mindepth 1 2>/dev/null)" ""
+is "nothing is left" "$(left_in "$WORK/u/home/guests" "$WORK/u/run")" ""
 finish

@@ -19,5 +19,5 @@ kill -TERM $pid
 wait $pid
 is "SIGTERM ends it" $? 143
 is "nothing is left" "$("$PULT" list --names)" ""
-is "… in the runtime directory" "$(find "$PULT_RUN" -mindepth 1)" ""
+is "… in the runtime directory" "$(left_in "$PULT_RUN")" ""
 finish
