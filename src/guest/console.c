@@ -79,9 +79,9 @@ struct console {
     void (*finished)(void *arg);
     void *finished_arg;
 
-    uint8_t input[INPUT_SIZE];
     size_t input_len;
     struct reader *readers;
+    uint8_t input[INPUT_SIZE]; /* last: not cleared */
 };
 
 static void wake_cb(evutil_socket_t fd, short what, void *arg);
@@ -99,20 +99,27 @@ struct console *console_create(struct event_base *base, int run_dir_fd, size_t s
         error_set(err, errno, "create the console's history");
         return NULL;
     }
+    /* Written, not stored: a store into a hole makes the kernel read around it first. */
+    struct ring_header header = {.size = size};
+    memcpy(header.magic, RING_MAGIC, sizeof header.magic);
+    if (write_all(fd, &header, sizeof header) < 0) {
+        error_set(err, errno, "write the console's history");
+        return NULL;
+    }
     void *map = mmap(NULL, RING_HEADER + size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
         error_set(err, errno, "map the console's history");
         return NULL;
     }
-    struct console *c = xcalloc(1, sizeof *c);
+    madvise(map, RING_HEADER + size, MADV_RANDOM);
+    struct console *c = xrealloc(NULL, 1, sizeof *c); /* whose pages are touched as they are needed */
+    memset(c, 0, offsetof(struct console, input));
     c->base = base;
     c->header = map;
     c->ring = (uint8_t *)map + RING_HEADER;
     c->size = size;
     c->pty = -1;
     pthread_mutex_init(&c->lock, NULL);
-    c->header->size = size;
-    memcpy(c->header->magic, RING_MAGIC, sizeof c->header->magic);
     c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->wake = event_new(base, c->wake_fd, EV_READ | EV_PERSIST, wake_cb, c);
     if (c->wake_fd < 0 || !c->wake || event_add(c->wake, NULL) < 0) {

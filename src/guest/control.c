@@ -28,7 +28,7 @@ struct conn {
     unsigned nfds;
     size_t in_len, out_len;
     char *out; /* not yet sent */
-    char in[CONTROL_LINE];
+    char in[CONTROL_LINE]; /* last: not cleared */
 };
 
 struct keeper *conn_keeper(const struct conn *c)
@@ -248,7 +248,8 @@ static void conn_writable_cb(evutil_socket_t fd, short what, void *arg)
 
 int control_adopt(struct keeper *k, int fd, bool subscribed, struct error *err)
 {
-    struct conn *c = xcalloc(1, sizeof *c);
+    struct conn *c = xrealloc(NULL, 1, sizeof *c);
+    memset(c, 0, offsetof(struct conn, in));
     c->keeper = k;
     c->fd = fd;
     c->subscribed = subscribed;

@@ -77,8 +77,6 @@ int message_recv(int sock, struct message *m, int *fds, size_t room)
 
 void spawn_reset_signals(void)
 {
-    for (int sig = 1; sig < SIGRTMIN; sig++) /* an ignored one stays so through exec */
-        signal(sig, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     for (int sig = 1; sig < NSIG; sig++)
