@@ -112,7 +112,8 @@ struct console *console_create(struct event_base *base, int run_dir_fd, size_t s
         return NULL;
     }
     madvise(map, RING_HEADER + size, MADV_RANDOM);
-    struct console *c = xrealloc(NULL, 1, sizeof *c); /* whose pages are touched as they are needed */
+    struct console *c =
+        xrealloc(NULL, 1, sizeof *c); /* whose pages are touched as they are needed */
     memset(c, 0, offsetof(struct console, input));
     c->base = base;
     c->header = map;

@@ -27,7 +27,7 @@ struct conn {
     int fds[CONTROL_FDS]; /* that came with the line being read */
     unsigned nfds;
     size_t in_len, out_len;
-    char *out; /* not yet sent */
+    char *out;             /* not yet sent */
     char in[CONTROL_LINE]; /* last: not cleared */
 };
 

@@ -69,6 +69,12 @@ struct engine {
      */
     int (*depopulate)(const char *dir, struct error *err);
 
+    /*
+     * Begin what takes its time elsewhere (a process that sets itself up, say), while the keeper
+     * opens its files: there is no console and no status page yet. At most once, before start();
+     * cleanup() takes it back. NULL: nothing.
+     */
+    int (*prepare)(struct keeper *k, struct error *err);
     int (*start)(struct keeper *k, struct error *err);
     /* Ask the guest to shut down. The keeper calls kill() when its time is up. */
     int (*stop)(struct keeper *k, struct error *err);
@@ -84,7 +90,10 @@ struct engine {
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.
      */
     pid_t (*exec)(struct keeper *k, const struct exec_request *req, int *master, struct error *err);
-    /* Give back all that start() made, however far it came. Accepts what was never started. */
+    /*
+     * Give back all that prepare() and start() made, however far they came. Accepts what was never
+     * started.
+     */
     void (*cleanup)(struct keeper *k);
 
     /*

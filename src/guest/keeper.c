@@ -367,10 +367,9 @@ static void keeper_abandon(struct keeper *k, const struct error *why)
     k->priv->exit_status = -1;
     json_t *e = json_pack("{s:s, s:s}", "event", "failed", "note", why->text);
     log_line("start: %s", why->text);
-    if (k->console) {
+    if (k->console)
         console_unplug(k->console);
-        k->def->engine->cleanup(k);
-    }
+    k->def->engine->cleanup(k);
     run_dir_retire(k->def->name, &k->priv->run);
     control_broadcast(k, e);
 }
@@ -383,12 +382,15 @@ static void keeper_main(struct keeper *k, int control, int console,
     int keep[] = {k->run_dir, k->priv->run.running, control, console};
     close_others(keep, ARRAY_SIZE(keep));
     detach(k);
-    k->base = event_base_new();
-    if (!k->base || control_adopt(k, control, true, NULL) < 0)
-        return;
     if (scope_leave_session(k->def->name, &err) < 0)
         log_line("it will end with this login session: %s", err.text);
-    if (keeper_open(k, &err) < 0 ||
+    int ret = k->def->engine->prepare ? k->def->engine->prepare(k, &err) : 0;
+    k->base = event_base_new();
+    if (!k->base || control_adopt(k, control, true, NULL) < 0) {
+        k->def->engine->cleanup(k);
+        return;
+    }
+    if (ret < 0 || keeper_open(k, &err) < 0 ||
         (attach && console_attach(k->console, console, attach, NULL, 0, &err) < 0) ||
         guest_start(k, &err) < 0)
         keeper_abandon(k, &err);

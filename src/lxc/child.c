@@ -15,6 +15,7 @@
 #include <linux/keyctl.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,10 @@
 
 #include "base/cleanup.h"
 #include "lxc/sys.h"
+
+/* Those that spawn.c leaves to this process, which has all capabilities over the others. */
+#define PTY_SLAVE      1 /* of the descriptors of MESSAGE_CONSOLE */
+#define NAMESPACES_OWN (CLONE_NEWNET | CLONE_NEWIPC)
 
 /* Keep the socket alone, as descriptor 3. At 0, 1, 2 is /dev/null, until the console is there. */
 static int descriptors_reset(int sock)
@@ -66,6 +71,41 @@ static int become_root(struct error *err)
     return 0;
 }
 
+/* The loopback interface, which every program expects. */
+static int loopback_up(struct error *err)
+{
+    struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
+        return error_set(err, errno, "set the loopback interface up");
+    return 0;
+}
+
+/*
+ * What needs no ids, while the keeper is at work: the other namespaces, and descriptors of all of
+ * them for the keeper, who uses them for exec. Later nobody may look at them, since this process is
+ * not dumpable.
+ */
+static int namespaces_make(int fds[NAMESPACE_COUNT], struct error *err)
+{
+    static const char *const names[NAMESPACE_COUNT] = {"user", "mnt", "pid",   "ipc",
+                                                       "uts",  "net", "cgroup"};
+    if (unshare(NAMESPACES_OWN) < 0) {
+        int why = errno;
+        error_set(err, why, "create the container's namespaces");
+        if (why == EPERM || why == ENOSPC || why == EUSERS)
+            error_hint(err, "are namespaces limited here? see /proc/sys/user and 'pult doctor'");
+        return -1;
+    }
+    cleanup_close int dir = open("/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < NAMESPACE_COUNT; i++) {
+        fds[i] = openat(dir, names[i], O_RDONLY | O_CLOEXEC);
+        if (fds[i] < 0)
+            return error_set(err, errno, "open '/proc/self/ns/%s'", names[i]);
+    }
+    return loopback_up(err);
+}
+
 static int mount_all(struct config *c, int pty[3], struct error *err)
 {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -82,16 +122,6 @@ static int mount_all(struct config *c, int pty[3], struct error *err)
     if (fchdir(root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
         chdir("/") < 0)
         return error_set(err, errno, "change to the new root");
-    return 0;
-}
-
-/* The loopback interface, which every program expects. */
-static int loopback_up(struct error *err)
-{
-    struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &r) < 0)
-        return error_set(err, errno, "set the loopback interface up");
     return 0;
 }
 
@@ -114,22 +144,24 @@ static void die_with_keeper(int sock)
 }
 
 /* Everything up to the last step. */
-static int child_setup(struct container *c, int sock, int pty[3], struct error *err)
+static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], struct error *err)
 {
     struct config *cf = &c->config;
     spawn_reset_signals();
-    wait_go(cf, sock);
-    if (become_root(err) < 0 || mount_all(cf, pty, err) < 0)
+    int ret = namespaces_make(fds + 3, err);
+    wait_go(cf, sock); /* an error is heard only after it */
+    if (ret < 0 || become_root(err) < 0 || mount_all(cf, fds, err) < 0)
         return -1;
     struct message m = {.kind = MESSAGE_CONSOLE};
-    if (message_send(sock, &m, pty, 3) < 0)
+    if (message_send(sock, &m, fds, CONSOLE_FDS) < 0)
         return error_set(err, errno, "hand the console over");
-    close(pty[0]);
-    close(pty[2]);
+    for (size_t i = 0; i < CONSOLE_FDS; i++)
+        if (i != PTY_SLAVE)
+            close(fds[i]);
     if (sethostname(cf->hostname, strlen(cf->hostname)) < 0)
         return error_set(err, errno, "set the host name '%s'", cf->hostname);
     syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* where there are keyrings */
-    if (loopback_up(err) < 0 || privileges_drop(cf, err) < 0)
+    if (privileges_drop(cf, err) < 0)
         return -1;
     die_with_keeper(sock);
     return 0;
@@ -137,11 +169,11 @@ static int child_setup(struct container *c, int sock, int pty[3], struct error *
 
 void child_main(struct container *c, int sock)
 {
-    int pty[3] = {-1, -1, -1}, status = 1;
+    int fds[CONSOLE_FDS], status = 1;
     struct error err = {0};
     sock = descriptors_reset(sock);
-    if (child_setup(c, sock, pty, &err) == 0)
-        init_run(&c->config, sock, pty[1], &status, &err);
+    if (child_setup(c, sock, fds, &err) == 0)
+        init_run(&c->config, sock, fds[PTY_SLAVE], &status, &err);
     struct message m = {.kind = MESSAGE_FAILED, .value = status};
     snprintf(m.text, sizeof m.text, "%s", err.text);
     message_send(sock, &m, NULL, 0);

@@ -7,10 +7,10 @@
  *     config.c   definition → struct config
  *     cgroup.c   groups made, limits.c
  *     trees.c    mount trees opened
- *     spawn.c    clone3() ────────────────► all namespaces are new; it waits
+ *     spawn.c    clone3() ────────────────► makes those namespaces that take long; waits
  *     idmap.c    ids and trees mapped
  *                GO + the trees ──────────► child.c: rootfs.c or hostroot.c, mounts.c, dev.c
- *                ◄─── CONSOLE + its pty
+ *                ◄─── CONSOLE + its pty, and its namespaces
  *                                           pivot_root, caps.c, init.c: exec of the system's
  *                                           init, or our own with a command below it
  *                ◄─── STARTED               (our init only; an exec closes the socket)
@@ -171,7 +171,7 @@ void trees_close(struct config *c);
 
 enum message_kind {
     MESSAGE_GO,      /* keeper: the ids are mapped. With the trees */
-    MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx */
+    MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; namespaces */
     MESSAGE_STARTED, /* child: the command runs */
     MESSAGE_ENDED,   /* our init: the wait status of its command */
     MESSAGE_FAILED,  /* child: text says why; value is the exit status */
@@ -188,7 +188,8 @@ int message_send(int sock, const struct message *m, const int *fds, size_t nfds)
 /* Returns the number of descriptors, or -1; with 0 bytes (closed) errno is EPIPE. */
 int message_recv(int sock, struct message *m, int *fds, size_t room);
 
-#define NAMESPACE_COUNT 7
+#define NAMESPACE_COUNT 7                     /* as setns(2) takes them, the user namespace first */
+#define CONSOLE_FDS     (3 + NAMESPACE_COUNT) /* of MESSAGE_CONSOLE */
 
 struct container {
     struct keeper *keeper;
@@ -197,15 +198,17 @@ struct container {
     pid_t init;
     int pidfd, sock;
     int master, slave, ptmx;         /* of its devpts; the last with O_PATH */
-    int namespaces[NAMESPACE_COUNT]; /* as setns(2) takes them, the user namespace first */
+    int namespaces[NAMESPACE_COUNT]; /* -1: not heard of yet */
     struct event *sock_event, *exit_event, *count_timer;
     bool running, ended_known;
     int wait_status;
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };
 
-/* Create the first process and let it go. */
-int spawn(struct container *c, struct error *err);
+/* Create the first process, which sets up what it can by itself. */
+int spawn_begin(struct container *c, struct error *err);
+/* Give it its ids and the rest, and let it go. */
+int spawn_finish(struct container *c, struct error *err);
 /* Join the container's namespaces; its pid namespace takes only children in. */
 int spawn_join(const struct container *c, struct error *err);
 /* Reset what clone inherits from a keeper: signal mask and dispositions. */

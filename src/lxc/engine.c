@@ -30,6 +30,7 @@
 #include "lxc/container.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
+#define INIT_AHEAD_NS  UINT64_C(5000000000)  /* or so long before, with lxc_prepare() */
 #define INIT_DIES_MS   3000
 #define COUNT_AFTER_MS 50 /* a command in a pipe that lives longer joins the cgroups that count */
 
@@ -80,12 +81,13 @@ static void count_cb(evutil_socket_t fd, short what, void *arg)
     status_commit(s);
 }
 
-static void console_arrived(struct container *c, const int fds[3])
+static void console_arrived(struct container *c, const int fds[CONSOLE_FDS])
 {
     struct error err;
     c->master = fds[0];
     c->slave = fds[1];
     c->ptmx = fds[2];
+    memcpy(c->namespaces, fds + 3, sizeof c->namespaces);
     if (console_plug_fd(c->keeper->console, c->master, &err) < 0)
         log_line("console: %s", err.text);
 }
@@ -94,9 +96,9 @@ static void console_arrived(struct container *c, const int fds[3])
 static void messages_take(struct container *c)
 {
     struct message m;
-    int fds[3], n;
+    int fds[CONSOLE_FDS], n;
     while ((n = message_recv(c->sock, &m, fds, ARRAY_SIZE(fds))) >= 0) {
-        if (m.kind == MESSAGE_CONSOLE && n == 3)
+        if (m.kind == MESSAGE_CONSOLE && n == CONSOLE_FDS)
             console_arrived(c, fds);
         else if (m.kind == MESSAGE_STARTED)
             container_started(c);
@@ -167,7 +169,8 @@ static void exit_cb(evutil_socket_t fd, short what, void *arg)
 
 /* ---- start ---- */
 
-static int lxc_start(struct keeper *k, struct error *err)
+/* Everything up to the first process, which does what it can without ids. */
+static int lxc_prepare(struct keeper *k, struct error *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
     *c = (struct container){
@@ -183,7 +186,15 @@ static int lxc_start(struct keeper *k, struct error *err)
     c->config.cols = k->cols;
     c->config.rows = k->rows;
     c->config.cgroup2 = c->cgroup.pure && c->cgroup.v2 >= 0;
-    if (spawn(c, err) < 0)
+    return spawn_begin(c, err);
+}
+
+static int lxc_start(struct keeper *k, struct error *err)
+{
+    if (!k->engine_data && lxc_prepare(k, err) < 0) /* after a reboot it was not called */
+        return -1;
+    struct container *c = k->engine_data;
+    if (spawn_finish(c, err) < 0)
         return -1;
     k->status.page->guest_pid = c->init; /* should this process be killed: see lxc_recover() */
     fcntl(c->sock, F_SETFL, O_NONBLOCK);
@@ -344,7 +355,7 @@ static bool is_our_init(pid_t pid, const struct status_page *page)
         return false;
     uint64_t tick = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
     uint64_t began = stat_field(stat, 22) * tick;
-    return began + tick >= page->started_ns && began <= page->started_ns + INIT_BEGINS_NS;
+    return began + INIT_AHEAD_NS >= page->started_ns && began <= page->started_ns + INIT_BEGINS_NS;
 }
 
 /*
@@ -382,6 +393,7 @@ const struct engine lxc_engine = {
     .check = lxc_check,
     .populate = archive_unpack,
     .depopulate = archive_remove,
+    .prepare = lxc_prepare,
     .start = lxc_start,
     .stop = lxc_stop,
     .kill = lxc_kill,
