@@ -95,6 +95,11 @@ struct engine {
      * started.
      */
     void (*cleanup)(struct keeper *k);
+    /*
+     * What cleanup() gives back of a throwaway guest that is over is of no use to anybody else: who
+     * waits for the end is told before. Its name is not free until it is done.
+     */
+    bool cleans_late;
 
     /*
      * The keeper was killed and could clean nothing: remove what it left behind (processes,

@@ -7,6 +7,10 @@
  *                                                 page and socket, starts the engine, runs the loop
  *     end:    engine says keeper_ended() ─ rest of the console taken ─ engine cleans up ─
  *             (reboot: start again) ─ end written down ─ RUN/NAME removed ─ clients told ─ exit
+ *
+ * Of a throwaway guest the clients may be told first (engine.h, cleans_late). The status page says
+ * then that it is over, so that nobody sees it any more; RUN/NAME stays until all is clean, for who
+ * has to do that should this process be killed.
  */
 #include "guest/keeper.h"
 
@@ -183,6 +187,12 @@ static void drained_cb(void *arg)
     event_base_loopbreak(k->base);
 }
 
+/* May the guest's end be told before the engine has cleaned up? */
+static bool cleans_late(const struct keeper *k)
+{
+    return k->def->throwaway && k->def->engine->cleans_late;
+}
+
 /*
  * The guest is over for good. That is told before its last output has been read: who reads slowly
  * keeps this process, not the guest's name.
@@ -201,9 +211,14 @@ static void keeper_finish(struct keeper *k)
         log_line("write down how it ended: %s", err.text);
     if (*p->reason)
         log_line("ended: %s", p->reason);
-    run_dir_retire(k->def->name, &p->run);
+    if (!cleans_late(k))
+        run_dir_retire(k->def->name, &p->run);
     end_announce(k);
     console_finish(k->console, LAST_READ_MS, drained_cb, k);
+    if (!cleans_late(k))
+        return;
+    k->def->engine->cleanup(k);
+    run_dir_retire(k->def->name, &p->run);
 }
 
 static int guest_start(struct keeper *k, struct error *err)
@@ -253,9 +268,11 @@ static void ended_cb(evutil_socket_t fd, short what, void *arg)
     struct keeper *k = arg;
     struct keeper_private *p = k->priv;
     event_del(p->stop_timer);
+    bool again = p->how == ENDED_REBOOT && !k->stop_asked && !k->kill_asked;
     console_unplug(k->console);
-    k->def->engine->cleanup(k);
-    if (p->how == ENDED_REBOOT && !k->stop_asked && !k->kill_asked) {
+    if (again || !cleans_late(k))
+        k->def->engine->cleanup(k);
+    if (again) {
         reboot(k);
         return;
     }

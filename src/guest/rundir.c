@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,10 @@
 #include "guest/scratch.h"
 
 #define RUNNING_FILE "running"
+#define ENDING_MS    3000 /* what a keeper gets for its clean-up until its guest's name is free */
+
+/* What a runtime directory tells. OVER: its keeper has only to clean up. */
+enum life { NONE, OVER, ALIVE };
 
 /* Does a process of this number exist? */
 static bool pid_exists(pid_t pid)
@@ -27,16 +32,18 @@ static bool pid_exists(pid_t pid)
 }
 
 /* What the page in a directory says; one that cannot be read yet is of a guest that starts. */
-static bool read_page(const char *dir_path, struct status_page *page)
+static enum life read_page(const char *dir_path, struct status_page *page)
 {
     cleanup_close int dir = open(dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     cleanup_close int status =
         openat(dir, STATUS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (status < 0 || status_read(status, page) < 0 || page->keeper_pid == 0) {
         *page = (struct status_page){.state = GUEST_STARTING};
-        return dir >= 0;
+        return dir >= 0 ? ALIVE : NONE;
     }
-    return pid_exists(page->keeper_pid);
+    if (!pid_exists(page->keeper_pid))
+        return NONE;
+    return state_alive((enum guest_state)page->state) ? ALIVE : OVER;
 }
 
 /*
@@ -57,7 +64,7 @@ static char *running_where(const char *name)
     return where;
 }
 
-bool run_dir_look(const char *name, struct status_page *page)
+static enum life look(const char *name, struct status_page *page)
 {
     cleanup_free char *path = xasprintf("%s/%s", store_run(), name);
     cleanup_close int fd = dir_lock(path, LOCK_EX | LOCK_NB);
@@ -67,9 +74,25 @@ bool run_dir_look(const char *name, struct status_page *page)
         recover_guest(name, fd);
     cleanup_free char *where = running_where(name);
     if (!where || strcmp(where, store_run()) == 0)
-        return false;
+        return NONE;
     cleanup_free char *elsewhere = xasprintf("%s/%s", where, name);
     return read_page(elsewhere, page);
+}
+
+bool run_dir_look(const char *name, struct status_page *page)
+{
+    return look(name, page) == ALIVE;
+}
+
+/* Is there a guest of this name? One that is over is not, but its name is waited for. */
+static bool name_taken(const char *name)
+{
+    const struct timespec ms = {.tv_nsec = 1000000};
+    struct status_page page;
+    enum life life = NONE;
+    for (int i = 0; i < ENDING_MS && (life = look(name, &page)) == OVER; i++)
+        nanosleep(&ms, NULL);
+    return life != NONE;
 }
 
 /* Take the lock by which a lasting guest runs once. The caller has its definition's lock. */
@@ -120,7 +143,6 @@ static int run_dir_fill(void *arg, int dir_fd, const char *dir, struct error *er
 int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, struct run_dir *out,
                    struct error *err)
 {
-    struct status_page page;
     struct parts parts = {def, fill, arg};
     struct error why = {0};
     cleanup_close int lock = -1, running = -1;
@@ -129,7 +151,7 @@ int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, 
     if (!def->throwaway && ((lock = store_lock(def->name, LOCK_SH, err)) < 0 ||
                             (running = running_take(def, err)) < 0))
         return -1;
-    if (run_dir_look(def->name, &page)) {
+    if (name_taken(def->name)) {
         error_set(err, 0, "'%s' is running already", def->name);
         if (err)
             err->code = EBUSY;

@@ -403,6 +403,7 @@ const struct engine lxc_engine = {
     .send = lxc_send,
     .exec = lxc_exec,
     .cleanup = lxc_cleanup,
+    .cleans_late = true,
     .recover = lxc_recover,
     .doctor = lxc_doctor,
 };
