@@ -31,15 +31,20 @@ static bool pid_exists(pid_t pid)
     return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
-/* What the page in a directory says; one that cannot be read yet is of a guest that starts. */
+/*
+ * What the page in a directory says. One that cannot be read yet is of a guest that starts; a
+ * directory without one is being removed.
+ */
 static enum life read_page(const char *dir_path, struct status_page *page)
 {
     cleanup_close int dir = open(dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     cleanup_close int status =
         openat(dir, STATUS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (dir < 0 || (status < 0 && errno == ENOENT))
+        return NONE;
     if (status < 0 || status_read(status, page) < 0 || page->keeper_pid == 0) {
         *page = (struct status_page){.state = GUEST_STARTING};
-        return dir >= 0 ? ALIVE : NONE;
+        return ALIVE;
     }
     if (!pid_exists(page->keeper_pid))
         return NONE;

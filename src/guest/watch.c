@@ -31,7 +31,7 @@ struct watched_private {
     int dir_watch, run_watch; /* inotify, -1: none */
     int keeper;               /* pidfd, -1: none */
     int status;               /* the status page, -1: not running */
-    bool dirty, seen;
+    bool dirty, seen, gone;
     bool sampled; /* totals and at_ns are of an earlier tick of this run */
     struct figure_files files;
     struct totals totals;
@@ -160,8 +160,8 @@ static bool look_again(struct watch *w, struct watched *g)
     struct guest_info info, old = g->info;
     p->dirty = false;
     if (store_info(old.name, &info, NULL) < 0) {
-        w->names_changed = true; /* it is gone, or about to be */
-        return false;
+        p->gone = true; /* or about to be: its keeper has only to clean up */
+        return true;
     }
     bool alive = state_alive(info.state);
     bool same_run = alive && p->status >= 0 && info.page.keeper_pid == old.page.keeper_pid &&
@@ -242,6 +242,19 @@ static bool names_again(struct watch *w)
     return changed;
 }
 
+/* Forget those of which a look showed that they are gone, whether or not their name still is. */
+static void drop_gone(struct watch *w)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->list[i]->priv->gone)
+            watched_free(w, w->list[i]);
+        else
+            w->list[kept++] = w->list[i];
+    }
+    w->count = kept;
+}
+
 /* Note which guest an inotify event is about. */
 static void note_event(struct watch *w, const struct inotify_event *e)
 {
@@ -300,6 +313,7 @@ bool watch_changes(struct watch *w)
             dirty = true;
             changed |= look_again(w, w->list[i]);
         }
+        drop_gone(w);
         if (!dirty && !w->names_changed)
             break;
     }

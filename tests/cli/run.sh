@@ -28,6 +28,14 @@ is "also to a file" "$(root /bin/seq 1 100000 >"$WORK/out" && sum <"$WORK/out")"
 is "a reader that goes away ends it" "$(root /bin/yes | head -n 1)" y
 is "and it is gone" "$(pult list --names)" ""
 
+# Its clean-up goes on behind the back of who waited for its end.
+again() { for _ in {1..30}; do pult run --name again --rootfs "$WORK/root" -- /bin/true </dev/null || echo failed; "$@"; done; }
+is "gone at once" "$(again pult list -o json | tr -d ' \n[]')" ""
+is "of no name" "$(again pult list --names)" ""
+is "its name is free at once" "$(again true)" ""
+no_cgroups() { [ -z "$(find /sys/fs/cgroup -type d -name "again*" 2>/dev/null)" ]; }
+ok "its cgroup goes too" wait_for 5 no_cgroups
+
 # ---- what is written is gone ----
 is "a directory is not written to" "$(root /bin/sh -c 'echo x >/etc/new; cat /etc/new')" x
 ok "… and was not" test ! -e "$WORK/root/etc/new"
