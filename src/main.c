@@ -3,6 +3,8 @@
  * pult: argv → the UI, or one command. The only file that names the engines.
  */
 #include <fcntl.h>
+#include <jansson.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "cmd/command.h"
@@ -21,9 +23,18 @@ static void open_standard_fds(void)
             open("/dev/null", O_RDWR);
 }
 
+/* Where the hash tables of JSON begin; jansson itself would open /dev/urandom in each process. */
+static void seed_json(void)
+{
+    size_t seed;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
+        json_object_seed(seed);
+}
+
 int main(int argc, char **argv)
 {
     open_standard_fds();
+    seed_json();
     engines_set(engines);
     return argc == 1 ? ui_main() : command_main(argc - 1, argv + 1);
 }

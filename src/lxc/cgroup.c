@@ -110,10 +110,14 @@ void cgroup_init(struct cgroup *cg)
         cg->v1[i] = -1;
 }
 
-/* Which controllers are of v1 here. */
+/* Which controllers are of v1 here. Asked once: a keeper has the answer from who launched it. */
 static unsigned v1_mask(void)
 {
-    unsigned mask = 0;
+    static unsigned mask;
+    static bool known;
+    if (known)
+        return mask;
+    known = true;
     if (is_cgroup2(CGROUP_ROOT))
         return 0;
     for (int i = 0; i < CG_V1_COUNT; i++) {

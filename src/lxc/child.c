@@ -82,14 +82,11 @@ static int loopback_up(struct error *err)
 }
 
 /*
- * What needs no ids, while the keeper is at work: the other namespaces, and descriptors of all of
- * them for the keeper, who uses them for exec. Later nobody may look at them, since this process is
- * not dumpable.
+ * What needs no ids, while the keeper is at work: the other namespaces, and descriptors of them for
+ * the keeper. Later nobody may look at them, since this process is not dumpable.
  */
-static int namespaces_make(int fds[NAMESPACE_COUNT], struct error *err)
+static int namespaces_make(int fds[NS_COUNT - NS_GIVEN], struct error *err)
 {
-    static const char *const names[NAMESPACE_COUNT] = {"user", "mnt", "pid",   "ipc",
-                                                       "uts",  "net", "cgroup"};
     if (unshare(NAMESPACES_OWN) < 0) {
         int why = errno;
         error_set(err, why, "create the container's namespaces");
@@ -98,10 +95,11 @@ static int namespaces_make(int fds[NAMESPACE_COUNT], struct error *err)
         return -1;
     }
     cleanup_close int dir = open("/proc/self/ns", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < NAMESPACE_COUNT; i++) {
-        fds[i] = openat(dir, names[i], O_RDONLY | O_CLOEXEC);
-        if (fds[i] < 0)
-            return error_set(err, errno, "open '/proc/self/ns/%s'", names[i]);
+    for (size_t i = NS_GIVEN; i < NS_COUNT; i++) {
+        int fd = openat(dir, namespace_names[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return error_set(err, errno, "open '/proc/self/ns/%s'", namespace_names[i]);
+        fds[i - NS_GIVEN] = fd;
     }
     return loopback_up(err);
 }

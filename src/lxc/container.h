@@ -170,8 +170,8 @@ void trees_close(struct config *c);
 /* ---- spawn.c: keeper and first process talk ---- */
 
 enum message_kind {
-    MESSAGE_GO,      /* keeper: the ids are mapped. With the trees */
-    MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; namespaces */
+    MESSAGE_GO, /* keeper: the ids are mapped. With the trees */
+    MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; its own namespaces */
     MESSAGE_STARTED, /* child: the command runs */
     MESSAGE_ENDED,   /* our init: the wait status of its command */
     MESSAGE_FAILED,  /* child: text says why; value is the exit status */
@@ -188,8 +188,11 @@ int message_send(int sock, const struct message *m, const int *fds, size_t nfds)
 /* Returns the number of descriptors, or -1; with 0 bytes (closed) errno is EPIPE. */
 int message_recv(int sock, struct message *m, int *fds, size_t room);
 
-#define NAMESPACE_COUNT 7                     /* as setns(2) takes them, the user namespace first */
-#define CONSOLE_FDS     (3 + NAMESPACE_COUNT) /* of MESSAGE_CONSOLE */
+/* In the order in which setns(2) takes them; behind NS_GIVEN those that the child makes itself. */
+enum { NS_USER, NS_MNT, NS_PID, NS_UTS, NS_CGROUP, NS_GIVEN, NS_IPC = NS_GIVEN, NS_NET, NS_COUNT };
+extern const char *const namespace_names[NS_COUNT];
+
+#define CONSOLE_FDS (3 + NS_COUNT - NS_GIVEN) /* of MESSAGE_CONSOLE */
 
 struct container {
     struct keeper *keeper;
@@ -197,8 +200,8 @@ struct container {
     struct cgroup cgroup;
     pid_t init;
     int pidfd, sock;
-    int master, slave, ptmx;         /* of its devpts; the last with O_PATH */
-    int namespaces[NAMESPACE_COUNT]; /* -1: not heard of yet */
+    int master, slave, ptmx;  /* of its devpts; the last with O_PATH */
+    int namespaces[NS_COUNT]; /* -1: not open yet */
     struct event *sock_event, *exit_event, *count_timer;
     bool running, ended_known;
     int wait_status;

@@ -87,7 +87,7 @@ static void console_arrived(struct container *c, const int fds[CONSOLE_FDS])
     c->master = fds[0];
     c->slave = fds[1];
     c->ptmx = fds[2];
-    memcpy(c->namespaces, fds + 3, sizeof c->namespaces);
+    memcpy(c->namespaces + NS_GIVEN, fds + 3, sizeof(int) * (NS_COUNT - NS_GIVEN));
     if (console_plug_fd(c->keeper->console, c->master, &err) < 0)
         log_line("console: %s", err.text);
 }
@@ -236,7 +236,7 @@ static void lxc_cleanup(struct keeper *k)
     close_fd(c->master);
     close_fd(c->slave);
     close_fd(c->ptmx);
-    for (size_t i = 0; i < NAMESPACE_COUNT; i++)
+    for (size_t i = 0; i < NS_COUNT; i++)
         close_fd(c->namespaces[i]);
     cgroup_remove(&c->cgroup);
     config_clear(&c->config);

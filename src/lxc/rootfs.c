@@ -48,9 +48,12 @@ int fs_mount(const char *type, uint64_t attr, const char *const *options, struct
 
 int rootfs_dir(int rootfd, const char *path, mode_t mode, struct error *err)
 {
-    if (mkdirat(rootfd, path, mode) < 0 && errno != EEXIST)
-        return error_set(err, errno, "make '/%s' in the root file system", path);
     int fd = sys_open_in_root(rootfd, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+    if (fd < 0 && errno == ENOENT) {
+        if (mkdirat(rootfd, path, mode) < 0 && errno != EEXIST)
+            return error_set(err, errno, "make '/%s' in the root file system", path);
+        fd = sys_open_in_root(rootfd, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+    }
     if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
         return error_set(err, 0,
                          "'/%s' of the root file system is not a directory (a symbolic link?)",

@@ -26,6 +26,11 @@
 /* All but NAMESPACES_OWN (child.c). */
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
+const char *const namespace_names[NS_COUNT] = {
+    [NS_USER] = "user",     [NS_MNT] = "mnt", [NS_PID] = "pid", [NS_UTS] = "uts",
+    [NS_CGROUP] = "cgroup", [NS_IPC] = "ipc", [NS_NET] = "net",
+};
+
 union fd_control {
     struct cmsghdr header;
     char room[CMSG_SPACE(sizeof(int) * MESSAGE_FDS)];
@@ -138,9 +143,26 @@ static int spawn_clone(struct container *c, struct error *err)
     return -1;
 }
 
+/*
+ * Open the namespaces it was given, while it can still be looked at. Later nobody may, since it is
+ * not dumpable, and for exec a user has no other way in.
+ */
+static int spawn_namespaces(struct container *c, struct error *err)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/ns", c->init);
+    cleanup_close int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < NS_GIVEN; i++) {
+        c->namespaces[i] = openat(dir, namespace_names[i], O_RDONLY | O_CLOEXEC);
+        if (c->namespaces[i] < 0)
+            return error_set(err, errno, "open '%s/%s'", path, namespace_names[i]);
+    }
+    return 0;
+}
+
 int spawn_join(const struct container *c, struct error *err)
 {
-    for (size_t i = 0; i < NAMESPACE_COUNT; i++)
+    for (size_t i = 0; i < NS_COUNT; i++)
         if (setns(c->namespaces[i], 0) < 0)
             return error_set(err, errno, "join the container's namespaces");
     return 0;
@@ -149,16 +171,11 @@ int spawn_join(const struct container *c, struct error *err)
 /* Give the process its ids, and the trees theirs. 1: the root cannot be mapped. */
 static int spawn_map(struct container *c, struct error *err)
 {
-    char path[64];
     if (idmap_write(&c->config.map, c->init, err) < 0)
         return error_wrap(err, "map the container's ids");
-    if (!c->config.privileged)
-        return 0;
-    snprintf(path, sizeof path, "/proc/%d/ns/user", c->init);
-    cleanup_close int userns = open(path, O_RDONLY | O_CLOEXEC);
-    if (userns < 0)
-        return error_set(err, errno, "open '%s'", path);
-    return trees_idmap(&c->config, userns, err);
+    if (spawn_namespaces(c, err) < 0)
+        return -1;
+    return c->config.privileged ? trees_idmap(&c->config, c->namespaces[NS_USER], err) : 0;
 }
 
 /* End a process that was told nothing yet. */
@@ -168,6 +185,9 @@ static void spawn_undo(struct container *c)
     waitpid(c->init, NULL, 0);
     close(c->pidfd);
     close(c->sock);
+    for (size_t i = 0; i < NS_GIVEN; i++)
+        close(c->namespaces[i]);
+    memset(c->namespaces, -1, sizeof c->namespaces);
     c->init = 0;
     c->pidfd = c->sock = -1;
 }
