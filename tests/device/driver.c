@@ -55,25 +55,27 @@ static int board_kick_attach(void *arg, uint64_t address, int fd)
     struct board *b = arg;
     unsigned i = 0;
 
-    if (b->no_kicks)
-        return -1;
+    pthread_mutex_lock(&b->lock);
     while (i < b->kick_count && b->kicks[i].fd >= 0)
         i++;
-    if (i == BOARD_KICKS)
-        return -1;
-    b->kicks[i] = (struct board_kick){address, fd};
-    if (i == b->kick_count)
+    bool room = i < BOARD_KICKS && !b->no_kicks;
+    if (room)
+        b->kicks[i] = (struct board_kick){address, fd};
+    if (room && i == b->kick_count)
         b->kick_count++;
-    return 0;
+    pthread_mutex_unlock(&b->lock);
+    return room ? 0 : -1;
 }
 
 static void board_kick_detach(void *arg, uint64_t address, int fd)
 {
     struct board *b = arg;
 
+    pthread_mutex_lock(&b->lock);
     for (unsigned i = 0; i < b->kick_count; i++)
         if (b->kicks[i].address == address && b->kicks[i].fd == fd)
             b->kicks[i].fd = -1;
+    pthread_mutex_unlock(&b->lock);
 }
 
 static const struct pci_wires board_wires = {
@@ -93,7 +95,7 @@ static void no_power(void *arg, enum power_request what)
 
 int board_init(struct board *b, bool threads)
 {
-    *b = (struct board){0};
+    *b = (struct board){.lock = PTHREAD_MUTEX_INITIALIZER};
     b->memory = &b->own_memory;
     b->pio = &b->own_pio;
     b->mmio = &b->own_mmio;
@@ -139,7 +141,8 @@ void board_destroy(struct board *b)
 
 void board_of_machine(struct board *b, struct machine *m)
 {
-    *b = (struct board){.memory = &m->memory,
+    *b = (struct board){.lock = PTHREAD_MUTEX_INITIALIZER,
+                        .memory = &m->memory,
                         .pio = &m->pio,
                         .mmio = &m->mmio,
                         .workers = &m->workers,
@@ -200,13 +203,17 @@ uint64_t mmio_read(struct board *b, uint64_t address, unsigned size)
 
 void mmio_write(struct board *b, uint64_t address, unsigned size, uint64_t value)
 {
-    for (unsigned i = 0; i < b->kick_count; i++) {
-        if (b->kicks[i].fd >= 0 && b->kicks[i].address == address) {
-            eventfd_write(b->kicks[i].fd, 1);
-            return;
-        }
-    }
-    bus_write(b->mmio, address, &value, size);
+    int fd = -1;
+
+    pthread_mutex_lock(&b->lock);
+    for (unsigned i = 0; i < b->kick_count && fd < 0; i++)
+        if (b->kicks[i].address == address)
+            fd = b->kicks[i].fd;
+    pthread_mutex_unlock(&b->lock);
+    if (fd >= 0)
+        eventfd_write(fd, 1);
+    else
+        bus_write(b->mmio, address, &value, size);
 }
 
 /* ---- finding the device ---- */
@@ -485,8 +492,8 @@ bool driver_kick_wanted(struct driver *d, unsigned qi, uint16_t old)
     uint16_t event;
 
     if (!(d->features >> VIRTIO_RING_F_EVENT_IDX & 1))
-        return !(q->used->flags & VRING_USED_F_NO_NOTIFY);
-    memcpy(&event, &q->used->ring[q->size], sizeof(event));
+        return !(__atomic_load_n(&q->used->flags, __ATOMIC_RELAXED) & VRING_USED_F_NO_NOTIFY);
+    event = __atomic_load_n((uint16_t *)&q->used->ring[q->size], __ATOMIC_RELAXED);
     return vring_need_event(event, q->avail->idx, old);
 }
 
@@ -518,7 +525,7 @@ bool driver_used(struct driver *d, unsigned qi, uint32_t *id, uint32_t *len)
         *len = e->len;
     q->last_used++;
     if (d->features >> VIRTIO_RING_F_EVENT_IDX & 1) /* be told of the next one */
-        memcpy(&q->avail->ring[q->size], &q->last_used, sizeof(q->last_used));
+        __atomic_store_n(&q->avail->ring[q->size], q->last_used, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return true;
 }

@@ -52,7 +52,8 @@ struct board {
     struct memory *memory;
     struct bus *pio, *mmio;
     struct workers *workers;
-    uint64_t next; /* where free guest memory begins, for board_alloc() */
+    pthread_mutex_t lock; /* of what follows, for drivers on several threads */
+    uint64_t next;        /* where free guest memory begins, for board_alloc() */
 
     /* What KVM would have been told. */
     struct board_message {

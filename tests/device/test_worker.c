@@ -31,7 +31,7 @@ struct counter {
     _Atomic bool in_loop; /* it ran on the test's own thread */
     pthread_t self;
     sem_t done, hold;
-    bool holds;
+    _Atomic bool holds;
 };
 
 static void count_ready(void *arg, uint32_t events)
@@ -296,7 +296,7 @@ static void test_reset_races(void **state)
         board_free_all(&board);
         assert_true(driver_start(&drv, i % 2 ? DRIVER_ALL : 1ull << VIRTIO_F_VERSION_1, 3, 16));
         struct seg s[] = {driver_bytes(&drv, "hello", 5), driver_buffer(&drv, 5, true)};
-        for (unsigned n = 0; n < 15; n++) {
+        for (unsigned n = 0; n < 8; n++) {
             driver_offer(&drv, 0, driver_describe(&drv, 0, s, 2));
             driver_offer(&drv, 2, driver_describe(&drv, 2, s, 2));
         }

@@ -173,18 +173,18 @@ static const char *walk_chain(struct walk *w, struct chain *c)
 /* Is there something to be taken? If not, the driver will kick when there is. */
 static bool is_available(struct virtqueue *q)
 {
-    uint16_t index = load16(&q->avail[RING_INDEX]);
+    /* The entries are read after the index. */
+    uint16_t index = __atomic_load_n(&q->avail[RING_INDEX], __ATOMIC_ACQUIRE);
 
     if (index == q->next_avail) {
         if (!want_kicks(q))
             return false;
-        index = load16(&q->avail[RING_INDEX]);
+        index = __atomic_load_n(&q->avail[RING_INDEX], __ATOMIC_ACQUIRE);
     }
     if ((uint16_t)(index - q->next_avail) > q->size || q->outstanding >= q->size) {
         virtio_fail(q->device, "queue %u: more chains than the queue has entries", q->index);
         return false;
     }
-    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the entries are read after the index */
     return true;
 }
 
