@@ -12,7 +12,8 @@ DEPS    ?= yes
 VERSION := 0.1
 
 BUILD_PKGS := gcc libc6-dev libncurses-dev libevent-dev libjansson-dev libcap-dev \
-              libseccomp-dev libvterm-dev acpica-tools
+              libseccomp-dev libvterm-dev zlib1g-dev liblzma-dev liblz4-dev libzstd-dev \
+              libbz2-dev acpica-tools
 RUN_PKGS   := ncurses-base uidmap
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
               qemu-system-x86 tmux python3 socat clang libclang-rt-dev
@@ -35,7 +36,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now $(SAN)
 # A guest starts with three processes of this binary, so its own start and size count: it is linked
 # statically where all archives are there, which takes a sixth off the time of `pult run`. (The
 # linker's warnings are of libevent's resolver, which nothing here calls.)
-LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo m c
+LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo lzma lz4 zstd bz2 z m c
 LDLIBS  := $(LIBS:%=-l%)
 STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a; done | \
              grep -q '^lib' && echo no || echo yes)

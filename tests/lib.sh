@@ -19,7 +19,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 B=${B:-build}
 PULT=${PULT:-$TOP/$B/pult}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/pt.XXXXXX")
-export PULT_HOME=$WORK/home PULT_RUN=$WORK/run TOP B PULT
+export PULT_HOME=$WORK/home PULT_RUN=$WORK/run PULT_CACHE=${PULT_CACHE:-$WORK/cache} TOP B PULT
 test_points=0
 test_id=t$$ # in the names of guests, so that tests which run at the same time stay apart
 cleanup_cmds=()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A directory for one test: cmocka_unit_test_setup_teardown(test, scratch_make, scratch_remove)
- * makes it, makes it the working directory, and points PULT_HOME and PULT_RUN into it.
+ * makes it, makes it the working directory, and points PULT_HOME, PULT_RUN and PULT_CACHE into it.
  */
 #ifndef PULT_TESTS_SCRATCH_H
 #define PULT_TESTS_SCRATCH_H
@@ -27,6 +27,8 @@ static inline int scratch_make(void **state)
     setenv("PULT_HOME", path, 1);
     snprintf(path, sizeof path, "%s/run", dir);
     setenv("PULT_RUN", path, 1);
+    snprintf(path, sizeof path, "%s/cache", dir);
+    setenv("PULT_CACHE", path, 1);
     *state = dir;
     return 0;
 }

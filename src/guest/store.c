@@ -70,6 +70,22 @@ static char *find_run(void)
     return xasprintf("/tmp/pult-%u", geteuid());
 }
 
+static char *find_cache(void)
+{
+    char *path = env_path("PULT_CACHE");
+    if (path)
+        return path;
+    if (geteuid() == 0)
+        return xstrdup("/var/cache/pult");
+    cleanup_free char *cache = env_path("XDG_CACHE_HOME");
+    if (cache)
+        return xasprintf("%s/pult", cache);
+    cleanup_free char *home = env_path("HOME");
+    if (!home)
+        home = user_home(getuid());
+    return xasprintf("%s/.cache/pult", home ? home : "");
+}
+
 const char *store_home(void)
 {
     static char *home;
@@ -84,6 +100,14 @@ const char *store_run(void)
     if (!run)
         run = find_run();
     return run;
+}
+
+const char *store_cache(void)
+{
+    static char *cache;
+    if (!cache)
+        cache = find_cache();
+    return cache;
 }
 
 static char *guests_dir(void)

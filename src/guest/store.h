@@ -10,6 +10,8 @@
  *       NAME/                          one per running guest; the directory is locked by its keeper
  *       NAME/config                    only of a throwaway guest
  *
+ *     CACHE  PULT_CACHE | /var/cache/pult (root) | $XDG_CACHE_HOME/pult (~/.cache/pult)
+ *
  * Directories appear and vanish whole (scratch.h). Starting holds the shared lock of a definition,
  * changing and destroying the exclusive one. What a keeper holds while its guest runs is in
  * rundir.h; a guest whose RUN/NAME is there but not locked lost its keeper.
@@ -27,6 +29,8 @@
 
 const char *store_home(void); /* absolute; static storage */
 const char *store_run(void);
+/* Where things may be kept that can be made again. Not there until somebody puts something in. */
+const char *store_cache(void);
 /* Create both directories where they are missing. Once per process; the others here call it. */
 int store_init(struct error *err);
 

@@ -39,6 +39,10 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.kernel",
      .check = conf_is_abs_path,
      .help = "the kernel to boot: a bzImage (/boot/vmlinuz-…) or an ELF vmlinux"},
+    {.name = "vm.unpack",
+     .check = conf_is_bool,
+     .help = "0: let a bzImage unpack itself in the guest, at a random address (KASLR); default 1: "
+             "unpack it once, and let all VMs of that kernel share its pages"},
     {.name = "vm.initrd", .check = conf_is_abs_path, .help = "its initial RAM disk"},
     {.name = "vm.append",
      .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" CONSOLE_APPEND
@@ -276,6 +280,8 @@ static int kvm_start(struct keeper *k, struct error *err)
         return -1;
     rq.cmdline = cmdline;
     rq.cpus = settings.topology;
+    rq.unpack = settings.unpack;
+    rq.cache = store_cache();
     rq.avoid_32bit = kvm_kind() == KVM_EMULATING;
     if (rq.avoid_32bit)
         log_once("this host's KVM emulates all kernel code: hardly any system will come up");

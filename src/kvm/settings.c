@@ -293,7 +293,9 @@ static int read_affinity(const struct guest_def *def, struct settings *s, struct
 
 int settings_read(const struct guest_def *def, struct settings *out, struct error *err)
 {
-    *out = (struct settings){0};
+    const char *unpack = conf_get(def->conf, "vm.unpack");
+
+    *out = (struct settings){.unpack = !unpack || conf_true(unpack)};
     if (read_memory(def, &out->memory, err) < 0 || read_topology(def, &out->topology, err) < 0)
         return -1;
     return read_affinity(def, out, err);

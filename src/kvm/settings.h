@@ -19,6 +19,7 @@ struct guest_def;
 struct settings {
     struct memory_config memory;
     struct cpu_topology topology;
+    bool unpack;                      /* a packed kernel, in the VMM */
     cpu_set_t affinity[MACHINE_CPUS]; /* of each vCPU; empty: any CPU of the host */
 };
 

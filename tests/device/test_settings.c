@@ -33,7 +33,7 @@ static int read_keys(int64_t cpus_milli, uint64_t memory, const char *const *pai
     return settings_read(&def, &s, &err);
 }
 #define READ(cpus, memory, ...) \
-    read_keys((cpus)*1000, memory, (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+    read_keys((cpus)*1000, memory, (const char *const[]){__VA_ARGS__, NULL})
 
 static void refused(const char *say)
 {
@@ -44,11 +44,11 @@ static void refused(const char *say)
 static void test_defaults(void **state)
 {
     (void)state;
-    assert_int_equal(READ(0, 0), 0);
+    assert_int_equal(READ(0, 0, NULL), 0);
     assert_int_equal(s.memory.size, 512 << 20);
     assert_int_equal(topology_cpus(&s.topology), 1);
     assert_int_equal(CPU_COUNT(&s.affinity[0]), 0);
-    assert_int_equal(READ(3, (64 << 20) + 1), 0);
+    assert_int_equal(READ(3, (64 << 20) + 1, NULL), 0);
     assert_int_equal(s.memory.size, (64 << 20) + 4096);
     assert_int_equal(s.topology.cores, 3);
 }
@@ -67,7 +67,7 @@ static void test_topology(void **state)
     refused("2x3x2 makes 12 CPUs, and guest.cpus is 4");
     assert_int_equal(read_keys(1500, 0, (const char *const[]){NULL}), -1);
     refused("whole number");
-    assert_int_equal(READ(65, 0), -1);
+    assert_int_equal(READ(65, 0, NULL), -1);
     refused("at most 64");
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_int_equal(settings_is_topology(bad[i], &err), -1);
@@ -113,7 +113,7 @@ static void test_affinity(void **state)
 static void test_memory(void **state)
 {
     (void)state;
-    assert_int_equal(READ(1, 1 << 20), -1);
+    assert_int_equal(READ(1, 1 << 20, NULL), -1);
     refused("at least 16M");
     assert_int_equal(READ(1, 0, "vm.memory.ksm=1"),
                      access("/sys/kernel/mm/ksm/run", F_OK) == 0 ? 0 : -1);

@@ -5,6 +5,7 @@
 
 [ -n "${PULT_IN_LAB:-}" ] || skip_all "runs in the lab only: tests/run lab"
 cache=$TOP/build/cache
+export PULT_CACHE=/run/pult-cache # one for all tests of this boot
 
 # vm_files FLAVOUR: sets kernel and initrd.
 vm_files()

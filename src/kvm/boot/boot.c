@@ -22,6 +22,17 @@
 
 static const struct kernel_format *const formats[] = {&kernel_bzimage, &kernel_elf};
 
+static struct boot_identity identity_of(const struct stat *st)
+{
+    return (struct boot_identity){.dev = st->st_dev,
+                                  .ino = st->st_ino,
+                                  .size = (uint64_t)st->st_size,
+                                  .mtime = st->st_mtim.tv_sec,
+                                  .mtime_ns = st->st_mtim.tv_nsec,
+                                  .ctime = st->st_ctim.tv_sec,
+                                  .ctime_ns = st->st_ctim.tv_nsec};
+}
+
 int boot_open(struct boot_file *f, const char *path, struct error *err)
 {
     struct stat st;
@@ -36,8 +47,19 @@ int boot_open(struct boot_file *f, const char *path, struct error *err)
     if (!S_ISREG(st.st_mode))
         return error_set(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "open '%s' as a file", path);
     f->size = (uint64_t)st.st_size;
+    f->id = identity_of(&st);
     f->fd = steal_fd(fd);
     return 0;
+}
+
+bool boot_unchanged(const struct boot_file *f)
+{
+    struct stat st;
+
+    if (!f->id.ino || fstat(f->fd, &st) < 0)
+        return false;
+    const struct boot_identity now = identity_of(&st);
+    return !memcmp(&now, &f->id, sizeof(now));
 }
 
 int boot_read(const struct boot_file *f, uint64_t off, void *data, size_t len, struct error *err)
@@ -46,6 +68,10 @@ int boot_read(const struct boot_file *f, uint64_t off, void *data, size_t len, s
 
     if (off > f->size || len > f->size - off)
         return error_set(err, 0, "'%s' ends before what its header promises", f->path);
+    if (f->data) {
+        memcpy(data, f->data + off, len);
+        return 0;
+    }
     while (len) {
         ssize_t n = pread(f->fd, out, len, (off_t)off);
         if (n < 0 && errno == EINTR)
@@ -174,7 +200,7 @@ void boot_enter_linux(struct boot_load *b, uint64_t ip)
     b->entry->arg = BOOT_ZERO_PAGE;
 }
 
-int boot_load(const struct memory *m, const struct boot_request *rq, struct cpu_entry *entry,
+int boot_load(struct memory *m, const struct boot_request *rq, struct cpu_entry *entry,
               struct error *err)
 {
     struct boot_load b = {.memory = m, .rq = rq, .entry = entry};

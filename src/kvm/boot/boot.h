@@ -9,7 +9,10 @@
  *     0x07000   zero page (boot_params)        0xe0000   ACPI tables, the RSDP first
  *     1 MiB     the kernel, where it asks to be      …   initrd, at the top below the hole
  *
- * Two file formats are known, each a const struct kernel_format. Everything here is a function of
+ * Two file formats are known, each a const struct kernel_format. A bzImage can be entered as it is,
+ * and then unpacks itself and moves itself to a random place; or it is unpacked here (unpack.h),
+ * and entered as an ELF kernel at the place that it was linked for. Kernels that came as ELF, in
+ * either way, are kept as images that VMs share (image.h). Everything here is a function of
  * open files and guest memory; the files are distrusted: what they say of sizes and places is
  * checked before it is used.
  */
@@ -24,15 +27,25 @@
 #include "kvm/cpu.h"
 #include "kvm/memory.h"
 
-/* A kernel, an initrd (fd -1: none) and a command line. */
+/* An open file, as it was then. */
+struct boot_identity {
+    uint64_t dev, ino, size;
+    int64_t mtime, mtime_ns, ctime, ctime_ns;
+};
+
+/* A kernel or an initrd (fd -1: none). */
 struct boot_file {
     const char *path; /* for messages */
     int fd;
     uint64_t size;
+    const uint8_t *data;     /* not NULL: it is no file but this */
+    struct boot_identity id; /* as of boot_open() */
 };
 
 struct boot_request {
     struct boot_file kernel, initrd;
+    bool unpack;       /* a kernel that is packed in a bzImage is unpacked here */
+    const char *cache; /* a directory for kernel images, see image.h; NULL: none */
     const char *cmdline;
     struct cpu_topology cpus; /* for the ACPI tables */
     bool avoid_32bit;         /* this KVM runs 32-bit code badly */
@@ -43,7 +56,7 @@ int boot_open(struct boot_file *f, const char *path, struct error *err);
 /* Is this a kernel that can be booted? Reads its header only. */
 int boot_check(const struct boot_file *kernel, struct error *err);
 /* Load all of it, write the tables, and say where the boot processor begins. */
-int boot_load(const struct memory *m, const struct boot_request *rq, struct cpu_entry *entry,
+int boot_load(struct memory *m, const struct boot_request *rq, struct cpu_entry *entry,
               struct error *err);
 
 /* No kernel but a piece of flat 64-bit code, put at gpa and entered there. */

@@ -12,11 +12,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
+#include "kvm/boot/image.h"
 #include "kvm/boot/layout.h"
 
 #define MAX_SEGMENTS      64
 #define MAX_NOTES         (64u << 10)
+#define IMAGE_WORTH       (1u << 20) /* smaller kernels are as fast read as mapped */
 #define NOTE_PHYS32_ENTRY 18
 #define INITRD_LAST       0x37ffffffu /* Linux's limit where no header says another */
 #define CMDLINE_LIMIT     2047u       /* Linux's COMMAND_LINE_SIZE on x86, less the NUL */
@@ -119,41 +122,109 @@ static int find_pvh(const struct boot_file *f, const Elf64_Phdr *ph, uint64_t *i
     return 0;
 }
 
-/* Load the segments, and see where they end and what the notes say. */
-static int load_segments(struct boot_load *b, const Elf64_Ehdr *eh, const Elf64_Phdr *phdrs,
-                         uint64_t *end, uint64_t *pvh, struct error *err)
+/* Where the segments go and end, and what the notes say. Returns how many, or -1. */
+static int plan(const struct boot_file *f, const Elf64_Ehdr *eh, const Elf64_Phdr *phdrs,
+                struct image_segment segments[MAX_SEGMENTS], struct image *image, struct error *err)
 {
-    const struct boot_file *f = &b->rq->kernel;
+    int count = 0;
 
+    image->end = image->pvh = 0;
     for (unsigned i = 0; i < eh->e_phnum; i++) {
         const Elf64_Phdr *p = &phdrs[i];
-        if (p->p_type == PT_NOTE && find_pvh(f, p, pvh, err) < 0)
+        if (p->p_type == PT_NOTE && find_pvh(f, p, &image->pvh, err) < 0)
             return -1;
         if (p->p_type != PT_LOAD)
             continue;
-        if (!memory_at(b->memory, p->p_paddr, p->p_memsz))
+        segments[count++] = (struct image_segment){.gpa = p->p_paddr,
+                                                   .len = p->p_memsz,
+                                                   .file_off = p->p_offset,
+                                                   .file_len = p->p_filesz};
+        image->end = max(image->end, p->p_paddr + p->p_memsz);
+    }
+    if (!image->end)
+        return error_set(err, 0, "'%s' has nothing to load in it", f->path);
+    return count;
+}
+
+/* Is ip a place where something is loaded? */
+static bool is_loaded(const struct image_segment *segments, int count, uint64_t ip)
+{
+    for (int i = 0; i < count; i++)
+        if (ip >= segments[i].gpa && ip - segments[i].gpa < segments[i].len)
+            return true;
+    return false;
+}
+
+/* Keep the entries that are there; of the two it needs one. */
+static int find_entries(const struct boot_load *b, const struct boot_file *f, uint64_t entry,
+                        const struct image_segment *segments, int count, struct image *image,
+                        struct error *err)
+{
+    uint64_t pvh = image->pvh;
+
+    image->entry = is_loaded(segments, count, entry) ? entry : 0;
+    image->pvh = is_loaded(segments, count, pvh) ? pvh : 0;
+    bool by_pvh = pvh && !(b->rq->avoid_32bit && image->entry);
+    if (by_pvh ? image->pvh : image->entry)
+        return 0;
+    return error_set(err, 0, "'%s' is no kernel: its entry point %#llx is outside of it", f->path,
+                     (unsigned long long)(by_pvh ? pvh : entry));
+}
+
+/* Do all segments lie in the guest's RAM? */
+static int check_places(const struct boot_load *b, const struct boot_file *f,
+                        const struct image_segment *segments, int count, struct error *err)
+{
+    for (int i = 0; i < count; i++) {
+        const struct image_segment *s = &segments[i];
+        if (!memory_at(b->memory, s->gpa, s->len))
             return error_set(err, 0,
                              "'%s' wants memory up to %llu MiB, and the guest has %llu MiB; raise "
                              "guest.memory",
-                             f->path, (unsigned long long)((p->p_paddr + p->p_memsz) >> 20),
+                             f->path, (unsigned long long)((s->gpa + s->len) >> 20),
                              (unsigned long long)(b->memory->size >> 20));
-        if (memory_load(b->memory, p->p_paddr, f->fd, p->p_offset, p->p_filesz, f->path, err) < 0)
-            return -1;
-        *end = max(*end, p->p_paddr + p->p_memsz);
     }
-    if (!*end)
-        return error_set(err, 0, "'%s' has nothing to load in it", f->path);
     return 0;
 }
 
-/* Is ip a place that was loaded? */
-static bool entry_is_loaded(const Elf64_Ehdr *eh, const Elf64_Phdr *phdrs, uint64_t ip)
+/* Keep a kernel of this size for the next time, and take it from there. */
+static bool load_by_image(struct boot_load *b, const struct boot_file *elf,
+                          const struct image_segment *segments, int count, struct image *image)
 {
-    for (unsigned i = 0; i < eh->e_phnum; i++)
-        if (phdrs[i].p_type == PT_LOAD && ip >= phdrs[i].p_paddr &&
-            ip - phdrs[i].p_paddr < phdrs[i].p_memsz)
-            return true;
+    const struct boot_file *of = &b->rq->kernel;
+    uint64_t size = 0;
+    struct error why;
+
+    for (int i = 0; i < count; i++)
+        size += segments[i].file_len;
+    if (!b->rq->cache || !of->id.ino || size < IMAGE_WORTH)
+        return false;
+    if (image_save(b->rq->cache, of, elf, segments, (unsigned)count, image, &why) == 0)
+        return image_load(b->rq->cache, of, b->memory, image);
+    log_line("keep the unpacked kernel '%s': %s", of->path, why.text);
     return false;
+}
+
+int boot_load_elf(struct boot_load *b, const struct boot_file *elf, struct image *image,
+                  struct error *err)
+{
+    struct image_segment segments[MAX_SEGMENTS] = {0};
+    Elf64_Ehdr eh;
+    cleanup_free Elf64_Phdr *phdrs = read_headers(elf, &eh, err);
+    int count = phdrs ? plan(elf, &eh, phdrs, segments, image, err) : -1;
+
+    if (count < 0 || check_places(b, elf, segments, count, err) < 0 ||
+        find_entries(b, elf, eh.e_entry, segments, count, image, err) < 0)
+        return -1;
+    if (load_by_image(b, elf, segments, count, image))
+        return 0;
+    for (int i = 0; i < count; i++) {
+        const struct image_segment *s = &segments[i];
+        if (boot_read(elf, s->file_off, memory_at(b->memory, s->gpa, s->file_len), s->file_len,
+                      err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Enter by PVH: 32-bit, with a start info. */
@@ -207,20 +278,17 @@ static int enter_long(struct boot_load *b, uint64_t ip, struct error *err)
 static int elf_load(struct boot_load *b, struct error *err)
 {
     const struct boot_file *f = &b->rq->kernel;
-    Elf64_Ehdr eh;
-    cleanup_free Elf64_Phdr *phdrs = read_headers(f, &eh, err);
-    uint64_t end = 0, pvh = 0;
+    struct image image = {0};
 
-    if (!phdrs || load_segments(b, &eh, phdrs, &end, &pvh, err) < 0)
+    if (!(b->rq->cache && image_load(b->rq->cache, f, b->memory, &image)) &&
+        boot_load_elf(b, f, &image, err) < 0)
         return -1;
-    bool by_pvh = pvh && !(b->rq->avoid_32bit && entry_is_loaded(&eh, phdrs, eh.e_entry));
-    if (!entry_is_loaded(&eh, phdrs, by_pvh ? pvh : eh.e_entry))
-        return error_set(err, 0, "'%s' is no kernel: its entry point %#llx is outside of it",
-                         f->path, (unsigned long long)(by_pvh ? pvh : eh.e_entry));
-    if (boot_place_initrd(b, end, INITRD_LAST, err) < 0 ||
+    if (boot_place_initrd(b, image.end, INITRD_LAST, err) < 0 ||
         boot_put_cmdline(b, CMDLINE_LIMIT, err) < 0)
         return -1;
-    return by_pvh ? enter_pvh(b, pvh, err) : enter_long(b, eh.e_entry, err);
+    if (image.pvh && !(b->rq->avoid_32bit && image.entry))
+        return enter_pvh(b, image.pvh, err);
+    return enter_long(b, image.entry, err);
 }
 
 const struct kernel_format kernel_elf = {

@@ -27,7 +27,7 @@ struct boot_piece {
 
 /* How a kernel file is loaded. */
 struct boot_load {
-    const struct memory *memory;
+    struct memory *memory;
     const struct boot_request *rq;
     struct boot_piece map[BOOT_PIECES];
     unsigned pieces;
@@ -45,8 +45,17 @@ struct kernel_format {
 
 extern const struct kernel_format kernel_bzimage, kernel_elf;
 
+/* Is the file still what boot_open() found? Not known (false) of one that came in another way. */
+bool boot_unchanged(const struct boot_file *f);
 /* Read exactly len bytes at off; an error where the file ends before. */
 int boot_read(const struct boot_file *f, uint64_t off, void *data, size_t len, struct error *err);
+/*
+ * Load an ELF kernel that came out of the file b->rq->kernel, or is it. Its setup header, where it
+ * has one, is in *image already; the rest of that is filled.
+ */
+struct image;
+int boot_load_elf(struct boot_load *b, const struct boot_file *elf, struct image *image,
+                  struct error *err);
 /* Put the initrd as high as it goes: above kernel_end, not beyond last (an address). */
 int boot_place_initrd(struct boot_load *b, uint64_t kernel_end, uint64_t last, struct error *err);
 /* Write the command line, of at most limit bytes. */
