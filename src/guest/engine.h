@@ -14,8 +14,8 @@
  *                 ◄── keeper_ended()    the guest is gone: how, and with what status
  *        cleanup() ──────────────────►  everything of it is given back
  *
- * After a reboot (ENDED_REBOOT) the keeper calls cleanup() and start() again: a guest that
- * reboots is a fresh one with the same console.
+ * After a reboot (ENDED_REBOOT) the keeper calls cleanup() and start() again, or restart(): a guest
+ * that reboots is a fresh one with the same console.
  */
 #ifndef PULT_GUEST_ENGINE_H
 #define PULT_GUEST_ENGINE_H
@@ -90,6 +90,11 @@ struct engine {
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.
      */
     pid_t (*exec)(struct keeper *k, const struct exec_request *req, int *master, struct error *err);
+    /*
+     * The next life of a guest that rebooted, instead of cleanup() and start(): for one that must
+     * open nothing any more. NULL: those two are called.
+     */
+    int (*restart)(struct keeper *k, struct error *err);
     /*
      * Give back all that prepare() and start() made, however far they came. Accepts what was never
      * started.

@@ -232,7 +232,8 @@ static int guest_start(struct keeper *k, struct error *err)
     p->started_ns = now_boot_ns();
     p->cpu_base_ns = process ? (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec : 0;
     status_commit(&k->status);
-    return k->def->engine->start(k, err);
+    bool again = k->priv->started_once && k->def->engine->restart;
+    return again ? k->def->engine->restart(k, err) : k->def->engine->start(k, err);
 }
 
 /* The next life of a guest that rebooted. */
@@ -244,9 +245,9 @@ static void reboot_cb(evutil_socket_t fd, short what, void *arg)
     struct error err;
     if (guest_start(k, &err) == 0)
         return;
-    keeper_ended(k, ENDED_CRASH, -1, err.text);
     error_wrap(&err, "reboot");
     log_line("%s", err.text);
+    keeper_ended(k, ENDED_CRASH, -1, err.text);
 }
 
 /* A guest that reboots as soon as it is up gets a second between its lives. */
@@ -269,9 +270,10 @@ static void ended_cb(evutil_socket_t fd, short what, void *arg)
     struct keeper_private *p = k->priv;
     event_del(p->stop_timer);
     bool again = p->how == ENDED_REBOOT && !k->stop_asked && !k->kill_asked;
+    const struct engine *e = k->def->engine;
     console_unplug(k->console);
-    if (again || !cleans_late(k))
-        k->def->engine->cleanup(k);
+    if (again ? !e->restart : !cleans_late(k))
+        e->cleanup(k);
     if (again) {
         reboot(k);
         return;

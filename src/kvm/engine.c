@@ -69,6 +69,9 @@ struct vm {
     struct keeper *keeper;
     struct machine *machine;
     struct event *machine_event, *clock_event, *loop_event, *panic_timer;
+    struct boot_request boot; /* its files stay open for a reboot */
+    int image;                /* and the kernel's image, -1: none */
+    char *cmdline;
     bool frozen, ended;
 };
 
@@ -267,28 +270,39 @@ static void fill_status(struct keeper *k, const struct settings *settings)
     status_commit(&k->status);
 }
 
+/* Load what is to be run, and let it run. */
+static int boot(struct vm *vm, struct error *err)
+{
+    struct cpu_entry entry;
+
+    if (boot_load(&vm->machine->memory, &vm->boot, &entry, err) < 0)
+        return -1;
+    console_plug(vm->keeper->console, &port, vm);
+    if (machine_start(vm->machine, &entry, err) < 0)
+        return -1;
+    keeper_started(vm->keeper);
+    return 0;
+}
+
 static int kvm_start(struct keeper *k, struct error *err)
 {
     const struct guest_def *def = k->def;
-    cleanup_files struct boot_request rq = NO_FILES;
-    cleanup_free char *cmdline = command_line(def);
     struct settings settings;
-    struct cpu_entry entry;
 
-    if (kvm_check(def, err) < 0 || open_files(def, &rq, err) < 0 ||
-        settings_read(def, &settings, err) < 0)
+    if (kvm_check(def, err) < 0 || settings_read(def, &settings, err) < 0)
         return -1;
-    rq.cmdline = cmdline;
-    rq.cpus = settings.topology;
-    rq.unpack = settings.unpack;
-    rq.cache = store_cache();
-    rq.avoid_32bit = kvm_kind() == KVM_EMULATING;
-    if (rq.avoid_32bit)
+    if (kvm_kind() == KVM_EMULATING)
         log_once("this host's KVM emulates all kernel code: hardly any system will come up");
     if (settings.memory.merge && !settings_ksm_runs())
         log_once("vm.memory.ksm: KSM is off on this host: echo 1 >" SETTINGS_KSM_RUN);
 
     struct vm *vm = xcalloc(1, sizeof(*vm));
+    *vm = (struct vm){.keeper = k, .boot = NO_FILES, .image = -1, .cmdline = command_line(def)};
+    vm->boot.cmdline = vm->cmdline;
+    vm->boot.cpus = settings.topology;
+    vm->boot.unpack = settings.unpack;
+    vm->boot.cache = store_cache();
+    vm->boot.avoid_32bit = kvm_kind() == KVM_EMULATING;
     struct machine_config config = {
         .memory = settings.memory,
         .topology = settings.topology,
@@ -296,17 +310,25 @@ static int kvm_start(struct keeper *k, struct error *err)
         .console = &line,
         .console_arg = vm,
     };
-    vm->keeper = k;
     k->engine_data = vm;
-    if (machine_create(&config, &vm->machine, err) < 0 || devices_add(vm->machine, k, err) < 0 ||
-        boot_load(&vm->machine->memory, &rq, &entry, err) < 0 || add_events(vm, err) < 0)
+    if (open_files(def, &vm->boot, err) < 0 || machine_create(&config, &vm->machine, err) < 0 ||
+        devices_add(vm->machine, k, err) < 0 || add_events(vm, err) < 0)
         return -1;
+    vm->boot.kernel.image = &vm->image;
     fill_status(k, &settings);
-    console_plug(k->console, &port, vm);
-    if (machine_start(vm->machine, &entry, err) < 0)
+    return boot(vm, err);
+}
+
+/* The guest rebooted: all is open, and the machine is made empty again. */
+static int kvm_restart(struct keeper *k, struct error *err)
+{
+    struct vm *vm = k->engine_data;
+
+    serial_output_ready(&vm->machine->com1); /* a slow reader may have kept the last bytes in it */
+    if (machine_reset(vm->machine, err) < 0)
         return -1;
-    keeper_started(k);
-    return 0;
+    vm->ended = false;
+    return boot(vm, err);
 }
 
 static int kvm_stop(struct keeper *k, struct error *err)
@@ -385,6 +407,9 @@ static void kvm_cleanup(struct keeper *k)
     if (vm->panic_timer)
         event_free(vm->panic_timer);
     machine_destroy(vm->machine);
+    close_files(&vm->boot);
+    cleanup_close_fn(&vm->image);
+    free(vm->cmdline);
     free(vm);
     k->engine_data = NULL;
 }
@@ -406,6 +431,7 @@ const struct engine kvm_engine = {
     .kill = kvm_kill,
     .freeze = kvm_freeze,
     .thaw = kvm_thaw,
+    .restart = kvm_restart,
     .resize = kvm_resize,
     .send = kvm_send,
     .cleanup = kvm_cleanup,

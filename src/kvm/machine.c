@@ -25,6 +25,7 @@
 #define IDENTITY_MAP_ADDR 0xfffbc000ull
 #define TSS_ADDR          0xfffbd000ul
 
+#define RESET_MS 5000 /* for what a disk has under way */
 #define PAUSE_MS 2000 /* a freeze waits so long in its owner's loop */
 #define LOOK_MS  50
 
@@ -235,7 +236,7 @@ int machine_start(struct machine *m, const struct cpu_entry *entry, struct error
             return -1;
         }
     }
-    return workers_start(&m->workers, err);
+    return m->workers.running ? 0 : workers_start(&m->workers, err);
 }
 
 /* ---- building ---- */
@@ -256,16 +257,21 @@ static int add_memory(struct machine *m, struct error *err)
     return 0;
 }
 
-static int create_vm(struct machine *m, struct error *err)
+static int open_kvm(struct machine *m, struct error *err)
 {
-    uint64_t identity = IDENTITY_MAP_ADDR;
-
     m->kvm = kvm_open(err);
     if (m->kvm < 0)
         return -1;
     const struct kvm_cap *missing = kvm_missing_cap(m->kvm);
-    if (missing)
-        return error_set(err, 0, "this host's KVM lacks %s, which a machine needs", missing->name);
+    return missing
+               ? error_set(err, 0, "this host's KVM lacks %s, which a machine needs", missing->name)
+               : 0;
+}
+
+static int create_vm(struct machine *m, struct error *err)
+{
+    uint64_t identity = IDENTITY_MAP_ADDR;
+
     do
         m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
     while (m->vm < 0 && errno == EINTR);
@@ -277,9 +283,22 @@ static int create_vm(struct machine *m, struct error *err)
     return 0;
 }
 
-static int add_devices(struct machine *m, struct error *err)
+#define LINE(m, n) ((struct irq_line){.set = irq_set, .arg = &(m)->irq, .gsi = (n)})
+
+/* The devices with no descriptors of their own, as they are after power-on. */
+static void init_devices(struct machine *m)
 {
     const struct power power = {power_request, m};
+
+    serial_init(&m->com1, LINE(m, SERIAL_COM1_GSI), &com1_line, m);
+    i8042_init(&m->i8042, power);
+    pm_init(&m->pm, LINE(m, PM_SCI_GSI), power);
+    m->pvpanic.power = power;
+    m->bridge = (struct bridge){.power = power, .pci = &m->pci};
+}
+
+static int add_devices(struct machine *m, struct error *err)
+{
     const struct {
         uint16_t port, count;
         const struct bus_ops *ops;
@@ -293,22 +312,27 @@ static int add_devices(struct machine *m, struct error *err)
         {PVPANIC_PORT, 1, &pvpanic_ops, &m->pvpanic},
         {BRIDGE_PORT, BRIDGE_PORTS, &bridge_ops, &m->bridge},
     };
-#define LINE(n) ((struct irq_line){.set = irq_set, .arg = &m->irq, .gsi = (n)})
 
-    serial_init(&m->com1, LINE(SERIAL_COM1_GSI), &com1_line, m);
-    if (rtc_init(&m->rtc, LINE(RTC_GSI), err) < 0)
+    init_devices(m);
+    if (rtc_init(&m->rtc, LINE(m, RTC_GSI), err) < 0)
         return -1;
-    i8042_init(&m->i8042, power);
-    pm_init(&m->pm, LINE(PM_SCI_GSI), power);
-    m->pvpanic.power = power;
-    m->bridge = (struct bridge){.power = power, .pci = &m->pci};
-#undef LINE
-
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
         if (bus_add(&m->pio, places[i].port, places[i].count, places[i].ops, places[i].dev, err) <
             0)
             return -1;
     return pci_add_to_bus(&m->pci, &m->mmio, err);
+}
+
+static int create_vcpus(struct machine *m, struct error *err)
+{
+    cleanup_free struct kvm_cpuid2 *features = cpu_features(m->kvm, err);
+
+    if (!features)
+        return -1;
+    for (unsigned i = 0; i < m->cpus; i++)
+        if (vcpu_create(&m->vcpus[i], m, i, features, err) < 0)
+            return -1;
+    return 0;
 }
 
 /*
@@ -320,7 +344,7 @@ static int build(struct machine *m, const struct machine_config *config, struct 
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (m->event_fd < 0)
         return error_set(err, errno, "create the machine's event descriptor");
-    if (create_vm(m, err) < 0)
+    if (open_kvm(m, err) < 0 || create_vm(m, err) < 0)
         return -1;
     if (memory_create_as(&m->memory, &config->memory, err) < 0)
         return -1;
@@ -330,13 +354,7 @@ static int build(struct machine *m, const struct machine_config *config, struct 
         workers_create(&m->workers, err) < 0 || add_devices(m, err) < 0)
         return -1;
     m->virtio = (struct virtio_bus){.pci = &m->pci, .memory = &m->memory, .workers = &m->workers};
-    cleanup_free struct kvm_cpuid2 *features = cpu_features(m->kvm, err);
-    if (!features)
-        return -1;
-    for (unsigned i = 0; i < m->cpus; i++)
-        if (vcpu_create(&m->vcpus[i], m, i, features, err) < 0)
-            return -1;
-    return 0;
+    return create_vcpus(m, err);
 }
 
 int machine_create(const struct machine_config *config, struct machine **out, struct error *err)
@@ -373,11 +391,9 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     return 0;
 }
 
-void machine_destroy(struct machine *m)
+/* Wait for the threads, whose machine is over, and close the vCPUs. */
+static void destroy_vcpus(struct machine *m)
 {
-    if (!m)
-        return;
-    machine_end(m, ENDED_KILLED);
     /* None is joined before all have left: one of them may be about to kick the others. */
     pthread_mutex_lock(&m->lock);
     while (m->active)
@@ -388,6 +404,41 @@ void machine_destroy(struct machine *m)
             pthread_join(m->vcpus[i].thread, NULL);
     for (unsigned i = 0; i < m->cpus; i++)
         vcpu_destroy(&m->vcpus[i]);
+}
+
+/*
+ * Devices come to rest first and let go of KVM's machine, which is then made anew: what a guest
+ * left in it is gone for certain.
+ */
+int machine_reset(struct machine *m, struct error *err)
+{
+    destroy_vcpus(m);
+    if (virtio_reset_all(&m->virtio, RESET_MS, err) < 0)
+        return -1;
+    pci_reset(&m->pci);
+    irq_destroy(&m->irq);
+    close(m->vm);
+    m->vm = -1;
+    for (unsigned i = 0; i < m->memory.count; i++)
+        memory_discard(&m->memory, m->memory.slots[i].base, m->memory.slots[i].size);
+    m->panic = (struct panic_watch){0};
+    m->pvpanicked = false;
+    m->panic_looks = m->still_looks = 0;
+    m->hold = m->pause = m->over = false;
+    m->ending = (struct machine_ending){0};
+    if (create_vm(m, err) < 0 || add_memory(m, err) < 0 || irq_create(&m->irq, m->vm, err) < 0)
+        return -1;
+    init_devices(m);
+    rtc_reset(&m->rtc);
+    return create_vcpus(m, err);
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    machine_end(m, ENDED_KILLED);
+    destroy_vcpus(m);
     workers_stop(&m->workers);
     virtio_remove_all(&m->virtio);
     pci_destroy(&m->pci);

@@ -8,6 +8,7 @@
  *       machine_pause()    ───────────────►  park, each confirms   ◄── machine_resume()
  *       machine_end()      ───────────────►  leave; so they do when the guest ends itself
  *                          ◄── event_fd ───  when the last has left, or a panic is suspected
+ *       machine_reset()    it can be started once more
  *       machine_destroy()
  *
  * Devices beyond the PC's own are put on machine->virtio between machine_create() and
@@ -104,6 +105,11 @@ int machine_create(const struct machine_config *config, struct machine **out, st
 void machine_destroy(struct machine *m);
 
 int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err);
+/*
+ * An ended machine as it was before machine_start(), with empty memory; its devices keep what they
+ * opened. From the owner's thread. On failure it can only be destroyed.
+ */
+int machine_reset(struct machine *m, struct error *err);
 
 /*
  * Stop all vCPUs and workers and wait until they stand still; the guest's kernel is told of the gap. Fails

@@ -25,6 +25,7 @@
 #include "kvm/boot/boot.h"
 #include "kvm/host.h"
 #include "kvm/machine.h"
+#include "kvm/virtio/rng.h"
 
 #define WAIT_MS 20000
 
@@ -104,8 +105,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Build this machine and let it do this. */
-static void start_config(const struct machine_config *config, const char *script)
+/* Let the machine, which is as new, do this. */
+static void boot(const struct machine_config *config, const char *script)
 {
     const char *build = getenv("B");
     cleanup_free char *path = xasprintf("%s/tests/device/guest.elf", build ? build : "build");
@@ -117,12 +118,21 @@ static void start_config(const struct machine_config *config, const char *script
     struct cpu_entry entry;
     struct error err;
 
-    if (machine_create(config, &machine, &err) < 0 || boot_open(&rq.kernel, path, &err) < 0 ||
-        boot_load(&machine->memory, &rq, &entry, &err) < 0)
+    if (boot_open(&rq.kernel, path, &err) < 0 || boot_load(&machine->memory, &rq, &entry, &err) < 0)
         fail_msg("%s", err.text);
     close(rq.kernel.fd);
     if (machine_start(machine, &entry, &err) < 0)
         fail_msg("%s", err.text);
+}
+
+/* Build this machine and let it do this. */
+static void start_config(const struct machine_config *config, const char *script)
+{
+    struct error err;
+
+    if (machine_create(config, &machine, &err) < 0)
+        fail_msg("%s", err.text);
+    boot(config, script);
 }
 
 static void start(unsigned cpus, const char *script)
@@ -162,6 +172,37 @@ static void test_hello(void **state)
     (void)state;
     run(1, "h", ENDED_EXIT, "");
     assert_true(tty_has("hello\n"));
+}
+
+/* After each end it can be made as new: memory empty, all CPUs and devices there. */
+static void test_reset(void **state)
+{
+    const struct machine_config config = {.memory.size = 16 << 20,
+                                          .topology = topology_flat(4),
+                                          .console = &tty_line};
+    struct error err;
+
+    (void)state;
+    if (machine_create(&config, &machine, &err) < 0 || rng_add(&machine->virtio, &err) < 0)
+        fail_msg("%s", err.text);
+    for (int life = 0; life < 3; life++) {
+        uint8_t *ram = memory_at(&machine->memory, 15 << 20, 4096);
+        for (int i = 0; i < 4096; i++)
+            assert_int_equal(ram[i], 0);
+        boot(&config, life == 1 ? "a3ht" : "a3hr");
+        memset(ram, 0xff, 4096);
+        await_end(life == 1 ? ENDED_CRASH : ENDED_REBOOT, "");
+        assert_true(tty_has("all up\nhello\n"));
+        tty.len = 0;
+        if (machine_reset(machine, &err) < 0)
+            fail_msg("%s", err.text);
+        struct machine_ending ending;
+        assert_false(machine_ended(machine, &ending));
+    }
+    tty.len = 0;
+    boot(&config, "a3h");
+    await_end(ENDED_EXIT, "");
+    assert_true(tty_has("all up\nhello\n"));
 }
 
 static void test_nobody_answers(void **state)
@@ -647,13 +688,13 @@ int main(void)
     close(kvm);
 #define T(f) cmocka_unit_test_setup_teardown(f, have_kvm, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_hello),         T(test_nobody_answers), T(test_clock),        T(test_more_cpus),
-        T(test_most_cpus),     T(test_topology),       T(test_affinity),     T(test_memories),
-        T(test_reset_port),    T(test_reset_keyboard), T(test_triple_fault), T(test_power_button),
-        T(test_echo),          T(test_slow_console),   T(test_pause),        T(test_pause_often),
-        T(test_kill),          T(test_panic),          T(test_pvpanic),      T(test_no_panic),
-        T(test_nothing_left),  T(test_pvpanic_lives),  T(test_words_live),   T(test_pause_fails),
-        T(test_pvpanic_often), T(test_destroy_races),
+        T(test_hello),        T(test_reset),         T(test_nobody_answers), T(test_clock),
+        T(test_more_cpus),    T(test_most_cpus),     T(test_topology),       T(test_affinity),
+        T(test_memories),     T(test_reset_port),    T(test_reset_keyboard), T(test_triple_fault),
+        T(test_power_button), T(test_echo),          T(test_slow_console),   T(test_pause),
+        T(test_pause_often),  T(test_kill),          T(test_panic),          T(test_pvpanic),
+        T(test_no_panic),     T(test_nothing_left),  T(test_pvpanic_lives),  T(test_words_live),
+        T(test_pause_fails),  T(test_pvpanic_often), T(test_destroy_races),
     };
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
 }

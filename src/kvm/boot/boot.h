@@ -40,6 +40,7 @@ struct boot_file {
     uint64_t size;
     const uint8_t *data;     /* not NULL: it is no file but this */
     struct boot_identity id; /* as of boot_open() */
+    int *image;              /* not NULL: where its image (image.h) stays open for the next boot */
 };
 
 struct boot_request {

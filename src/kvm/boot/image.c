@@ -103,6 +103,16 @@ static bool header_is_right(const struct image_header *h, const struct boot_iden
            (!m->pvh || is_entry(m, m->pvh));
 }
 
+/* Read and check an image's header. */
+static bool read_header(int fd, const struct boot_identity *id, struct image_header *h)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           pread(fd, h, sizeof(*h), 0) == (ssize_t)sizeof(*h) &&
+           header_is_right(h, id, (uint64_t)st.st_size);
+}
+
 /* Open an image, and say that it is still wanted to whoever makes room. */
 static int open_image(int dir, const struct boot_identity *id, struct image_header *h)
 {
@@ -111,21 +121,33 @@ static int open_image(int dir, const struct boot_identity *id, struct image_head
 
     image_name(id, name);
     cleanup_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-        (st.st_mode & 022) || pread(fd, h, sizeof(*h), 0) != (ssize_t)sizeof(*h) ||
-        !header_is_right(h, id, (uint64_t)st.st_size))
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022) ||
+        !read_header(fd, id, h))
         return -1;
     if (time(NULL) - st.st_mtim.tv_sec > USED_EVERY)
         futimens(fd, NULL);
     return steal_fd(fd);
 }
 
+/* The image that an earlier boot kept open, or the cache's. */
+static int find_image(const char *cache, const struct boot_file *of, struct image_header *h)
+{
+    if (of->image && *of->image >= 0) {
+        int fd = fcntl(*of->image, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0 || read_header(fd, &of->id, h))
+            return fd;
+        close(fd);
+        return -1;
+    }
+    cleanup_close int dir = of->id.ino ? open_cache(cache, NULL) : -1;
+    return dir < 0 ? -1 : open_image(dir, &of->id, h);
+}
+
 bool image_load(const char *cache, const struct boot_file *of, struct memory *m,
                 struct image *image)
 {
-    cleanup_close int dir = of->id.ino ? open_cache(cache, NULL) : -1;
     struct image_header h;
-    cleanup_close int fd = dir < 0 ? -1 : open_image(dir, &of->id, &h);
+    cleanup_close int fd = find_image(cache, of, &h);
 
     if (fd < 0 || !memory_at(m, 0, h.image.end))
         return false;
@@ -136,6 +158,8 @@ bool image_load(const char *cache, const struct boot_file *of, struct memory *m,
             return false;
     }
     *image = h.image;
+    if (of->image && *of->image < 0)
+        *of->image = steal_fd(fd);
     return true;
 }
 

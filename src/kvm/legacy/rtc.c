@@ -281,6 +281,15 @@ int rtc_init(struct rtc *r, struct irq_line irq, struct error *err)
     return 0;
 }
 
+void rtc_reset(struct rtc *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->index = r->flags = 0;
+    r->ram[REG_B] = B_24H;
+    rearm(r);
+    pthread_mutex_unlock(&r->lock);
+}
+
 void rtc_destroy(struct rtc *r)
 {
     if (r->timer_fd >= 0)

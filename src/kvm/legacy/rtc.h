@@ -38,6 +38,8 @@ struct rtc {
 extern const struct bus_ops rtc_ops;
 
 int rtc_init(struct rtc *r, struct irq_line irq, struct error *err);
+/* The machine was reset: nothing interrupts; the time goes on. */
+void rtc_reset(struct rtc *r);
 void rtc_destroy(struct rtc *r);
 void rtc_expired(struct rtc *r);
 

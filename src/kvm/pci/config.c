@@ -66,6 +66,13 @@ static int init_bar(struct pci_function *f, unsigned i, struct error *err)
     return 0;
 }
 
+/* Firmware's word on where INTA# goes. */
+static void init_line(struct pci_function *f)
+{
+    if (f->type.intx)
+        f->config[PCI_INTERRUPT_LINE] = (uint8_t)(PCI_INTX_GSI + f->slot % PCI_INTX_GSIS);
+}
+
 static int add_msix(struct pci_function *f, struct error *err)
 {
     const unsigned n = f->type.vectors;
@@ -112,10 +119,9 @@ int pci_add(struct pci *p, struct pci_function *f, const struct pci_type *type, 
     put16(f->writable + PCI_COMMAND, COMMAND_BITS);
     f->writable[PCI_CACHE_LINE_SIZE] = 0xff;
     f->writable[PCI_INTERRUPT_LINE] = 0xff;
-    if (type->intx) {
+    if (type->intx)
         f->config[PCI_INTERRUPT_PIN] = 1; /* INTA# */
-        f->config[PCI_INTERRUPT_LINE] = (uint8_t)(PCI_INTX_GSI + slot % PCI_INTX_GSIS);
-    }
+    init_line(f);
     for (unsigned i = 0; i < PCI_BARS; i++)
         if (init_bar(f, i, err) < 0)
             return -1;
@@ -230,6 +236,22 @@ static void update_command(struct pci_function *f)
     drive_intx(f);
     if (moved && f->type.moved)
         f->type.moved(f->dev);
+}
+
+void pci_reset(struct pci *p)
+{
+    pthread_mutex_lock(&p->lock);
+    for (unsigned s = 0; s < PCI_SLOTS; s++) {
+        struct pci_function *f = p->functions[s];
+        if (!f)
+            continue;
+        for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++)
+            f->config[i] &= (uint8_t)~f->writable[i];
+        init_line(f);
+        update_command(f);
+        msix_reset(&f->msix);
+    }
+    pthread_mutex_unlock(&p->lock);
 }
 
 static bool overlap(unsigned offset, unsigned size, unsigned at, unsigned len)

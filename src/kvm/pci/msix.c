@@ -141,6 +141,19 @@ int msix_init(struct msix *m, struct pci_function *f, unsigned vectors, struct e
     return 0;
 }
 
+void msix_reset(struct msix *m)
+{
+    eventfd_t count;
+
+    for (unsigned i = 0; i < m->count; i++) {
+        struct msix_vector *v = &m->vectors[i];
+        memset(v->entry, 0, sizeof(v->entry));
+        v->entry[ENTRY_CONTROL] = PCI_MSIX_ENTRY_CTRL_MASKBIT; /* 6.8.2.9 */
+        v->route = 0;
+        eventfd_read(v->fd, &count);
+    }
+}
+
 void msix_destroy(struct msix *m)
 {
     if (!m->vectors)

@@ -49,6 +49,8 @@ struct msix {
 extern const struct bus_ops msix_ops;
 
 int msix_init(struct msix *m, struct pci_function *f, unsigned vectors, struct error *err);
+/* As after power-on: all masked, none pending. The function's capability was reset before. */
+void msix_reset(struct msix *m);
 void msix_destroy(struct msix *m); /* accepts what was zeroed */
 /* The function's control or command register was written. */
 void msix_update(struct msix *m);

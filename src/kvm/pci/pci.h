@@ -150,6 +150,9 @@ unsigned pci_add_capability(struct pci_function *f, uint8_t id, const void *data
 /* Give all BARs places in the windows, as firmware does. Before the machine runs. */
 int pci_assign(struct pci *p, struct error *err);
 
+/* As after power-on: nothing is decoded, nothing interrupts. While no vCPU runs. */
+void pci_reset(struct pci *p);
+
 /* Where a BAR is decoded now, or PCI_NOWHERE. */
 static inline uint64_t pci_bar_at(const struct pci_function *f, unsigned bar)
 {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,7 @@ void virtio_drained(struct virtio_device *d)
     pthread_mutex_lock(&d->lock);
     forget_driver(d);
     pthread_mutex_unlock(&d->lock);
+    worker_post(workers_loop(d->bus->workers), &d->bus->told);
 }
 
 static void drain(void *arg)
@@ -273,6 +275,50 @@ void virtio_write_status(struct virtio_device *d, uint8_t value)
         refuse(d, "DRIVER_OK without FEATURES_OK");
     else if (!(d->status & (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET)))
         start(d);
+}
+
+/* ---- all devices ---- */
+
+/* The first whose reset is under way, or NULL. */
+static const struct virtio_device *find_resetting(struct virtio_bus *bus)
+{
+    for (unsigned i = 0; i < bus->count; i++) {
+        struct virtio_device *d = bus->devices[i];
+        pthread_mutex_lock(&d->lock);
+        bool resetting = d->resetting;
+        pthread_mutex_unlock(&d->lock);
+        if (resetting)
+            return d;
+    }
+    return NULL;
+}
+
+/* That the loop woke for it is all. */
+static void heard(void *arg)
+{
+    (void)arg;
+}
+
+int virtio_reset_all(struct virtio_bus *bus, unsigned ms, struct error *err)
+{
+    struct pollfd loop = {.fd = workers_loop_fd(bus->workers), .events = POLLIN};
+    const uint64_t end = now_mono_ns() + ms * 1000000ull;
+    const struct virtio_device *busy;
+    uint64_t now;
+
+    for (unsigned i = 0; i < bus->count; i++) {
+        struct virtio_device *d = bus->devices[i];
+        pthread_mutex_lock(&d->lock);
+        virtio_write_status(d, 0);
+        pthread_mutex_unlock(&d->lock);
+    }
+    while ((busy = find_resetting(bus)) && (now = now_mono_ns()) < end) {
+        poll(&loop, 1, (int)((end - now) / 1000000 + 1));
+        workers_turn(bus->workers);
+    }
+    return busy ? error_set(err, 0, "the device '%s' did not come to rest within %u ms",
+                            busy->type->name, ms)
+                : 0;
 }
 
 /* ---- life ---- */
@@ -351,6 +397,7 @@ struct virtio_device *virtio_add(struct virtio_bus *bus, const struct virtio_dev
         destroy(d);
         return NULL;
     }
+    bus->told.fn = heard;
     bus->devices[bus->count++] = d;
     return d;
 }

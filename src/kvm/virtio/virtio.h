@@ -118,6 +118,7 @@ struct virtio_bus {
     struct workers *workers;
     unsigned count;
     struct virtio_device *devices[PCI_SLOTS];
+    struct worker_call told; /* wakes who waits in virtio_reset_all() */
 };
 
 struct virtio_transport;
@@ -156,6 +157,11 @@ struct virtio_device {
  */
 struct virtio_device *virtio_add(struct virtio_bus *bus, const struct virtio_device_type *type,
                                  void *state, const struct virtio_setup *setup, struct error *err);
+/*
+ * Reset all devices, as their drivers would, and wait until they are. No vCPU runs; the workers
+ * do. On the loop's thread. Fails when one has not come to rest after ms.
+ */
+int virtio_reset_all(struct virtio_bus *bus, unsigned ms, struct error *err);
 /* Take all away, when the machine has ended and its workers were stopped. */
 void virtio_remove_all(struct virtio_bus *bus);
 
