@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -319,15 +318,31 @@ void driver_write_features(struct driver *d, uint64_t features)
 
 /* ---- bringing it up ---- */
 
+static uint64_t now_ms(void)
+{
+    return now_mono_ns() / 1000000;
+}
+
+/* Let the device work until something may have happened: what workers do is not seen here. */
+static void wait_a_bit(struct board *b)
+{
+    struct pollfd p = {.fd = workers_loop_fd(b->workers), .events = POLLIN};
+
+    if (poll(&p, 1, b->workers->no_threads ? DRIVER_WAIT_MS : 1) == 1)
+        workers_turn(b->workers);
+}
+
 bool driver_reset(struct driver *d)
 {
-    const struct timespec moment = {.tv_nsec = 1000000};
+    const uint64_t until = now_ms() + DRIVER_WAIT_MS;
 
     driver_set_status(d, 0);
-    for (int i = 0; i < DRIVER_WAIT_MS && driver_status(d) != 0; i++)
-        if (!board_turn(d->board))
-            nanosleep(&moment, NULL);
-    return driver_status(d) == 0;
+    while (driver_status(d) != 0) {
+        if (now_ms() > until || driver_status(d) == 0xff) /* the BAR is not decoded */
+            return false;
+        wait_a_bit(d->board);
+    }
+    return true;
 }
 
 bool driver_negotiate(struct driver *d, uint64_t features)
@@ -530,22 +545,14 @@ bool driver_used(struct driver *d, unsigned qi, uint32_t *id, uint32_t *len)
     return true;
 }
 
-static uint64_t now_ms(void)
-{
-    return now_mono_ns() / 1000000;
-}
-
 bool driver_await(struct driver *d, unsigned q, uint32_t *id, uint32_t *len)
 {
     const uint64_t until = now_ms() + DRIVER_WAIT_MS;
-    struct pollfd p = {.fd = workers_loop_fd(d->board->workers), .events = POLLIN};
 
     while (!driver_used(d, q, id, len)) {
         if (now_ms() > until)
             return false;
-        /* Real threads write into the ring without a word to the loop. */
-        if (poll(&p, 1, d->board->workers->no_threads ? DRIVER_WAIT_MS : 1) == 1)
-            workers_turn(d->board->workers);
+        wait_a_bit(d->board);
     }
     return true;
 }

@@ -38,13 +38,17 @@
 #include "kvm/legacy/bridge.h"
 #include "kvm/virtio/virtio.h"
 
-#define BOARD_LOW      (4u << 20)
-#define BOARD_HIGH     (1u << 20)
+#ifndef BOARD_LOW /* a fuzzer has less */
+#define BOARD_LOW  (4u << 20)
+#define BOARD_HIGH (1u << 20)
+#endif
 #define BOARD_MESSAGES 512
 #define BOARD_KICKS    512
 #define DRIVER_QUEUES  16
 #define DRIVER_ALL     UINT64_MAX
+#ifndef DRIVER_WAIT_MS
 #define DRIVER_WAIT_MS 5000
+#endif
 
 /* ---- the board ---- */
 

@@ -505,6 +505,23 @@ static void test_direct_then_indirect(void **state)
     assert_memory_equal(s[2].host, "hello", 5);
 }
 
+/* An indirect table may begin at any address. */
+static void test_crooked_table(void **state)
+{
+    (void)state;
+    assert_true(driver_start(&drv, DRIVER_ALL, 1, 8));
+    struct seg s[] = {driver_bytes(&drv, "hello", 5), driver_buffer(&drv, 5, true)};
+    uint16_t head = driver_describe_indirect(&drv, 0, s, 2);
+    struct vring_desc *v = &drv.queues[0].desc[head];
+    uint64_t at = board_alloc(&board, 64, 16) + 3;
+    memcpy(memory_at(board.memory, at, 32), memory_at(board.memory, v->addr, 32), 32);
+    v->addr = at;
+    driver_offer(&drv, 0, head);
+    driver_kick(&drv, 0);
+    assert_true(driver_await(&drv, 0, NULL, NULL));
+    assert_memory_equal(s[1].host, "hello", 5);
+}
+
 static void test_nothing_in_it(void **state)
 {
     (void)state;
@@ -1097,6 +1114,7 @@ int main(void)
         T(test_framing),
         T(test_nothing_in_it),
         T(test_direct_then_indirect),
+        T(test_crooked_table),
         T(test_hostile_chains),
         T(test_longest_chain),
         T(test_hostile_rings),

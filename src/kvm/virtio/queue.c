@@ -80,22 +80,24 @@ void virtqueue_kick(struct virtqueue *q)
 /* What a walk over a chain's descriptors has come to. */
 struct walk {
     const struct virtqueue *q;
-    const struct vring_desc *table;
+    const uint8_t *table;
     unsigned entries; /* of the table */
     unsigned count;   /* descriptors seen so far */
     unsigned room;    /* in chain->in */
     bool inside;      /* an indirect table */
 };
 
-/* Each field once. */
-static struct vring_desc load_descriptor(const struct vring_desc *d)
+/*
+ * Read it once: what comes after the barrier cannot look into the table again. An indirect table
+ * may begin anywhere.
+ */
+static struct vring_desc load_descriptor(const struct walk *w, unsigned i)
 {
-    return (struct vring_desc){
-        .addr = __atomic_load_n(&d->addr, __ATOMIC_RELAXED),
-        .len = __atomic_load_n(&d->len, __ATOMIC_RELAXED),
-        .flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED),
-        .next = __atomic_load_n(&d->next, __ATOMIC_RELAXED),
-    };
+    struct vring_desc d;
+
+    memcpy(&d, w->table + i * sizeof(d), sizeof(d));
+    __asm__ volatile("" ::: "memory");
+    return d;
 }
 
 /* Append a buffer to the chain. NULL, or what is wrong with it. */
@@ -152,7 +154,7 @@ static const char *walk_chain(struct walk *w, struct chain *c)
         const char *wrong;
         if (at >= w->entries)
             return "a descriptor beyond the table";
-        const struct vring_desc d = load_descriptor(&w->table[at]);
+        const struct vring_desc d = load_descriptor(w, at);
         if (d.flags & VRING_DESC_F_INDIRECT) {
             if ((wrong = enter_table(w, &d)))
                 return wrong;
@@ -190,7 +192,7 @@ static bool is_available(struct virtqueue *q)
 
 bool virtqueue_pop_into(struct virtqueue *q, struct chain *c, struct iovec *iov, unsigned room)
 {
-    struct walk w = {.q = q, .table = q->desc, .entries = q->size, .room = room};
+    struct walk w = {.q = q, .table = (const uint8_t *)q->desc, .entries = q->size, .room = room};
 
     if (q->state != VIRTQUEUE_LIVE)
         return false;
