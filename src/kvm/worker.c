@@ -114,6 +114,23 @@ static bool pass_gate(struct worker *w)
     return !over;
 }
 
+void worker_at_end(struct worker *w, struct worker_call *call)
+{
+    call->next = w->at_end;
+    w->at_end = call;
+}
+
+static void end(struct worker *w)
+{
+    struct worker_call *call = w->at_end, *next;
+
+    w->at_end = NULL;
+    for (; call; call = next) {
+        next = call->next;
+        call->fn(call->arg);
+    }
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -121,6 +138,7 @@ static void *worker_main(void *arg)
     pthread_setname_np(pthread_self(), w->name);
     while (pass_gate(w))
         turn(w, -1);
+    end(w);
     return NULL;
 }
 
@@ -302,6 +320,7 @@ void workers_stop(struct workers *p)
         if (p->all[i]->started)
             pthread_join(p->all[i]->thread, NULL);
         p->all[i]->started = false;
+        end(p->all[i]);
     }
 }
 

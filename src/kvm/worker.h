@@ -60,6 +60,7 @@ struct worker {
     int outer;       /* of the loop: what its owner watches; epoll is in it unless it is paused */
     struct worker_source wake_source;
     struct worker_call *calls, **calls_end; /* under the pool's lock */
+    struct worker_call *at_end;
     bool parked;                            /* the same */
     struct epoll_event batch[WORKER_BATCH]; /* being handled, from `at` on; the thread's own */
     int at, count;
@@ -101,5 +102,10 @@ void worker_modify(struct worker *w, struct worker_source *s, uint32_t events);
 void worker_remove(struct worker *w, struct worker_source *s);
 /* Call call->fn in the worker's thread soon. Nothing happens if it is queued already. */
 void worker_post(struct worker *w, struct worker_call *call);
+/*
+ * Have a call made by the worker when it will serve nothing any more: in its thread, or by
+ * workers_stop() for one that never ran. Before workers_start().
+ */
+void worker_at_end(struct worker *w, struct worker_call *call);
 
 #endif
