@@ -26,6 +26,18 @@ static void utc(int64_t when, char out[32])
         strcpy(out, "?");
 }
 
+/* A VM's exits so far, by what served them; null of what has none. */
+static json_t *exits_object(const struct guest_info *info)
+{
+    const struct status_counter *c = info->page.exits;
+    if (!state_alive(info->state) || !*c->name)
+        return json_null();
+    json_t *o = json_object();
+    for (unsigned i = 0; i < STATUS_COUNTERS && *c[i].name; i++)
+        json_object_set_new(o, c[i].name, json_integer((json_int_t)(c[i].count & INT64_MAX)));
+    return o;
+}
+
 /* What list does not show: where it is kept, how its last run ended. */
 static void add_details(json_t *o, const struct guest_info *info)
 {
@@ -37,6 +49,7 @@ static void add_details(json_t *o, const struct guest_info *info)
     json_object_set_new(o, "keeper_pid",
                         state_alive(info->state) ? json_integer(info->page.keeper_pid)
                                                  : json_null());
+    json_object_set_new(o, "exits", exits_object(info));
     if (!info->last.known) {
         json_object_set_new(o, "last_run", json_null());
         return;

@@ -143,7 +143,11 @@ void figures_read(const struct figure_files *f, const struct status_page *page, 
         v[FIGURE_NET][0] = page->net_rx;
         v[FIGURE_NET][1] = page->net_tx;
     }
+    uint64_t exits = 0;
+    for (unsigned i = 0; i < STATUS_COUNTERS; i++)
+        exits += page->exits[i].count;
     *out = (struct totals){
+        .exits = exits,
         .cpu_ns = v[FIGURE_CPU][0],
         .memory_bytes = v[FIGURE_MEMORY][0],
         .disk_read = v[FIGURE_DISK][0],

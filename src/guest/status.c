@@ -19,7 +19,7 @@
 #include "base/util.h"
 
 #define STATUS_MAGIC   0x746c7570u /* "pult" */
-#define STATUS_VERSION 1
+#define STATUS_VERSION 2
 
 static const char *const state_names[GUEST_STATES] = {
     [GUEST_STOPPED] = "stopped", [GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running",
@@ -134,6 +134,10 @@ static void status_sanitise(struct status_page *p)
         if (p->figures[i].kind >= FIGURE_KINDS ||
             !figure_path_ok(p->figures[i].kind, p->figures[i].path))
             p->figures[i].kind = FIGURE_NONE;
+    }
+    for (unsigned i = 0; i < STATUS_COUNTERS; i++) {
+        p->exits[i].name[sizeof p->exits[i].name - 1] = '\0';
+        str_printable(p->exits[i].name);
     }
     p->cols = min(p->cols, 10000u);
     p->rows = min(p->rows, 10000u);

@@ -63,6 +63,13 @@ struct figure_source {
     char path[220];
 };
 
+/* What an engine counts by cause: a VM's exits, by what they were served by. */
+#define STATUS_COUNTERS 24
+struct status_counter {
+    char name[24]; /* set once, before a count is added; "" ends the list */
+    uint64_t count;
+};
+
 struct status_page {
     uint32_t magic, version;
     uint32_t seq; /* odd: being written */
@@ -79,6 +86,7 @@ struct status_page {
     char note[160]; /* what a reader should know of this state, such as a reason */
     struct figure_source figures[FIGURES];
     uint64_t disk_read, disk_written, net_rx, net_tx; /* bytes; FIGURE_PAGE; added to atomically */
+    struct status_counter exits[STATUS_COUNTERS];     /* since the keeper's start; atomically too */
 };
 
 #define STATUS_FILE "status"

@@ -351,6 +351,7 @@ static bool sample(struct watched *g, bool addresses)
     f.disk_written = rate(t.disk_written, base.disk_written, seconds);
     f.net_rx = rate(t.net_rx, base.net_rx, seconds);
     f.net_tx = rate(t.net_tx, base.net_tx, seconds);
+    f.exits = rate(t.exits, base.exits, seconds);
     f.uptime_seconds = now > page->started_ns ? (now - page->started_ns) / 1000000000 : 0;
     p->totals = t;
     p->at_ns = now;

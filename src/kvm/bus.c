@@ -40,9 +40,21 @@ int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct bus_ops *op
         return error_set(err, ENOSPC, "place %s at %#llx", ops->name, (unsigned long long)base);
 
     memmove(&b->ranges[at + 1], &b->ranges[at], (b->count - at) * sizeof(b->ranges[0]));
-    b->ranges[at] = (struct bus_range){.base = base, .last = last, .ops = ops, .dev = dev};
+    b->ranges[at] = (struct bus_range){
+        .base = base,
+        .last = last,
+        .ops = ops,
+        .dev = dev,
+        .count = count_find(b->counters, ops->name),
+    };
     b->count++;
     return 0;
+}
+
+void bus_count(struct bus *b, struct status_counter *counters)
+{
+    b->counters = counters;
+    b->nobody = count_find(counters, "nobody");
 }
 
 /* The range that addr lies in, or NULL. */
@@ -95,6 +107,7 @@ void bus_read(const struct bus *b, uint64_t addr, void *data, size_t size)
     const struct bus_range *r = bus_find(b, addr);
 
     memset(data, 0xff, size);
+    count_one(r ? r->count : b->nobody);
     if (r)
         bus_device_read(r->ops, r->dev, addr - r->base, r->last - r->base + 1, data, size);
 }
@@ -103,6 +116,7 @@ void bus_write(const struct bus *b, uint64_t addr, const void *data, size_t size
 {
     const struct bus_range *r = bus_find(b, addr);
 
+    count_one(r ? r->count : b->nobody);
     if (r)
         bus_device_write(r->ops, r->dev, addr - r->base, r->last - r->base + 1, data, size);
 }

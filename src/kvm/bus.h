@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kvm/count.h"
 
 #define BUS_RANGES 32
 
@@ -31,10 +32,13 @@ struct bus_range {
     uint64_t base, last; /* both inside */
     const struct bus_ops *ops;
     void *dev;
+    uint64_t *count; /* accesses, see count.h; or NULL */
 };
 
 struct bus {
-    uint64_t top; /* the highest address there is */
+    uint64_t top;                    /* the highest address there is */
+    struct status_counter *counters; /* of accesses, by the names of devices; NULL: none */
+    uint64_t *nobody;                /* and of those that nobody answers */
     unsigned count;
     struct bus_range ranges[BUS_RANGES]; /* sorted by base, never overlapping */
 };
@@ -42,6 +46,9 @@ struct bus {
 /* Put a device at [base, base + len). Fails where it would overlap another or the bus ends. */
 int bus_add(struct bus *b, uint64_t base, uint64_t len, const struct bus_ops *ops, void *dev,
             struct error *err);
+
+/* Count accesses in these (STATUS_COUNTERS), of devices that are added from now on. */
+void bus_count(struct bus *b, struct status_counter *counters);
 
 /* A guest reads or writes `size` bytes (little endian) at addr. */
 void bus_read(const struct bus *b, uint64_t addr, void *data, size_t size);

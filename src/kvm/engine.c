@@ -309,6 +309,7 @@ static int kvm_start(struct keeper *k, struct error *err)
         .affinity = settings.affinity,
         .console = &line,
         .console_arg = vm,
+        .exits = k->status.page->exits,
     };
     k->engine_data = vm;
     if (open_files(def, &vm->boot, err) < 0 || machine_create(&config, &vm->machine, err) < 0 ||

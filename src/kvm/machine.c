@@ -366,6 +366,9 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->kvm = m->vm = m->event_fd = m->rtc.timer_fd = -1;
     m->pio.top = UINT16_MAX;
     m->mmio.top = UINT64_MAX;
+    bus_count(&m->pio, config->exits);
+    bus_count(&m->mmio, config->exits);
+    m->kicks = count_find(config->exits, "kick");
     m->console = config->console;
     m->console_arg = config->console_arg;
     m->topology = config->topology;

@@ -54,6 +54,7 @@ struct machine_config {
     const cpu_set_t *affinity;    /* where each vCPU may run, an empty one: anywhere; or NULL */
     const struct serial_line *console; /* the wire of COM1, used from any thread */
     void *console_arg;
+    struct status_counter *exits; /* STATUS_COUNTERS where exits are counted by cause; or NULL */
 };
 
 /* How it ended. */
@@ -67,6 +68,7 @@ struct machine {
     int event_fd; /* an eventfd, see above */
     struct memory memory;
     struct bus pio, mmio;
+    uint64_t *kicks; /* where those are counted, or NULL */
     struct irq irq;
     struct pci pci;
     struct workers workers;

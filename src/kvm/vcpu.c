@@ -124,6 +124,7 @@ static void run_once(struct vcpu *v)
     if (ioctl(v->fd, KVM_RUN, 0) < 0) {
         if (errno != EINTR && errno != EAGAIN)
             machine_crash(v->machine, "run vcpu %u: %s", v->id, strerror(errno));
+        count_one(v->machine->kicks);
         return;
     }
     unsigned reason = v->run->exit_reason;

@@ -57,8 +57,13 @@ v=$test_id
 ok "create" create "$v" --kernel "$guest" --memory 16M --append do=hb
 ok "start" "$PULT" start "$v"
 is "running" "$(state_of "$v")" running
+exits() { "$PULT" info "$v" -o json | python3 -c 'import json, sys; g = json.load(sys.stdin); e = g["exits"]
+print(e["serial port"] >= 12, e["acpi pm"] > 0, e["nobody"], e["kick"], g["exits_per_second"] > 0)'; }
+wait_for 10 eval 'exits | grep -q "True True"'
+is "its exits are counted by cause" "$(exits)" "True True 0 0 True"
 ok "freeze" "$PULT" freeze "$v"
 is "frozen" "$(state_of "$v")" frozen
+like "a freeze kicks it" "$("$PULT" info "$v")" 'exits.kick: +[1-9]'
 ok "unfreeze" "$PULT" unfreeze "$v"
 ok "stop presses the power button" "$PULT" stop -t 20 "$v"
 is "stopped" "$(state_of "$v")" stopped
