@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/util.h"
@@ -19,10 +18,8 @@ struct pool {
     pthread_cond_t work;
     struct pool_job *jobs, **end;
     bool over;
-    unsigned refs;
     unsigned threads; /* that run */
-    char name[16];
-    pthread_t thread[];
+    pthread_t thread[POOL_THREADS];
 };
 
 /* The next job, waiting for it. NULL: it is over. */
@@ -46,14 +43,14 @@ static void *pool_main(void *arg)
     struct pool *p = arg;
     struct pool_job *job;
 
-    pthread_setname_np(pthread_self(), p->name);
+    pthread_setname_np(pthread_self(), "helper");
     while ((job = take(p)))
         job->fn(job);
     return NULL;
 }
 
 /* Signals are the main thread's. */
-static int start_threads(struct pool *p, unsigned n, struct error *err)
+int pool_start(struct pool *p, unsigned threads, struct error *err)
 {
     pthread_attr_t attr;
     sigset_t all, old;
@@ -63,49 +60,29 @@ static int start_threads(struct pool *p, unsigned n, struct error *err)
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (p->threads < n && rc == 0) {
+    while (p->threads < min(threads, POOL_THREADS) && rc == 0) {
         rc = pthread_create(&p->thread[p->threads], &attr, pool_main, p);
         p->threads += rc == 0;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
-    return rc ? error_set(err, rc, "start a thread '%s'", p->name) : 0;
+    return rc ? error_set(err, rc, "start a thread") : 0;
 }
 
-struct pool *pool_create(const char *name, unsigned threads, struct error *err)
+struct pool *pool_create(void)
 {
-    struct pool *p = xcalloc(1, sizeof(*p) + threads * sizeof(p->thread[0]));
+    struct pool *p = xcalloc(1, sizeof(*p));
 
     p->end = &p->jobs;
-    p->refs = 1;
-    snprintf(p->name, sizeof(p->name), "%s", name);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
-    if (start_threads(p, threads, err) < 0) {
-        pool_unref(p);
-        return NULL;
-    }
     return p;
 }
 
-struct pool *pool_ref(struct pool *p)
-{
-    pthread_mutex_lock(&p->lock);
-    p->refs++;
-    pthread_mutex_unlock(&p->lock);
-    return p;
-}
-
-void pool_unref(struct pool *p)
+void pool_destroy(struct pool *p)
 {
     if (!p)
         return;
-    pthread_mutex_lock(&p->lock);
-    bool last = --p->refs == 0;
-    pthread_mutex_unlock(&p->lock);
-    if (!last)
-        return;
-    pool_stop(p);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
     free(p);
@@ -113,16 +90,17 @@ void pool_unref(struct pool *p)
 
 void pool_add(struct pool *p, struct pool_job *job)
 {
-    if (!p->threads && !p->over) {
-        job->fn(job);
-        return;
-    }
     pthread_mutex_lock(&p->lock);
-    job->next = NULL;
-    *p->end = job;
-    p->end = &job->next;
-    pthread_cond_signal(&p->work);
+    const bool here = !p->threads && !p->over;
+    if (!p->over && !here) {
+        job->next = NULL;
+        *p->end = job;
+        p->end = &job->next;
+        pthread_cond_signal(&p->work);
+    }
     pthread_mutex_unlock(&p->lock);
+    if (here)
+        job->fn(job);
 }
 
 void pool_stop(struct pool *p)

@@ -4,8 +4,7 @@
  * thread that is free, and say themselves how they went (worker_post()). Unlike workers these
  * threads are not paused with the machine: what they do for it is under way already.
  *
- * They exist from pool_create() on, and begin nothing after pool_stop(). Users share a pool by
- * references. System calls of its own: futex.
+ * System calls of its own: futex.
  */
 #ifndef PULT_KVM_POOL_H
 #define PULT_KVM_POOL_H
@@ -20,12 +19,13 @@ struct pool_job {
 
 struct pool;
 
-/* With 0 threads pool_add() does the job at once. NULL: see err. */
-struct pool *pool_create(const char *name, unsigned threads, struct error *err);
-struct pool *pool_ref(struct pool *p);
-void pool_unref(struct pool *p); /* the last one stops it; accepts NULL */
+struct pool *pool_create(void);
+void pool_destroy(struct pool *p); /* accepts NULL; stop it first */
 
-/* From any thread. */
+/* Start so many threads, at most POOL_THREADS in all. */
+#define POOL_THREADS 16u
+int pool_start(struct pool *p, unsigned threads, struct error *err);
+/* From any thread. One without threads does it at once; one that was stopped, never. */
 void pool_add(struct pool *p, struct pool_job *job);
 /* Wait for jobs that are being done. Those that were not begun never will be. */
 void pool_stop(struct pool *p);

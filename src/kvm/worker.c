@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "kvm/pool.h"
 
 #define STACK_SIZE (256u << 10)
 
@@ -206,16 +207,18 @@ int workers_create(struct workers *p, struct error *err)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&p->changed, &attr);
     pthread_condattr_destroy(&attr);
+    p->helpers = pool_create();
     return worker_new(p, "loop", false, err) ? 0 : -1;
 }
 
 void workers_destroy(struct workers *p)
 {
-    if (!p->count)
+    if (!p->helpers)
         return;
     workers_stop(p);
     for (unsigned i = 0; i < p->count; i++)
         worker_free(p->all[i]);
+    pool_destroy(p->helpers);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     *p = (struct workers){0};
@@ -237,9 +240,9 @@ int workers_start(struct workers *p, struct error *err)
 {
     p->running = true;
     for (unsigned i = 0; i < p->count; i++)
-        if (p->all[i]->threaded && start_thread(p->all[i], err) < 0)
+        if (p->all[i]->threaded && !p->all[i]->started && start_thread(p->all[i], err) < 0)
             return -1;
-    return 0;
+    return p->no_threads ? 0 : pool_start(p->helpers, p->helpers_wanted, err);
 }
 
 /* The owner watches the loop's descriptor, which is never readable while it is paused. */
@@ -309,7 +312,7 @@ void workers_resume(struct workers *p)
 
 void workers_stop(struct workers *p)
 {
-    if (!p->count)
+    if (!p->helpers)
         return;
     pthread_mutex_lock(&p->lock);
     p->over = true;
@@ -322,6 +325,7 @@ void workers_stop(struct workers *p)
         p->all[i]->started = false;
         end(p->all[i]);
     }
+    pool_stop(p->helpers);
 }
 
 int workers_loop_fd(const struct workers *p)

@@ -18,6 +18,9 @@
  * While all workers stand still no handler runs anywhere: then their devices may be looked at by
  * others. What a device has under way in the kernel (io_uring) is its own to account for.
  *
+ * What would hold up a worker for long is done by helpers (pool.h), which there are as many of as
+ * devices asked for; they are started and stopped with the workers, and not paused.
+ *
  * Anything may worker_post() a call into a worker. Sources are added and removed by the worker
  * itself, or by others before it was started, while it is paused or after it was stopped.
  */
@@ -49,6 +52,7 @@ struct worker_call {
     bool queued;
 };
 
+struct pool;
 struct workers;
 
 struct worker {
@@ -74,6 +78,8 @@ struct workers {
     bool no_threads; /* tests: everything is served by the loop */
     unsigned count;
     struct worker *all[WORKERS];
+    struct pool *helpers;
+    unsigned helpers_wanted;
 };
 
 int workers_create(struct workers *w, struct error *err);
@@ -81,6 +87,12 @@ void workers_destroy(struct workers *w); /* stops them first; accepts what was z
 
 /* One more with a thread of its own; name has at most 15 characters. NULL: see err. */
 struct worker *workers_add(struct workers *w, const char *name, struct error *err);
+/* There shall be so many helpers. Before workers_start(). */
+static inline void workers_want_helpers(struct workers *w, unsigned n)
+{
+    if (n > w->helpers_wanted)
+        w->helpers_wanted = n;
+}
 static inline struct worker *workers_loop(struct workers *w)
 {
     return w->all[0];

@@ -44,10 +44,9 @@ void rig_create_as(struct blkrig *r, struct disk *disk, enum blk_way way, bool t
 {
     r->disk = disk;
     assert_int_equal(board_init(&r->b, threads), 0);
-    r->pool = pool_create("test pool", way == WAY_INSIDE ? 0 : 2, &err);
-    assert_non_null(r->pool);
+    if (way != WAY_INSIDE)
+        assert_int_equal(pool_start(r->b.workers->helpers, 2, &err), 0);
     config->disk = disk;
-    config->pool = r->pool;
     config->no_ring = way != WAY_RING;
     r->device = blk_add(&r->b.virtio, config, &err);
     if (!r->device)
@@ -68,7 +67,6 @@ void rig_create(struct blkrig *r, struct disk *disk, enum blk_way way)
 void rig_destroy(struct blkrig *r)
 {
     board_destroy(&r->b);
-    pool_unref(r->pool);
     assert_int_equal(disk_close(r->disk, &err), 0);
 }
 

@@ -18,8 +18,8 @@
 /* How the device does its I/O. */
 enum blk_way {
     WAY_RING,   /* io_uring, all in the test's thread but what the pool does */
-    WAY_POOL,   /* no io_uring: pool */
-    WAY_INSIDE, /* no io_uring, and a pool without threads: nothing is concurrent */
+    WAY_POOL,   /* no io_uring, but two helpers */
+    WAY_INSIDE, /* no io_uring and no helper: nothing is concurrent */
     WAYS,
 };
 
@@ -28,7 +28,6 @@ struct blkrig {
     struct driver d;
     struct virtio_device *device;
     struct disk *disk;
-    struct pool *pool;
     uint64_t bytes_read, bytes_written;
     unsigned full; /* how often it was said */
     char why[300];

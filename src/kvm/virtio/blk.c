@@ -30,6 +30,9 @@
 #define ZEROES_SECTORS  (1u << 17) /* 64 MiB: it may come to writing them */
 #define ZEROES_RANGES   1
 
+#define HELPERS 2u  /* beside a ring */
+#define THREADS 12u /* without */
+
 #define FEATURES                                                                       \
     (VIRTIO_FEATURE(VIRTIO_BLK_F_SIZE_MAX) | VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |    \
      VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) | VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |      \
@@ -224,7 +227,6 @@ static void free_blk(struct blk *b)
         free_lane(&b->lanes[i]);
     if (b->timer.fd >= 0)
         close(b->timer.fd);
-    pool_unref(b->pool);
     free(b->lanes);
     free(b);
 }
@@ -234,7 +236,6 @@ static void blk_destroy(struct virtio_device *d)
 {
     struct blk *b = d->state;
 
-    pool_stop(b->pool);
     for (unsigned i = 0; i < b->lane_count; i++) {
         struct blk_lane *lane = &b->lanes[i];
         for (unsigned k = 0; k < lane->count; k++)
@@ -264,16 +265,6 @@ static const struct virtio_device_type virtio_blk = {
 };
 
 /* ---- making one ---- */
-
-bool blk_has_ring(void)
-{
-    struct uring u;
-
-    if (uring_create(&u, 1, 1, NULL) < 0)
-        return false;
-    uring_destroy(&u);
-    return true;
-}
 
 static void call_retry(void *arg)
 {
@@ -377,7 +368,6 @@ struct virtio_device *blk_add(struct virtio_bus *bus, const struct blk_config *c
     struct blk *b = xcalloc(1, sizeof(*b));
 
     b->disk = config->disk;
-    b->pool = pool_ref(config->pool);
     b->no_flush = config->no_flush;
     b->no_ring = config->no_ring;
     b->writeback = !config->writethrough;
@@ -408,5 +398,6 @@ struct virtio_device *blk_add(struct virtio_bus *bus, const struct blk_config *c
         return NULL;
     }
     /* From here on the bus has it, also where something fails: then its machine is not started. */
+    workers_want_helpers(bus->workers, b->no_ring ? THREADS : HELPERS);
     return connect_lanes(b, err) < 0 ? NULL : b->device;
 }

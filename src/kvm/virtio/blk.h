@@ -15,15 +15,13 @@
 #define BLK_QUEUES 16u
 
 struct disk;
-struct pool;
 
 struct blk_config {
     struct disk *disk;  /* stays the caller's, and open for longer than the device lives */
-    struct pool *pool;  /* for what blocks; shared, a reference is taken */
     const char *serial; /* at most BLK_SERIAL characters; NULL: none */
     bool writethrough;  /* to begin with; a driver may change that */
     bool no_flush;      /* flushes do nothing: for what is thrown away */
-    bool no_ring;       /* use the pool, also where there is io_uring */
+    bool no_ring;       /* use helpers, also where there is io_uring */
     uint64_t bytes_per_second, requests_per_second; /* 0: no limit */
     unsigned queues;                                /* 1 to BLK_QUEUES */
     unsigned workers;                               /* threads that serve them */
@@ -36,9 +34,6 @@ struct blk_config {
     void (*full)(void *arg, const char *why);
     void *full_arg;
 };
-
-/* Is io_uring to be had here, in this process? */
-bool blk_has_ring(void);
 
 /* NULL: see err. */
 struct virtio_device *blk_add(struct virtio_bus *bus, const struct blk_config *config,

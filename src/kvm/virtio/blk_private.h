@@ -19,7 +19,7 @@
  * leaves such writes to others for a while. So do reads where the file system knows no attempt
  * that would not wait. What the ring cannot do (unaligned with O_DIRECT, decompression,
  * discarding, syncing an image with metadata) and, where there is no ring, all that may block, is
- * done by threads of the pool, which give it back by the lane's `done`.
+ * done by helpers (pool.h), which give it back by the lane's `done`.
  *
  * Who waits: a request that meets a BUSY map waits in `busy` until any lane unmapped something; one
  * for which the host has no room waits in `full` until blk_retry(). A lane itself waits for no
@@ -98,7 +98,6 @@ struct blk_lane {
 struct blk {
     struct virtio_device *device;
     struct disk *disk;
-    struct pool *pool;
     char serial[BLK_SERIAL];
     struct virtio_blk_config config;
     bool no_flush, no_ring;

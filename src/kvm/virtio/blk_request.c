@@ -231,7 +231,7 @@ static void do_job(struct pool_job *job)
 static void give_to_pool(struct blk_request *r)
 {
     r->job.fn = do_job;
-    pool_add(r->lane->blk->pool, &r->job);
+    pool_add(r->lane->blk->device->bus->workers->helpers, &r->job);
 }
 
 /* ---- moving data ---- */
