@@ -28,12 +28,15 @@
 #include "kvm/devices.h"
 #include "kvm/doctor.h"
 #include "kvm/host.h"
+#include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
 #include "kvm/settings.h"
 
 /* The console that a kernel is told to use where its command line names none. */
 #define CONSOLE_APPEND "console=ttyS0"
 #define DEFAULT_APPEND CONSOLE_APPEND " quiet"
+
+#define COM2_SOCKET "com2" /* docs/protocol.md names it */
 
 static const struct conf_key kvm_keys[] = {
     {.name = "vm.kernel",
@@ -47,6 +50,10 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.append",
      .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" CONSOLE_APPEND
              "\" is put before one without console="},
+    {.name = "vm.serial2",
+     .check = conf_is_bool,
+     .help = "1: a second serial port, COM2 (ttyS1); its other end is the unix socket com2 in the "
+             "guest's runtime directory"},
     {.name = "vm.cpu.topology",
      .check = settings_is_topology,
      .help = "how guest.cpus are arranged: SOCKETSxCORESxTHREADS, such as 1x4x2; default one "
@@ -68,6 +75,7 @@ static const struct conf_key kvm_keys[] = {
 struct vm {
     struct keeper *keeper;
     struct machine *machine;
+    struct wire *com2; /* NULL: not asked for */
     struct event *machine_event, *clock_event, *loop_event, *panic_timer;
     struct boot_request boot; /* its files stay open for a reboot */
     int image;                /* and the kernel's image, -1: none */
@@ -300,6 +308,7 @@ static int kvm_start(struct keeper *k, struct error *err)
     *vm = (struct vm){.keeper = k, .boot = NO_FILES, .image = -1, .cmdline = command_line(def)};
     vm->boot.cmdline = vm->cmdline;
     vm->boot.cpus = settings.topology;
+    vm->boot.com2 = settings.com2;
     vm->boot.unpack = settings.unpack;
     vm->boot.cache = store_cache();
     vm->boot.avoid_32bit = kvm_kind() == KVM_EMULATING;
@@ -312,8 +321,18 @@ static int kvm_start(struct keeper *k, struct error *err)
         .exits = k->status.page->exits,
     };
     k->engine_data = vm;
+    if (settings.com2) {
+        vm->com2 = wire_create(k->run_dir, COM2_SOCKET, err);
+        if (!vm->com2)
+            return -1;
+        config.com2 = &wire_line;
+        config.com2_arg = vm->com2;
+    }
     if (open_files(def, &vm->boot, err) < 0 || machine_create(&config, &vm->machine, err) < 0 ||
         devices_add(vm->machine, k, err) < 0 || add_events(vm, err) < 0)
+        return -1;
+    if (vm->com2 &&
+        wire_start(vm->com2, &vm->machine->com2, workers_loop(&vm->machine->workers), err) < 0)
         return -1;
     vm->boot.kernel.image = &vm->image;
     fill_status(k, &settings);
@@ -408,6 +427,7 @@ static void kvm_cleanup(struct keeper *k)
     if (vm->panic_timer)
         event_free(vm->panic_timer);
     machine_destroy(vm->machine);
+    wire_destroy(vm->com2);
     close_files(&vm->boot);
     cleanup_close_fn(&vm->image);
     free(vm->cmdline);

@@ -291,6 +291,8 @@ static void init_devices(struct machine *m)
     const struct power power = {power_request, m};
 
     serial_init(&m->com1, LINE(m, SERIAL_COM1_GSI), &com1_line, m);
+    if (m->com2_line)
+        serial_init(&m->com2, LINE(m, SERIAL_COM2_GSI), m->com2_line, m->com2_arg);
     i8042_init(&m->i8042, power);
     pm_init(&m->pm, LINE(m, PM_SCI_GSI), power);
     m->pvpanic.power = power;
@@ -320,6 +322,8 @@ static int add_devices(struct machine *m, struct error *err)
         if (bus_add(&m->pio, places[i].port, places[i].count, places[i].ops, places[i].dev, err) <
             0)
             return -1;
+    if (m->com2_line && bus_add(&m->pio, SERIAL_COM2, SERIAL_PORTS, &serial_ops, &m->com2, err) < 0)
+        return -1;
     return pci_add_to_bus(&m->pci, &m->mmio, err);
 }
 
@@ -371,6 +375,8 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->kicks = count_find(config->exits, "kick");
     m->console = config->console;
     m->console_arg = config->console_arg;
+    m->com2_line = config->com2;
+    m->com2_arg = config->com2_arg;
     m->topology = config->topology;
     m->cpus = topology_cpus(&m->topology);
     m->vcpus = xcalloc(m->cpus, sizeof(m->vcpus[0]));

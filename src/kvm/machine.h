@@ -17,7 +17,7 @@
  * The first reason to end is the one that counts. Nothing here knows of keepers or event loops:
  * the owner waits on event_fd, clock_fd and loop_fd as it likes.
  *
- *     0x0070  RTC            0x0060/64 keyboard controller   0x03f8 COM1
+ *     0x0070  RTC            0x0060/64 keyboard controller   0x03f8 COM1, 0x02f8 COM2
  *     0x0505  pvpanic        0x0600 ACPI PM                  0x0cf8 host bridge, reset
  */
 #ifndef PULT_KVM_MACHINE_H
@@ -54,6 +54,8 @@ struct machine_config {
     const cpu_set_t *affinity;    /* where each vCPU may run, an empty one: anywhere; or NULL */
     const struct serial_line *console; /* the wire of COM1, used from any thread */
     void *console_arg;
+    const struct serial_line *com2; /* of COM2; NULL: there is no such port */
+    void *com2_arg;
     struct status_counter *exits; /* STATUS_COUNTERS where exits are counted by cause; or NULL */
 };
 
@@ -79,7 +81,9 @@ struct machine {
 
     const struct serial_line *console;
     void *console_arg;
-    struct serial com1;
+    const struct serial_line *com2_line; /* NULL: there is none */
+    void *com2_arg;
+    struct serial com1, com2;
     struct rtc rtc;
     struct i8042 i8042;
     struct pm pm;

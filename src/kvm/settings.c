@@ -295,7 +295,10 @@ int settings_read(const struct guest_def *def, struct settings *out, struct erro
 {
     const char *unpack = conf_get(def->conf, "vm.unpack");
 
-    *out = (struct settings){.unpack = !unpack || conf_true(unpack)};
+    *out = (struct settings){
+        .unpack = !unpack || conf_true(unpack),
+        .com2 = conf_true(conf_get(def->conf, "vm.serial2")),
+    };
     if (read_memory(def, &out->memory, err) < 0 || read_topology(def, &out->topology, err) < 0)
         return -1;
     return read_affinity(def, out, err);

@@ -19,7 +19,8 @@ struct guest_def;
 struct settings {
     struct memory_config memory;
     struct cpu_topology topology;
-    bool unpack;                      /* a packed kernel, in the VMM */
+    bool unpack; /* a packed kernel, in the VMM */
+    bool com2;
     cpu_set_t affinity[MACHINE_CPUS]; /* of each vCPU; empty: any CPU of the host */
 };
 

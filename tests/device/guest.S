@@ -12,11 +12,15 @@
  *     aN start N more CPUs, which halt       p  print a kernel panic's words
  *     i  let them spin instead               o  let them power off instead
  *     b  wait for the power button           v  tell pvpanic
+ *     w  echo COM2 until a "q"
  *     z  wait until a second of the clock is over
  */
 #define COM1       0x3f8
 #define COM1_MCR   0x3fc
 #define COM1_LSR   0x3fd
+#define COM2       0x2f8
+#define COM2_MCR   0x2fc
+#define COM2_LSR   0x2fd
 #define MCR_LISTEN 0x03 /* DTR, RTS */
 #define LSR_DR     0x01
 #define LSR_THRE   0x20
@@ -61,6 +65,7 @@ next:
     command 'f', flood
     command 'e', echo
     command 'c', clock
+    command 'w', wire
     command 'x', nobody
     command 'a', others
     command 'i', others_job
@@ -124,6 +129,28 @@ echo:
     jne 1b
     mov $'\n', %al
     call put
+    jmp next
+
+wire:
+    mov $COM2_MCR, %edx
+    mov $MCR_LISTEN, %al
+    out %al, %dx
+1:  mov $COM2_LSR, %edx
+    in %dx, %al
+    test $LSR_DR, %al
+    jz 1b
+    mov $COM2, %edx
+    in %dx, %al
+    mov %al, %bl
+    mov $COM2_LSR, %edx
+2:  in %dx, %al
+    test $LSR_THRE, %al
+    jz 2b
+    mov $COM2, %edx
+    mov %bl, %al
+    out %al, %dx
+    cmp $'q', %bl
+    jne 1b
     jmp next
 
 clock:

@@ -414,7 +414,8 @@ static void test_acpi(void **state)
     assert_int_equal(memory.window, 4096 * MIB);
     for (unsigned cpus = 1; cpus <= 64; cpus += 63) {
         const struct cpu_topology flat = topology_flat(cpus);
-        assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &flat), 0);
+        assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &flat, false),
+                         0);
         const uint8_t *rsdp = memory_at(&memory, BOOT_ACPI, 36);
         assert_int_equal(sum(rsdp, 20), 0);
         assert_int_equal(sum(rsdp, 36), 0);
@@ -448,8 +449,8 @@ static void test_acpi(void **state)
         for (unsigned i = 0; i < 3; i++) /* the guest's numbers are in it */
             assert_non_null(memmem(d, len, &window[i], 8));
     }
-    assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, 600, &most), -1);
-    assert_int_equal(acpi_put_tables(&memory, 64 * MIB - 64, 1 << 20, &most), -1);
+    assert_int_equal(acpi_put_tables(&memory, BOOT_ACPI, 600, &most, false), -1);
+    assert_int_equal(acpi_put_tables(&memory, 64 * MIB - 64, 1 << 20, &most, true), -1);
 }
 
 /* ---- panic ---- */

@@ -108,6 +108,26 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "PULT", "PULTVM", 1)
             })
         }
 
+        Name (HSC2, 0x4444444444444444) /* is there a COM2? */
+        Device (COM2)
+        {
+            Name (_HID, EisaId ("PNP0501"))
+            Name (_UID, 2)
+            Method (_STA, 0, NotSerialized)
+            {
+                If (LEqual (HSC2, 0))
+                {
+                    Return (0)
+                }
+                Return (0x0f)
+            }
+            Name (_CRS, ResourceTemplate ()
+            {
+                IO (Decode16, 0x2f8, 0x2f8, 1, 8)
+                IRQNoFlags () { 3 }
+            })
+        }
+
         Device (RTC)
         {
             Name (_HID, EisaId ("PNP0B00"))

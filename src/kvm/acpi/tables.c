@@ -281,7 +281,7 @@ static void set_number(uint8_t *dsdt, size_t len, const char *name, uint64_t val
     }
 }
 
-static uint64_t put_dsdt(struct writer *w)
+static uint64_t put_dsdt(struct writer *w, bool com2)
 {
     const struct memory *m = w->memory;
     uint8_t dsdt[sizeof(dsdt_aml_code)];
@@ -291,12 +291,13 @@ static uint64_t put_dsdt(struct writer *w)
     set_number(dsdt, sizeof(dsdt), "PWLO", m->window);
     set_number(dsdt, sizeof(dsdt), "PWHI", m->window + m->window_size - 1);
     set_number(dsdt, sizeof(dsdt), "PWLN", m->window_size);
+    set_number(dsdt, sizeof(dsdt), "HSC2", com2);
     h->checksum = 0;
     return put_table(w, h);
 }
 
 int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
-                    const struct cpu_topology *cpus)
+                    const struct cpu_topology *cpus, bool com2)
 {
     struct writer w = {.memory = m, .at = gpa + sizeof(struct acpi_rsdp), .end = gpa + room};
     struct acpi_facs facs = {.signature = "FACS", .length = sizeof(facs), .version = 2};
@@ -304,7 +305,7 @@ int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
     struct acpi_rsdp rsdp = {.revision = 2, .length = sizeof(rsdp)};
 
     uint64_t facs_at = put(&w, &facs, sizeof(facs));
-    uint64_t dsdt_at = put_dsdt(&w);
+    uint64_t dsdt_at = put_dsdt(&w, com2);
     xsdt.tables[0] = put_fadt(&w, facs_at, dsdt_at);
     xsdt.tables[1] = put_madt(&w, cpus);
     xsdt.tables[2] = put_mcfg(&w);

@@ -14,8 +14,11 @@
 #include "kvm/memory.h"
 #include "kvm/topology.h"
 
-/* Write all tables for these vCPUs into [gpa, gpa + room), the RSDP first. -1: no room. */
+/*
+ * Write all tables for these vCPUs, and a second serial port if there is one, into
+ * [gpa, gpa + room), the RSDP first. -1: no room.
+ */
 int acpi_put_tables(const struct memory *m, uint64_t gpa, uint64_t room,
-                    const struct cpu_topology *cpus);
+                    const struct cpu_topology *cpus, bool com2);
 
 #endif

@@ -212,7 +212,7 @@ int boot_load(struct memory *m, const struct boot_request *rq, struct cpu_entry 
     *entry = (struct cpu_entry){.page_table = BOOT_PAGE_TABLES, .gdt = BOOT_GDT};
     if (format->load(&b, err) < 0)
         return -1;
-    if (acpi_put_tables(m, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &rq->cpus) < 0)
+    if (acpi_put_tables(m, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &rq->cpus, rq->com2) < 0)
         return error_set(err, 0, "the guest's memory is too small for its ACPI tables");
     return 0;
 }

@@ -49,6 +49,7 @@ struct boot_request {
     const char *cache; /* a directory for kernel images, see image.h; NULL: none */
     const char *cmdline;
     struct cpu_topology cpus; /* for the ACPI tables */
+    bool com2;                /* the same */
     bool avoid_32bit;         /* this KVM runs 32-bit code badly */
 };
 

@@ -21,6 +21,8 @@
 
 #define SERIAL_COM1     0x3f8
 #define SERIAL_COM1_GSI 4
+#define SERIAL_COM2     0x2f8
+#define SERIAL_COM2_GSI 3
 #define SERIAL_PORTS    8
 #define SERIAL_FIFO     16
 
