@@ -165,8 +165,26 @@ int machine_pause(struct machine *m, struct error *err)
     return 0;
 }
 
+int machine_quiesce(struct machine *m, struct error *err)
+{
+    const bool paused = m->workers.pause;
+
+    if (hold_vcpus(m, PAUSE_MS, err) < 0)
+        return -1;
+    workers_resume(&m->workers); /* of a frozen machine too: they have to finish something */
+    if (virtio_hold_all(&m->virtio, RESET_MS, err) == 0 &&
+        workers_pause(&m->workers, PAUSE_MS, err) == 0)
+        return 0;
+    if (paused)
+        workers_pause(&m->workers, PAUSE_MS, NULL);
+    else
+        machine_resume(m);
+    return -1;
+}
+
 void machine_resume(struct machine *m)
 {
+    virtio_release_all(&m->virtio);
     workers_resume(&m->workers);
     pthread_mutex_lock(&m->lock);
     m->pause = false;

@@ -123,6 +123,12 @@ int machine_reset(struct machine *m, struct error *err);
  */
 int machine_pause(struct machine *m, struct error *err);
 void machine_resume(struct machine *m);
+/*
+ * The same, and the devices have nothing under way any more: the machine can be saved. Waits in the
+ * owner's thread for what disks have to do, at most 5 s. It may be paused already, and stays so if
+ * this fails.
+ */
+int machine_quiesce(struct machine *m, struct error *err);
 
 /* End it, from any thread; what comes after the first of these changes nothing. */
 void machine_end(struct machine *m, enum guest_end how);

@@ -419,6 +419,8 @@ bool driver_start(struct driver *d, uint64_t features, unsigned queues, uint16_t
 {
     if (!driver_negotiate(d, features) || (!d->no_msix && !driver_setup_msix(d)))
         return false;
+    if (d->no_msix && d->msix) /* an earlier driver may have had it on */
+        config_write(d->board, d->slot, d->msix + PCI_MSIX_FLAGS, 2, 0);
     for (unsigned i = 0; i < queues; i++)
         if (!driver_setup_queue(d, i, size))
             return false;

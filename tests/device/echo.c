@@ -56,7 +56,7 @@ static bool echo_drain(struct virtio_device *d)
     struct echo *e = d->state;
 
     e->drains++;
-    return e->kept == 0;
+    return e->kept == 0 || (e->keeps && !d->resetting);
 }
 
 static void echo_reset(struct virtio_device *d)
@@ -66,6 +66,27 @@ static void echo_reset(struct virtio_device *d)
     e->resets++;
 }
 
+static void echo_state(struct virtio_device *d, struct state *s)
+{
+    struct echo *e = d->state;
+    unsigned kept = e->kept;
+
+    state_item(s, kept);
+    if (s->loading && kept > ECHO_SIZE)
+        state_refuse(s, "echo keeps too many");
+    for (unsigned i = 0; i < kept && !s->invalid; i++) {
+        uint16_t head = e->chains[i].head;
+        state_item(s, head);
+        if (s->loading &&
+            !virtqueue_retake(&d->queues[1], head, &e->chains[i], e->iov[i], ECHO_SIZE)) {
+            state_refuse(s, "echo keeps what is no chain");
+            kept = 0;
+        }
+    }
+    if (s->loading)
+        e->kept = s->invalid ? 0 : kept;
+}
+
 static void echo_destroy(struct virtio_device *d)
 {
     ((struct echo *)d->state)->destroyed++;
@@ -73,7 +94,7 @@ static void echo_destroy(struct virtio_device *d)
 
 void echo_release(struct echo *e)
 {
-    bool waited = e->device->resetting;
+    bool waited = e->device->resetting || e->device->holding;
 
     while (e->kept) {
         struct chain *c = &e->chains[--e->kept];
@@ -97,6 +118,7 @@ static const struct virtio_device_type plain = {
     .config_written = echo_config_written,
     .drain = echo_drain,
     .reset = echo_reset,
+    .state = echo_state,
     .destroy = echo_destroy,
 };
 

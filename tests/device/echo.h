@@ -25,7 +25,7 @@ struct echo {
     _Atomic unsigned kept;
     struct chain chains[ECHO_SIZE];
     struct iovec iov[ECHO_SIZE][ECHO_SIZE];
-    unsigned most; /* bytes of a request */
+    bool keeps; /* at rest: chains are kept over a snapshot, and not waited for */
 };
 
 /* threads: workers of its own; 0: the loop. */

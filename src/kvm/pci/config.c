@@ -254,6 +254,41 @@ void pci_reset(struct pci *p)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Only what a guest could have written is taken from the saved bytes. */
+static void function_state(struct pci_function *f, struct state *s)
+{
+    uint8_t bytes[PCI_CONFIG_BYTES];
+
+    if (!state_section(s, f->type.name, 1))
+        return;
+    memcpy(bytes, f->config, sizeof(bytes));
+    state_item(s, bytes);
+    if (s->loading && (memcmp(bytes, f->config, 4) != 0))
+        state_refuse(s, "slot %u has another device than '%s' in the saved state", f->slot,
+                     f->type.name);
+    msix_state(&f->msix, s);
+    if (!s->loading || s->invalid)
+        return;
+    for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++)
+        f->config[i] = (uint8_t)((f->config[i] & ~f->writable[i]) | (bytes[i] & f->writable[i]));
+    update_command(f);
+}
+
+void pci_state(struct pci *p, struct state *s)
+{
+    pthread_mutex_lock(&p->lock);
+    for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
+        uint8_t there = p->functions[slot] != NULL;
+        state_item(s, there);
+        if (s->loading && there != (p->functions[slot] != NULL))
+            state_refuse(s, "slot %u is %s in the saved state, and in this machine it is not", slot,
+                         there ? "taken" : "free");
+        if (p->functions[slot] && !s->invalid)
+            function_state(p->functions[slot], s);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 static bool overlap(unsigned offset, unsigned size, unsigned at, unsigned len)
 {
     return offset < at + len && at < offset + size;

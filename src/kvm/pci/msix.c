@@ -154,6 +154,21 @@ void msix_reset(struct msix *m)
     }
 }
 
+void msix_state(struct msix *m, struct state *s)
+{
+    for (unsigned i = 0; i < m->count; i++) {
+        struct msix_vector *v = &m->vectors[i];
+        uint8_t pending = is_pending(v);
+
+        state_item(s, v->entry);
+        state_item(s, pending);
+        v->entry[ENTRY_ADDRESS] &= ~3u;
+        v->entry[ENTRY_CONTROL] &= PCI_MSIX_ENTRY_CTRL_MASKBIT;
+        if (s->loading && pending)
+            eventfd_write(v->fd, 1);
+    }
+}
+
 void msix_destroy(struct msix *m)
 {
     if (!m->vectors)

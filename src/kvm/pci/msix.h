@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "kvm/bus.h"
+#include "kvm/state.h"
 
 #define MSIX_VECTORS 256u
 #define MSIX_TABLE   0x0000u
@@ -51,6 +52,8 @@ extern const struct bus_ops msix_ops;
 int msix_init(struct msix *m, struct pci_function *f, unsigned vectors, struct error *err);
 /* As after power-on: all masked, none pending. The function's capability was reset before. */
 void msix_reset(struct msix *m);
+/* Save or load the table and what is pending. Loading: before pci.c looks at the capability. */
+void msix_state(struct msix *m, struct state *s);
 void msix_destroy(struct msix *m); /* accepts what was zeroed */
 /* The function's control or command register was written. */
 void msix_update(struct msix *m);

@@ -153,6 +153,9 @@ int pci_assign(struct pci *p, struct error *err);
 /* As after power-on: nothing is decoded, nothing interrupts. While no vCPU runs. */
 void pci_reset(struct pci *p);
 
+/* Save or load all functions. While nothing runs; to be loaded into a bus after power-on. */
+void pci_state(struct pci *p, struct state *s);
+
 /* Where a BAR is decoded now, or PCI_NOWHERE. */
 static inline uint64_t pci_bar_at(const struct pci_function *f, unsigned bar)
 {

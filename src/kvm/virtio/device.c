@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,7 +134,7 @@ void virtio_update_live(struct virtio_device *d)
     int state = VIRTQUEUE_DEAD;
 
     if ((s & VIRTIO_CONFIG_S_DRIVER_OK) && !broken && !d->resetting)
-        state = virtio_pci_is_master(d) ? VIRTQUEUE_LIVE : VIRTQUEUE_HELD;
+        state = virtio_pci_is_master(d) && !d->holding ? VIRTQUEUE_LIVE : VIRTQUEUE_HELD;
     for (unsigned i = 0; i < d->queue_count; i++) {
         struct virtqueue *q = &d->queues[i];
         if (q->enabled && q->state != state) {
@@ -158,7 +157,7 @@ void virtio_write_features(struct virtio_device *d, unsigned select, uint32_t va
     d->features |= (uint64_t)value << 32 * select;
 }
 
-static bool features_are_ok(struct virtio_device *d)
+bool virtio_check_features(struct virtio_device *d)
 {
     if (d->features & ~d->offered) {
         refuse(d, "features that were not offered: %#llx",
@@ -173,7 +172,7 @@ static bool features_are_ok(struct virtio_device *d)
 }
 
 /* DRIVER_OK: the device goes to work. */
-static void start(struct virtio_device *d)
+void virtio_start(struct virtio_device *d)
 {
     for (unsigned i = 0; i < d->queue_count; i++) {
         d->queues[i].event_index = virtio_has(d, VIRTIO_RING_F_EVENT_IDX);
@@ -183,7 +182,6 @@ static void start(struct virtio_device *d)
     if (d->type->start)
         d->type->start(d);
     d->status |= VIRTIO_CONFIG_S_DRIVER_OK;
-    virtio_update_live(d);
 }
 
 /* Back to the beginning; no handler runs. The lock is held. */
@@ -198,15 +196,15 @@ static void forget_driver(struct virtio_device *d)
     d->status = 0;
 }
 
-/* All that was under way is done: the reset is complete. On the first worker. */
+/* All that was under way is done: a reset is complete, or the device at rest. */
 void virtio_drained(struct virtio_device *d)
 {
-    if (!d->resetting)
-        return;
-    if (d->type->reset)
+    if (d->resetting && d->type->reset)
         d->type->reset(d);
     pthread_mutex_lock(&d->lock);
-    forget_driver(d);
+    if (d->resetting)
+        forget_driver(d);
+    d->held = d->holding;
     pthread_mutex_unlock(&d->lock);
     worker_post(workers_loop(d->bus->workers), &d->bus->told);
 }
@@ -231,6 +229,13 @@ static void worker_is_quiet(void *arg)
         worker_post(d->workers[0], &d->drain_call);
 }
 
+void virtio_begin_drain(struct virtio_device *d)
+{
+    d->busy_workers = d->worker_count;
+    for (unsigned i = 0; i < d->worker_count; i++)
+        worker_post(d->workers[i], &d->calls[i]);
+}
+
 /*
  * 2.1: writing 0 resets. A device that worked goes on reading as it was until its workers are
  * done with it (4.1.4.3.2: the driver waits for 0), so no vCPU has to wait here.
@@ -245,9 +250,7 @@ static void reset(struct virtio_device *d)
     }
     d->resetting = true;
     virtio_update_live(d);
-    d->busy_workers = d->worker_count;
-    for (unsigned i = 0; i < d->worker_count; i++)
-        worker_post(d->workers[i], &d->calls[i]);
+    virtio_begin_drain(d);
 }
 
 void virtio_write_status(struct virtio_device *d, uint8_t value)
@@ -267,58 +270,16 @@ void virtio_write_status(struct virtio_device *d, uint8_t value)
     if ((added & VIRTIO_CONFIG_S_DRIVER) && (d->status & VIRTIO_CONFIG_S_ACKNOWLEDGE))
         d->status |= VIRTIO_CONFIG_S_DRIVER;
     if ((added & VIRTIO_CONFIG_S_FEATURES_OK) && (d->status & VIRTIO_CONFIG_S_DRIVER) &&
-        features_are_ok(d))
+        virtio_check_features(d))
         d->status |= VIRTIO_CONFIG_S_FEATURES_OK;
     if (!(added & VIRTIO_CONFIG_S_DRIVER_OK))
         return;
     if (!(d->status & VIRTIO_CONFIG_S_FEATURES_OK))
         refuse(d, "DRIVER_OK without FEATURES_OK");
-    else if (!(d->status & (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET)))
-        start(d);
-}
-
-/* ---- all devices ---- */
-
-/* The first whose reset is under way, or NULL. */
-static const struct virtio_device *find_resetting(struct virtio_bus *bus)
-{
-    for (unsigned i = 0; i < bus->count; i++) {
-        struct virtio_device *d = bus->devices[i];
-        pthread_mutex_lock(&d->lock);
-        bool resetting = d->resetting;
-        pthread_mutex_unlock(&d->lock);
-        if (resetting)
-            return d;
+    else if (!(d->status & (VIRTIO_CONFIG_S_FAILED | VIRTIO_CONFIG_S_NEEDS_RESET))) {
+        virtio_start(d);
+        virtio_update_live(d);
     }
-    return NULL;
-}
-
-/* That the loop woke for it is all. */
-static void heard(void *arg)
-{
-    (void)arg;
-}
-
-int virtio_reset_all(struct virtio_bus *bus, unsigned ms, struct error *err)
-{
-    struct pollfd loop = {.fd = workers_loop_fd(bus->workers), .events = POLLIN};
-    const uint64_t end = now_mono_ns() + ms * 1000000ull;
-    const struct virtio_device *busy;
-    uint64_t now;
-
-    for (unsigned i = 0; i < bus->count; i++) {
-        struct virtio_device *d = bus->devices[i];
-        pthread_mutex_lock(&d->lock);
-        virtio_write_status(d, 0);
-        pthread_mutex_unlock(&d->lock);
-    }
-    while ((busy = find_resetting(bus)) && (now = now_mono_ns()) < end) {
-        poll(&loop, 1, (int)((end - now) / 1000000 + 1));
-        workers_turn(bus->workers);
-    }
-    return busy ? error_set(err, 0, "the device '%s' did not come to rest within %u ms",
-                            busy->type->name, ms)
-                : 0;
 }
 
 /* ---- life ---- */
@@ -333,6 +294,12 @@ static void destroy(struct virtio_device *d)
     free(d->workers);
     free(d->calls);
     free(d);
+}
+
+/* That the loop woke for it is all. */
+static void heard(void *arg)
+{
+    (void)arg;
 }
 
 static int create_workers(struct virtio_device *d, unsigned n, struct error *err)

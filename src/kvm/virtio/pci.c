@@ -364,6 +364,26 @@ void virtio_pci_reset(struct virtio_device *d)
     take_isr(t);
 }
 
+void virtio_pci_state(struct virtio_device *d, struct state *s)
+{
+    struct virtio_transport *t = d->transport;
+    uint16_t vector = t->config_vector;
+
+    state_item(s, t->device_feature_select);
+    state_item(s, t->driver_feature_select);
+    state_item(s, t->queue_select);
+    state_item(s, vector);
+    state_item(s, t->isr);
+    t->config_vector = checked_vector(t, vector);
+    for (unsigned i = 0; i < d->queue_count; i++) {
+        vector = d->queues[i].vector;
+        state_item(s, vector);
+        d->queues[i].vector = checked_vector(t, vector);
+    }
+    if (s->loading)
+        pci_intx(&t->function, t->isr != 0);
+}
+
 void virtio_pci_interrupt(struct virtio_device *d, const struct virtqueue *q)
 {
     struct virtio_transport *t = d->transport;

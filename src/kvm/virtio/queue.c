@@ -190,10 +190,26 @@ static bool is_available(struct virtqueue *q)
     return true;
 }
 
-bool virtqueue_pop_into(struct virtqueue *q, struct chain *c, struct iovec *iov, unsigned room)
+/* Make the chain that begins at a head. NULL, or what is wrong with it. */
+static const char *take(struct virtqueue *q, uint16_t head, struct chain *c, struct iovec *iov,
+                        unsigned room)
 {
     struct walk w = {.q = q, .table = (const uint8_t *)q->desc, .entries = q->size, .room = room};
 
+    *c = (struct chain){.queue = q, .head = head, .in = iov};
+    const char *wrong = walk_chain(&w, c);
+    c->out = c->in + c->in_count;
+    return wrong;
+}
+
+bool virtqueue_retake(struct virtqueue *q, uint16_t head, struct chain *c, struct iovec *iov,
+                      unsigned room)
+{
+    return q->enabled && !take(q, head, c, iov, room);
+}
+
+bool virtqueue_pop_into(struct virtqueue *q, struct chain *c, struct iovec *iov, unsigned room)
+{
     if (q->state != VIRTQUEUE_LIVE)
         return false;
     if (q->budget == 0) {
@@ -203,14 +219,12 @@ bool virtqueue_pop_into(struct virtqueue *q, struct chain *c, struct iovec *iov,
     if (!is_available(q))
         return false;
     want_no_kicks(q);
-    *c = (struct chain){.queue = q, .in = iov};
-    c->head = load16(&q->avail[RING_ENTRIES + (q->next_avail & (q->size - 1))]);
-    const char *wrong = walk_chain(&w, c);
+    const uint16_t head = load16(&q->avail[RING_ENTRIES + (q->next_avail & (q->size - 1))]);
+    const char *wrong = take(q, head, c, iov, room);
     if (wrong) {
         virtio_fail(q->device, "queue %u: %s", q->index, wrong);
         return false;
     }
-    c->out = c->in + c->in_count;
     q->next_avail++;
     q->outstanding++;
     q->budget--;
@@ -376,6 +390,22 @@ const char *virtqueue_enable(struct virtqueue *q)
         return "rings outside of memory";
     q->enabled = true;
     return NULL;
+}
+
+/* The rings are the guest's word already; what is counted here is small or wraps. */
+void virtqueue_state(struct virtqueue *q, struct state *s)
+{
+    uint8_t kicks_off = q->kicks_off;
+
+    state_item(s, q->next_avail);
+    state_item(s, q->next_used);
+    state_item(s, q->last_flush);
+    state_item(s, q->outstanding);
+    state_item(s, kicks_off);
+    q->kicks_off = kicks_off;
+    if (s->loading && q->outstanding > q->size)
+        state_refuse(s, "queue %u of '%s' holds more chains than it has entries", q->index,
+                     q->device->type->name);
 }
 
 void virtqueue_reset(struct virtqueue *q)

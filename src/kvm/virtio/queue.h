@@ -27,6 +27,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "kvm/state.h"
 #include "kvm/worker.h"
 
 #define VIRTQUEUE_MOST 1024u /* entries, and so descriptors in a chain */
@@ -91,6 +92,9 @@ struct chain {
  */
 bool virtqueue_pop(struct virtqueue *q, struct chain *c);
 bool virtqueue_pop_into(struct virtqueue *q, struct chain *c, struct iovec *iov, unsigned room);
+/* A chain that was popped before a snapshot, by its head. False: it cannot be one. */
+bool virtqueue_retake(struct virtqueue *q, uint16_t head, struct chain *c, struct iovec *iov,
+                      unsigned room);
 /* Undo the last pop, of a chain of which nothing was written: it comes again. */
 void virtqueue_unpop(struct virtqueue *q, struct chain *c);
 /* Give it back with so many bytes written into it, from its first writable byte on. */
@@ -127,6 +131,8 @@ void virtqueue_destroy(struct virtqueue *q); /* accepts what was zeroed */
 void virtqueue_reset(struct virtqueue *q);
 /* Check the rings that the driver set up. NULL, or what is wrong with them. */
 const char *virtqueue_enable(struct virtqueue *q);
+/* Save or load where it is; loading, after it was enabled. */
+void virtqueue_state(struct virtqueue *q, struct state *s);
 /* Serve it: called by its worker after a kick. */
 void virtqueue_serve(struct virtqueue *q);
 

@@ -24,6 +24,9 @@ int virtio_pci_interrupt_fd(const struct virtqueue *q);
 /* May the device do anything by itself? */
 bool virtio_pci_is_master(const struct virtio_device *d);
 
+/* Save or load what the transport keeps for the driver. */
+void virtio_pci_state(struct virtio_device *d, struct state *s);
+
 /* ---- device.c; the device's lock is held in all of them ---- */
 
 void virtio_write_status(struct virtio_device *d, uint8_t value);
@@ -32,7 +35,12 @@ void virtio_write_features(struct virtio_device *d, unsigned select, uint32_t va
 bool virtio_may_set_up(const struct virtio_device *d, const struct virtqueue *q);
 void virtio_write_queue_size(struct virtqueue *q, uint16_t value);
 void virtio_enable_queue(struct virtqueue *q);
-/* Bus mastering was switched. */
+bool virtio_check_features(struct virtio_device *d);
+/* DRIVER_OK; virtio_update_live() follows. */
+void virtio_start(struct virtio_device *d);
+/* No queue is live: wait until no handler runs, then for what is under way; virtio_drained(). */
+void virtio_begin_drain(struct virtio_device *d);
+/* Make the queues live or not, by status, bus mastering and whether the device is held. */
 void virtio_update_live(struct virtio_device *d);
 /* The same as virtio_fail(). */
 void virtio_fail_locked(struct virtio_device *d, const char *fmt, ...)

@@ -27,7 +27,12 @@
  * drain() once, on the first worker. A device that has chains under way elsewhere (io_uring)
  * returns false and says virtio_drained() when the last is done; until then the driver sees the
  * reset pending. Chains that are pushed meanwhile go nowhere. Then reset() forgets the driver.
- * The same drain comes before a snapshot, after which the device goes on.
+ * The same drain comes before a snapshot (d->resetting is false then): what is under way ends with
+ * its chains given back, and afterwards the device goes on. state() saves and loads what the device
+ * keeps beyond its configuration bytes and queues, see state.h; when it loads, start() was called
+ * and no queue is live yet. A chain that is kept for long (the balloon's statistics) is saved as its
+ * head and made anew by virtqueue_retake(). state() runs on the owner's thread, with the device's lock
+ * held.
  *
  * A driver's mistakes. virtio_fail() says what was wrong: DEVICE_NEEDS_RESET (2.1.2), one line in
  * the log for each device however often it happens, and no queue is served until the reset. A
@@ -66,6 +71,7 @@
 #include "base/error.h"
 #include "kvm/memory.h"
 #include "kvm/pci/pci.h"
+#include "kvm/state.h"
 #include "kvm/virtio/queue.h"
 #include "kvm/worker.h"
 
@@ -96,6 +102,7 @@ struct virtio_device_type {
     void (*config_written)(struct virtio_device *d, unsigned offset, unsigned size);
     bool (*drain)(struct virtio_device *d);
     void (*reset)(struct virtio_device *d);
+    void (*state)(struct virtio_device *d, struct state *s);
     /* The machine is gone, no thread runs: free device->state. */
     void (*destroy)(struct virtio_device *d);
 };
@@ -118,7 +125,7 @@ struct virtio_bus {
     struct workers *workers;
     unsigned count;
     struct virtio_device *devices[PCI_SLOTS];
-    struct worker_call told; /* wakes who waits in virtio_reset_all() */
+    struct worker_call told; /* wakes who waits for all of them */
 };
 
 struct virtio_transport;
@@ -147,6 +154,7 @@ struct virtio_device {
     unsigned busy_workers; /* a reset waits for so many of them */
     bool active;           /* since DRIVER_OK: a reset must wait */
     bool resetting;        /* and it does */
+    bool holding, held;    /* it shall come to rest, and has */
 
     struct virtio_transport *transport;
 };
@@ -162,6 +170,17 @@ struct virtio_device *virtio_add(struct virtio_bus *bus, const struct virtio_dev
  * do. On the loop's thread. Fails when one has not come to rest after ms.
  */
 int virtio_reset_all(struct virtio_bus *bus, unsigned ms, struct error *err);
+/*
+ * Bring all to rest: nothing is under way any more, no queue is served, until they are released. As
+ * above; on failure all go on.
+ */
+int virtio_hold_all(struct virtio_bus *bus, unsigned ms, struct error *err);
+void virtio_release_all(struct virtio_bus *bus);
+/*
+ * Save or load all: held ones are saved; ones that no driver has touched are loaded, and are held
+ * then. Load after pci_state(), which comes after KVM's interrupt controllers.
+ */
+void virtio_state_all(struct virtio_bus *bus, struct state *s);
 /* Take all away, when the machine has ended and its workers were stopped. */
 void virtio_remove_all(struct virtio_bus *bus);
 
