@@ -246,12 +246,37 @@ static void test_pause(void **state)
     assert_true(driver_await(&drv, 0, NULL, NULL));
 }
 
+/* Quiet to be saved, running or frozen; afterwards it is as it was. */
+static void test_quiesce(void **state)
+{
+    struct error err;
+
+    (void)state;
+    assert_true(driver_start(&drv, 1ull << VIRTIO_F_VERSION_1, 1, 16));
+    struct seg s = driver_buffer(&drv, 16, true);
+    for (unsigned frozen = 0; frozen < 2; frozen++) {
+        if (frozen)
+            assert_int_equal(machine_pause(machine, &err), 0);
+        driver_send(&drv, 0, &s, 1);
+        assert_int_equal(machine_quiesce(machine, &err), 0);
+        while (driver_used(&drv, 0, NULL, NULL))
+            ;
+        driver_send(&drv, 0, &s, 1);
+        assert_int_equal(board_turn(&board), 0);
+        assert_false(driver_used(&drv, 0, NULL, NULL));
+        machine_resume(machine);
+        assert_true(driver_await(&drv, 0, NULL, NULL));
+    }
+    driver_describe(&drv, 0, &s, 1);
+    run_guest();
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {T(test_no_exits), T(test_masked), T(test_moved),
-                                       T(test_intx), T(test_pause)};
+                                       T(test_intx),     T(test_pause),  T(test_quiesce)};
     struct error err;
     cleanup_close int kvm = kvm_open(&err);
 
