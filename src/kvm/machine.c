@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "kvm/host.h"
 #include "kvm/irq.h"
@@ -72,6 +73,16 @@ void machine_crash(struct machine *m, const char *fmt, ...)
     end_with(m, ENDED_CRASH, reason);
 }
 
+void machine_triple_fault(struct machine *m, unsigned vcpu)
+{
+    if (!m->spoke && !pm_is_used(&m->pm)) {
+        machine_crash(m, "triple fault on vcpu %u", vcpu);
+        return;
+    }
+    log_once("triple fault on vcpu %u: it is reset", vcpu);
+    machine_end(m, ENDED_REBOOT);
+}
+
 bool machine_ended(struct machine *m, struct machine_ending *ending)
 {
     pthread_mutex_lock(&m->lock);
@@ -106,6 +117,7 @@ static size_t console_put(void *arg, const void *data, size_t len)
     struct machine *m = arg;
     size_t n = m->console->put(m->console_arg, data, len);
 
+    m->spoke |= n > 0;
     if (n && panic_watch_feed(&m->panic, data, n))
         eventfd_write(m->event_fd, 1);
     return n;
@@ -449,7 +461,7 @@ int machine_reset(struct machine *m, struct error *err)
     for (unsigned i = 0; i < m->memory.count; i++)
         memory_discard(&m->memory, m->memory.slots[i].base, m->memory.slots[i].size);
     m->panic = (struct panic_watch){0};
-    m->pvpanicked = false;
+    m->pvpanicked = m->spoke = false;
     m->panic_looks = m->still_looks = 0;
     m->hold = m->pause = m->over = false;
     m->ending = (struct machine_ending){0};

@@ -90,6 +90,7 @@ struct machine {
     struct pvpanic pvpanic;
     struct bridge bridge;
 
+    _Atomic bool spoke; /* the guest has sent something by COM1 */
     struct panic_watch panic;
     _Atomic bool pvpanicked;
     unsigned panic_looks; /* since they found it alive, or nothing was suspected */
@@ -133,6 +134,11 @@ int machine_quiesce(struct machine *m, struct error *err);
 /* End it, from any thread; what comes after the first of these changes nothing. */
 void machine_end(struct machine *m, enum guest_end how);
 void machine_crash(struct machine *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * A CPU shut down. On a PC that resets it, and systems use it for that when nothing else helped.
+ * But one that never came up would do it for ever and nobody would know why: that is a crash.
+ */
+void machine_triple_fault(struct machine *m, unsigned vcpu);
 /* True when all threads have left; *ending says how it came to that. */
 bool machine_ended(struct machine *m, struct machine_ending *ending);
 

@@ -53,7 +53,7 @@ static void exit_mmio(struct vcpu *v)
 
 static void exit_shutdown(struct vcpu *v)
 {
-    machine_crash(v->machine, "triple fault on vcpu %u", v->id);
+    machine_triple_fault(v->machine, v->id);
 }
 
 static void exit_system_event(struct vcpu *v)

@@ -11,6 +11,7 @@
  *     x  print what nobody answers           k  reset by the keyboard controller
  *     aN start N more CPUs, which halt       p  print a kernel panic's words
  *     i  let them spin instead               o  let them power off instead
+ *     j  let them jump to the PC's reset vector instead
  *     b  wait for the power button           v  tell pvpanic
  *     w  echo COM2 until a "q"
  *     z  wait until a second of the clock is over
@@ -70,6 +71,7 @@ next:
     command 'a', others
     command 'i', others_job
     command 'o', others_job
+    command 'j', others_job
     command 'b', button
     command 'z', second
     command 'l', spin
@@ -311,6 +313,8 @@ ap_start:
     mov %cs:AP_JOB, %al
     cmp $'i', %al
     je 2f
+    cmp $'j', %al
+    je 3f
     cmp $'o', %al
     jne 1f
     mov $PM_CONTROL, %dx
@@ -321,6 +325,7 @@ ap_start:
     jmp 1b
 2:  pause
     jmp 2b
+3:  ljmp $0xf000, $0xfff0
 ap_end:
 
 hello_text:

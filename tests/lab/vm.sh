@@ -55,11 +55,6 @@ out=$(printf 'echo ahead $((40 + 2))\npoweroff -f\n' | timeout 90 "$PULT" run --
 is "run ends well" $? 0
 like "input typed ahead is not lost" "$out" 'ahead 42'
 
-b=$test_id-b
-ok "start one that reboots by a triple fault" vm "$b" 1 quiet reboot=t,force do=reboot
-ok "it is a crash" "$PULT" wait -s crashed -t 90 "$b"
-like "and called so" "$("$PULT" info "$b")" 'triple fault'
-
 c=$test_id-c
 ok "start one with panic=1" vm "$c" 1 quiet panic=1 do=panic
 twice() { [ "$("$PULT" log "$c" | grep -c 'not syncing: sysrq triggered crash')" -ge 2 ]; }

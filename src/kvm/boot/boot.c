@@ -125,6 +125,15 @@ static int put_cpu_tables(const struct memory *m, struct error *err)
     return 0;
 }
 
+/* Instead of a BIOS: reset by port 0xcf9 (legacy/bridge.h). */
+static const uint8_t reset_code[] = {
+    0xba, 0xf9, 0x0c, /* mov $0xcf9, %dx */
+    0xb0, 0x06,       /* mov $6, %al */
+    0xee,             /* out %al, %dx */
+    0xfa, 0xf4,       /* cli; hlt */
+    0xeb, 0xfd,       /* jmp to the hlt */
+};
+
 static void add_piece(struct boot_load *b, uint64_t base, uint64_t end, uint32_t type)
 {
     if (end > base && b->pieces < BOOT_PIECES)
@@ -212,7 +221,8 @@ int boot_load(struct memory *m, const struct boot_request *rq, struct cpu_entry 
     *entry = (struct cpu_entry){.page_table = BOOT_PAGE_TABLES, .gdt = BOOT_GDT};
     if (format->load(&b, err) < 0)
         return -1;
-    if (acpi_put_tables(m, BOOT_ACPI, BOOT_HIGH - BOOT_ACPI, &rq->cpus, rq->com2) < 0)
+    if (acpi_put_tables(m, BOOT_ACPI, BOOT_RESET - BOOT_ACPI, &rq->cpus, rq->com2) < 0 ||
+        memory_write(m, BOOT_RESET, reset_code, sizeof(reset_code)) < 0)
         return error_set(err, 0, "the guest's memory is too small for its ACPI tables");
     return 0;
 }

@@ -7,6 +7,7 @@
  *     0x00500   GDT                            0x09000   page tables: 4 GiB, one to one
  *     0x06000   PVH start info and its lists   0x20000   command line
  *     0x07000   zero page (boot_params)        0xe0000   ACPI tables, the RSDP first
+ *     0xffff0   code that resets the machine
  *     1 MiB     the kernel, where it asks to be      …   initrd, at the top below the hole
  *
  * Two file formats are known, each a const struct kernel_format. A bzImage can be entered as it is,

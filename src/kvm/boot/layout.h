@@ -15,6 +15,7 @@
 #define BOOT_CMDLINE_ROOM 0x10000u
 #define BOOT_LOW_END      0x9fc00u /* conventional memory; a PC's EBDA follows */
 #define BOOT_ACPI         0xe0000u /* where systems look for the RSDP */
+#define BOOT_RESET        0xffff0u /* f000:fff0, where a PC begins, and systems jump to reset it */
 #define BOOT_HIGH         0x100000u
 
 /* One piece of the memory map. The types are those of the BIOS's E820 call. */

@@ -112,3 +112,11 @@ void pm_press_power_button(struct pm *pm)
     update_sci(pm);
     pthread_mutex_unlock(&pm->lock);
 }
+
+bool pm_is_used(struct pm *pm)
+{
+    pthread_mutex_lock(&pm->lock);
+    bool used = pm->enable & STS_POWER_BUTTON;
+    pthread_mutex_unlock(&pm->lock);
+    return used;
+}

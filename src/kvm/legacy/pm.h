@@ -42,6 +42,8 @@ struct pm {
 extern const struct bus_ops pm_ops;
 
 void pm_init(struct pm *pm, struct irq_line sci, struct power power);
+/* Has the guest enabled the power button: is there a system that uses ACPI? */
+bool pm_is_used(struct pm *pm);
 /* Press and release the power button. */
 void pm_press_power_button(struct pm *pm);
 
