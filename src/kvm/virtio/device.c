@@ -144,6 +144,13 @@ void virtio_update_live(struct virtio_device *d)
         }
     }
     virtio_pci_listen(d);
+    virtio_rewired(d);
+}
+
+void virtio_rewired(struct virtio_device *d)
+{
+    if (d->type->rewired)
+        d->type->rewired(d);
 }
 
 /* ---- status ---- */
@@ -321,16 +328,18 @@ static int create_workers(struct virtio_device *d, unsigned n, struct error *err
     return 0;
 }
 
-static int create_queues(struct virtio_device *d, unsigned n, uint16_t size, uint64_t foreign,
-                         struct error *err)
+static int create_queues(struct virtio_device *d, unsigned n, uint16_t size,
+                         const struct virtio_setup *setup, struct error *err)
 {
+    const unsigned span = max(setup->span, 1u);
+
     d->queues = xcalloc(n, sizeof(d->queues[0]));
     for (; d->queue_count < n; d->queue_count++) {
         struct virtqueue *q = &d->queues[d->queue_count];
         if (virtqueue_create(q, d, d->queue_count, size, err) < 0)
             return -1;
-        struct worker *w = d->workers[d->queue_count % d->worker_count];
-        if (d->queue_count < 64 && foreign >> d->queue_count & 1)
+        struct worker *w = d->workers[d->queue_count / span % d->worker_count];
+        if (d->queue_count < 64 && setup->foreign >> d->queue_count & 1)
             continue;
         if (worker_add(w, &q->source, EPOLLIN | EPOLLET, err) < 0) {
             d->queue_count++;
@@ -360,7 +369,7 @@ struct virtio_device *virtio_add(struct virtio_bus *bus, const struct virtio_dev
         memcpy(d->config, setup->config, type->config_size);
     pthread_mutex_init(&d->lock, NULL);
     if (create_workers(d, setup->workers, err) < 0 ||
-        create_queues(d, queues, size, setup->foreign, err) < 0 || virtio_pci_create(d, err) < 0) {
+        create_queues(d, queues, size, setup, err) < 0 || virtio_pci_create(d, err) < 0) {
         destroy(d);
         return NULL;
     }

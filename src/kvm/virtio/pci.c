@@ -144,6 +144,7 @@ static void write_queue(struct virtio_transport *t, unsigned offset, uint64_t va
         return;
     if (offset == VIRTIO_PCI_COMMON_Q_MSIX) {
         q->vector = checked_vector(t, value);
+        virtio_rewired(t->device);
         return;
     }
     if (!virtio_may_set_up(t->device, q))
@@ -310,6 +311,7 @@ static void config_written(void *dev, unsigned offset, unsigned size)
     uint64_t data = 0;
     uint8_t bar;
 
+    virtio_rewired(t->device); /* MSI-X may have been switched */
     if (!touches_data(t, offset, size) || !access_target(t, &bar, &at, &length))
         return;
     memcpy(&data, t->function.config + access_data(t), length);

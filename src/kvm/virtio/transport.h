@@ -27,6 +27,11 @@ bool virtio_pci_is_master(const struct virtio_device *d);
 /* Save or load what the transport keeps for the driver. */
 void virtio_pci_state(struct virtio_device *d, struct state *s);
 
+/* ---- device.c ---- */
+
+/* Interrupts of queues go elsewhere now. From any thread, whatever locks are held. */
+void virtio_rewired(struct virtio_device *d);
+
 /* ---- device.c; the device's lock is held in all of them ---- */
 
 void virtio_write_status(struct virtio_device *d, uint8_t value);

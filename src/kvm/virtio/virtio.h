@@ -103,6 +103,9 @@ struct virtio_device_type {
     bool (*drain)(struct virtio_device *d);
     void (*reset)(struct virtio_device *d);
     void (*state)(struct virtio_device *d, struct state *s);
+    /* Queues went into or out of service, or their interrupts go elsewhere now: for who has them
+     * served by the kernel. On any thread, with locks held: only worker_post() is allowed. */
+    void (*rewired)(struct virtio_device *d);
     /* The machine is gone, no thread runs: free device->state. */
     void (*destroy)(struct virtio_device *d);
 };
@@ -111,6 +114,7 @@ struct virtio_device_type {
 struct virtio_setup {
     unsigned queues;
     unsigned workers; /* of a threaded type: default 1 */
+    unsigned span;    /* so many queues in a row share a worker: default 1 */
     uint16_t queue_size;
     uint64_t features;  /* offered besides the type's */
     const void *config; /* config_size bytes; NULL: zeroes */
