@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Interfaces, see link.h. Questions go to rtnetlink, which answers for the namespace of the socket
+ * (sysfs would do so for that of its mount); changes are ioctls.
+ */
+#include "net/link.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+
+#define REPLY_MAX 16384 /* of RTM_GETLINK for one interface: some KiB, more with VFs */
+
+int link_name_check(const char *name, struct error *err)
+{
+    bool ok = *name && strlen(name) < IFNAMSIZ && !str_eq(name, ".") && !str_eq(name, "..");
+
+    for (const char *p = name; *p && ok; p++)
+        ok = isgraph((unsigned char)*p) && *p != '/' && *p != ':' && *p != '%';
+    if (ok)
+        return 0;
+    return error_set(err, 0, "'%s' is no name of an interface: those have 1 to %d characters", name,
+                     IFNAMSIZ - 1);
+}
+
+/* ---- questions ---- */
+
+struct question {
+    struct nlmsghdr head;
+    struct ifinfomsg info;
+    struct rtattr attr;
+    char name[IFNAMSIZ];
+};
+
+static void read_kind(const struct rtattr *linkinfo, struct link *out)
+{
+    int left = (int)RTA_PAYLOAD(linkinfo);
+
+    for (const struct rtattr *a = RTA_DATA(linkinfo); RTA_OK(a, left); a = RTA_NEXT(a, left))
+        if (a->rta_type == IFLA_INFO_KIND)
+            snprintf(out->kind, sizeof(out->kind), "%.*s", (int)RTA_PAYLOAD(a),
+                     (const char *)RTA_DATA(a));
+}
+
+static void read_answer(const struct nlmsghdr *h, struct link *out)
+{
+    const struct ifinfomsg *info = NLMSG_DATA(h);
+    int left = (int)IFLA_PAYLOAD(h);
+
+    out->index = info->ifi_index;
+    out->up = info->ifi_flags & IFF_UP;
+    out->running = info->ifi_flags & IFF_RUNNING;
+    for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        if (a->rta_type == IFLA_MTU)
+            memcpy(&out->mtu, RTA_DATA(a), sizeof(out->mtu));
+        else if (a->rta_type == IFLA_MASTER)
+            memcpy(&out->master, RTA_DATA(a), sizeof(out->master));
+        else if (a->rta_type == IFLA_LINKINFO)
+            read_kind(a, out);
+    }
+}
+
+int link_look(const char *name, struct link *out, struct error *err)
+{
+    struct question q = {
+        .head = {.nlmsg_len = sizeof(q), .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
+        .attr = {.rta_type = IFLA_IFNAME},
+    };
+    union {
+        struct nlmsghdr head;
+        char bytes[REPLY_MAX];
+    } reply;
+
+    *out = (struct link){0};
+    if (link_name_check(name, err) < 0)
+        return -1;
+    strcpy(out->name, name);
+    memcpy(q.name, name, strlen(name));
+    q.attr.rta_len = (unsigned short)RTA_LENGTH(strlen(name) + 1);
+    cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    ssize_t n = -1;
+    if (fd >= 0 && send(fd, &q, sizeof(q), 0) == sizeof(q))
+        n = recv(fd, &reply, sizeof(reply), 0);
+    if (n < 0)
+        return error_set(err, errno, "ask for the interface '%s'", name);
+    if (!NLMSG_OK(&reply.head, (size_t)n))
+        return error_set(err, EPROTO, "ask for the interface '%s'", name);
+    if (reply.head.nlmsg_type == NLMSG_ERROR) {
+        const struct nlmsgerr *e = NLMSG_DATA(&reply.head);
+        if (e->error != -ENODEV)
+            return error_set(err, -e->error, "ask for the interface '%s'", name);
+        error_set(err, 0, "there is no interface '%s'", name);
+        if (err)
+            err->code = ENODEV;
+        return -1;
+    }
+    read_answer(&reply.head, out);
+    return 0;
+}
+
+const char *link_name(int index, char out[IFNAMSIZ])
+{
+    if (!if_indextoname((unsigned)index, out))
+        strcpy(out, "?");
+    return out;
+}
+
+/* ---- changes ---- */
+
+/* One ioctl on an interface; the request's name is filled in here. */
+static int change(const char *name, unsigned long what, struct ifreq *r)
+{
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    snprintf(r->ifr_name, sizeof(r->ifr_name), "%s", name);
+    return ioctl(fd, what, r);
+}
+
+int link_up(const char *name, struct error *err)
+{
+    struct ifreq r = {0};
+
+    if (change(name, SIOCGIFFLAGS, &r) == 0) {
+        if (r.ifr_flags & IFF_UP)
+            return 0;
+        r.ifr_flags |= IFF_UP;
+        if (change(name, SIOCSIFFLAGS, &r) == 0)
+            return 0;
+    }
+    error_set(err, errno, "switch on the interface '%s'", name);
+    return errno == EPERM ? error_hint(err, "as root: ip link set %s up", name) : -1;
+}
+
+int link_set_mtu(const char *name, unsigned mtu, struct error *err)
+{
+    struct ifreq r = {.ifr_mtu = (int)mtu};
+
+    if (change(name, SIOCSIFMTU, &r) == 0)
+        return 0;
+    error_set(err, errno, "set the MTU of '%s' to %u", name, mtu);
+    return errno == EPERM ? error_hint(err, "as root: ip link set %s mtu %u", name, mtu) : -1;
+}
+
+int link_set_mac(const char *name, const uint8_t mac[6], struct error *err)
+{
+    struct ifreq r = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+
+    memcpy(r.ifr_hwaddr.sa_data, mac, 6);
+    return change(name, SIOCSIFHWADDR, &r) == 0
+               ? 0
+               : error_set(err, errno, "set the address of '%s'", name);
+}
+
+int link_join(const char *name, const char *bridge, struct error *err)
+{
+    struct ifreq r = {.ifr_ifindex = (int)if_nametoindex(name)};
+
+    if (r.ifr_ifindex && change(bridge, SIOCBRADDIF, &r) == 0)
+        return 0;
+    error_set(err, errno, "make '%s' a port of the bridge '%s'", name, bridge);
+    return errno == EPERM ? error_hint(err, "as root: ip link set %s master %s", name, bridge) : -1;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Network interfaces of this network namespace: what the kernel says of one, and the few things
+ * that are done to those of guests.
+ */
+#ifndef PULT_NET_LINK_H
+#define PULT_NET_LINK_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct link {
+    char name[IFNAMSIZ];
+    int index;
+    int master; /* index of the bridge that it is a port of; 0: none */
+    unsigned mtu;
+    bool up;       /* switched on */
+    bool running;  /* and something is at its other end */
+    char kind[16]; /* "bridge", "tun" (which a tap is too), "veth", …; "" for hardware */
+};
+
+/* A name that an interface can have. */
+int link_name_check(const char *name, struct error *err);
+
+/* -1 with ENODEV where there is none of this name. */
+int link_look(const char *name, struct link *out, struct error *err);
+/* The name of an interface by its number, "?" if there is none. */
+const char *link_name(int index, char out[IFNAMSIZ]);
+
+int link_up(const char *name, struct error *err);
+int link_set_mtu(const char *name, unsigned mtu, struct error *err);
+int link_set_mac(const char *name, const uint8_t mac[6], struct error *err);
+/* Make it a port of a bridge. */
+int link_join(const char *name, const char *bridge, struct error *err);
+
+#endif
