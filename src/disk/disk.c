@@ -15,8 +15,8 @@
 
 #define CHAIN_MAX 64 /* images that are based on each other */
 
-static const struct disk_driver *const drivers[] = {&driver_raw};
-const char *const disk_formats[] = {"raw", NULL};
+static const struct disk_driver *const drivers[] = {&driver_raw, &driver_qcow2};
+const char *const disk_formats[] = {"raw", "qcow2", NULL};
 
 const struct disk_driver *disk_driver(const char *format)
 {
@@ -95,7 +95,14 @@ static int open_chain(const struct disk_spec *spec, int level, struct disk **out
 
 int disk_open(const struct disk_spec *spec, struct disk **out, struct error *err)
 {
-    return open_chain(spec, 0, out, err);
+    struct disk_spec below = *spec;
+    struct disk *base;
+    if (!(spec->flags & DISK_SNAPSHOT))
+        return open_chain(spec, 0, out, err);
+    below.flags |= DISK_READONLY;
+    if (open_chain(&below, 0, &base, err) < 0)
+        return -1;
+    return disk_open_overlay(base, spec->scratch, out, err);
 }
 
 int disk_close(struct disk *d, struct error *err)
@@ -279,8 +286,17 @@ static int map_write_locked(struct disk *d, uint64_t offset, uint64_t length, st
     return 0;
 }
 
-int disk_map_write(struct disk *d, uint64_t offset, uint64_t length, struct disk_map *m,
-                   struct error *err)
+/* The map cannot be used: what was allocated for it is free again. */
+static void map_undo(struct disk *d, struct disk_map *m)
+{
+    pthread_mutex_lock(&d->lock);
+    d->driver->drop(d, m);
+    untrack(d, m);
+    pthread_mutex_unlock(&d->lock);
+}
+
+static int map_write(struct disk *d, uint64_t offset, uint64_t length, bool wait,
+                     struct disk_map *m, struct error *err)
 {
     map_clear(d, m, offset, true);
     if (check_range(d, offset, length, true, err) < 0)
@@ -288,9 +304,33 @@ int disk_map_write(struct disk *d, uint64_t offset, uint64_t length, struct disk
     if (d->driver->plain)
         return d->driver->map_write(d, offset, length, m, err);
     pthread_mutex_lock(&d->lock);
-    int rc = map_write_locked(d, offset, length, m, err);
+    int rc;
+    while ((rc = map_write_locked(d, offset, length, m, err)) == 0 && m->kind == DISK_BUSY && wait)
+        pthread_cond_wait(&d->unmapped, &d->lock);
     pthread_mutex_unlock(&d->lock);
+    if (rc == 0 && m->fresh && d->driver->fill && d->driver->fill(d, m, err) < 0) {
+        map_undo(d, m);
+        return -1;
+    }
     return rc;
+}
+
+int disk_map_write(struct disk *d, uint64_t offset, uint64_t length, struct disk_map *m,
+                   struct error *err)
+{
+    return map_write(d, offset, length, false, m, err);
+}
+
+/* A flush for the format's own sake; if it fails, the guest's next one will say so. */
+static void relieve(struct disk *d)
+{
+    if (!d->driver->pressed)
+        return;
+    pthread_mutex_lock(&d->lock);
+    bool due = d->driver->pressed(d);
+    pthread_mutex_unlock(&d->lock);
+    if (due)
+        d->driver->flush(d, NULL);
 }
 
 int disk_unmap(struct disk_map *m, bool done, struct error *err)
@@ -304,8 +344,11 @@ int disk_unmap(struct disk_map *m, bool done, struct error *err)
         rc = d->driver->link(d, m, err);
     if (m->fresh && (!done || rc < 0))
         d->driver->drop(d, m);
+    bool fresh = m->fresh;
     untrack(d, m);
     pthread_mutex_unlock(&d->lock);
+    if (fresh)
+        relieve(d);
     return rc;
 }
 
@@ -323,6 +366,9 @@ static int map_move(struct disk_map *m, struct iov_cursor c, struct error *err)
         return 0;
     case DISK_COPY:
         return m->layer->driver->read_copy(m->layer, m, c, err);
+    case DISK_BELOW:
+        return error_set(err, 0, "read '%s' without the image that it is based on",
+                         m->disk->file.path);
     case DISK_BUSY:
         break;
     }
@@ -353,35 +399,17 @@ int disk_preadv(struct disk *d, const struct iovec *iov, int iovcnt, uint64_t of
     return 0;
 }
 
-/* The same as disk_map_write(), once nobody else is allocating there. */
-static int map_write_wait(struct disk *d, uint64_t offset, uint64_t length, struct disk_map *m,
-                          struct error *err)
-{
-    if (disk_map_write(d, offset, length, m, err) < 0)
-        return -1;
-    if (m->kind != DISK_BUSY)
-        return 0;
-    pthread_mutex_lock(&d->lock);
-    int rc;
-    while ((rc = map_write_locked(d, offset, length, m, err)) == 0 && m->kind == DISK_BUSY)
-        pthread_cond_wait(&d->unmapped, &d->lock);
-    pthread_mutex_unlock(&d->lock);
-    return rc;
-}
-
 /* Write len bytes of the buffers. Returns 1 where it is BUSY and must not wait. */
 static int write_all_of(struct disk *d, struct iov_cursor c, uint64_t offset, uint64_t left,
                         bool wait, struct error *err)
 {
     while (left > 0) {
         struct disk_map m;
-        int rc = wait ? map_write_wait(d, offset, left, &m, err)
-                      : disk_map_write(d, offset, left, &m, err);
-        if (rc < 0)
+        if (map_write(d, offset, left, wait, &m, err) < 0)
             return -1;
         if (m.kind == DISK_BUSY)
             return 1;
-        rc = map_move(&m, c, err);
+        int rc = map_move(&m, c, err);
         if (disk_unmap(&m, rc == 0, err) < 0 || rc < 0)
             return -1;
         iov_advance(&c, m.length);
@@ -473,6 +501,7 @@ int disk_discard(struct disk *d, uint64_t offset, uint64_t length, unsigned flag
             pthread_mutex_lock(&d->lock);
             rc = step(d, false, offset, length, flags, &done, err);
             pthread_mutex_unlock(&d->lock);
+            relieve(d);
         }
         offset += done;
         length -= done;
@@ -500,6 +529,7 @@ int disk_write_zeroes(struct disk *d, uint64_t offset, uint64_t length, unsigned
             pthread_mutex_lock(&d->lock);
             rc = step(d, true, start, whole, flags, &done, err);
             pthread_mutex_unlock(&d->lock);
+            relieve(d);
         }
         if (rc == 0 && done == 0) {
             done = min(whole, (uint64_t)d->granularity);
@@ -520,6 +550,28 @@ int disk_flush_fd(struct disk *d)
 }
 
 /* ---- about an image ---- */
+
+int disk_inspect(const char *path, const char *format, struct disk_info *info, struct error *err)
+{
+    struct hostfile f;
+    struct stat st;
+    const struct disk_driver *driver = disk_driver(format);
+    *info = (struct disk_info){0};
+    if (driver == NULL)
+        return error_set(err, 0, "'%s': there is no disk format '%s'", path, format);
+    int rc = hostfile_open(&f, path, DISK_READONLY | DISK_NO_LOCK, err);
+    if (rc == 0)
+        rc = driver->inspect(&f, info, err);
+    if (rc == 0 && fstat(f.meta, &st) < 0)
+        rc = error_set(err, errno, "look at '%s'", path);
+    if (rc == 0) {
+        info->format = driver->name;
+        info->file_size = f.size;
+        info->allocated = (uint64_t)st.st_blocks * 512;
+    }
+    hostfile_close(&f);
+    return rc;
+}
 
 int disk_get_info(struct disk *d, struct disk_info *info, struct error *err)
 {
@@ -543,7 +595,44 @@ void disk_info_clear(struct disk_info *info)
         free(info->snapshots[i].name);
     }
     free(info->snapshots);
+    free(info->unsupported);
     free(info->backing_path);
     free(info->backing_format);
     *info = (struct disk_info){0};
+}
+
+/* ---- changing an image ---- */
+
+static int has_none(const struct disk *d, const char *what, struct error *err)
+{
+    return error_set(err, 0, "'%s' is %s, which has no %s", d->file.path, d->driver->name, what);
+}
+
+static int check_changeable(const struct disk *d, struct error *err)
+{
+    return d->readonly ? error_set(err, EROFS, "change '%s'", d->file.path) : 0;
+}
+
+int disk_snapshot(struct disk *d, enum disk_snapshot_op op, const char *name, struct error *err)
+{
+    if (!d->driver->snapshot)
+        return has_none(d, "snapshots", err);
+    return check_changeable(d, err) < 0 ? -1 : d->driver->snapshot(d, op, name, err);
+}
+
+int disk_resize(struct disk *d, uint64_t size, struct error *err)
+{
+    if (!d->driver->resize)
+        return has_none(d, "size of its own", err);
+    if (size % 512 || size > INT64_MAX)
+        return error_set(err, 0, "%llu is not the size of a disk: it is in sectors of 512 bytes",
+                         (unsigned long long)size);
+    return check_changeable(d, err) < 0 ? -1 : d->driver->resize(d, size, err);
+}
+
+int disk_check(struct disk *d, struct disk_check *c, struct error *err)
+{
+    if (!d->driver->check)
+        return has_none(d, "metadata that could be checked", err);
+    return c->repair && check_changeable(d, err) < 0 ? -1 : d->driver->check(d, c, err);
 }

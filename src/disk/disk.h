@@ -60,7 +60,7 @@ enum {
     DISK_SNAPSHOT = 1 << 1,    /* writes go to an unnamed file in .scratch, and vanish with it */
     DISK_DIRECT = 1 << 2,      /* O_DIRECT: data passes by the host's page cache */
     DISK_OWN_BACKING = 1 << 3, /* use the backing file that the image itself names: tools only */
-    DISK_NO_BACKING = 1 << 4,  /* leave the backing file alone: for what looks at metadata only */
+    DISK_NO_BACKING = 1 << 4,  /* only what the image itself has, and nothing that needs more */
     DISK_NO_LOCK = 1 << 5,     /* look at an image that may be in use: read-only, metadata only */
     DISK_FOR_CHECK = 1 << 6,   /* take one that is dirty or marked corrupt, as it is */
 };
@@ -101,10 +101,11 @@ bool disk_is_full(const struct error *err);
 /* ---- the data path ---- */
 
 enum disk_kind {
-    DISK_DATA, /* at .offset of .fd */
-    DISK_ZERO, /* reads as zeroes */
-    DISK_COPY, /* for disk_map_io() only */
-    DISK_BUSY, /* not mapped: ask again after an unmap */
+    DISK_DATA,  /* at .offset of .fd */
+    DISK_ZERO,  /* reads as zeroes */
+    DISK_COPY,  /* for disk_map_io() only */
+    DISK_BUSY,  /* not mapped: ask again after an unmap */
+    DISK_BELOW, /* only with DISK_NO_BACKING: the image itself has nothing there */
 };
 
 /* Part of a request: to be kept in it by who does the I/O, and not moved while it is out. */
@@ -118,7 +119,7 @@ struct disk_map {
     /* The disk's own. */
     uint64_t guest;
     struct disk *disk, *layer;
-    bool write, fresh, tracked, reuse;
+    bool write, fresh, tracked, reuse, blank;
     uint8_t epoch;
     uint64_t host; /* of the first cluster that was allocated */
     uint32_t clusters;
@@ -193,7 +194,7 @@ struct disk_info {
     unsigned version, cluster_size, refcount_bits;
     const char *compression; /* "zlib", "zstd" */
     bool lazy_refcounts, dirty, corrupt;
-    const char *unsupported;             /* why it cannot be opened, NULL: it can */
+    char *unsupported;                   /* why it cannot be opened, NULL: it can */
     char *backing_path, *backing_format; /* as the image says, or NULL; not to be believed */
     struct disk_snapshot_info *snapshots;
     size_t nsnapshots;
@@ -203,5 +204,32 @@ struct disk_info {
 int disk_inspect(const char *path, const char *format, struct disk_info *info, struct error *err);
 int disk_get_info(struct disk *d, struct disk_info *info, struct error *err);
 void disk_info_clear(struct disk_info *info);
+
+/* ---- changing an image: while no map is out; what it takes is done with the lock held ---- */
+
+enum disk_snapshot_op { DISK_SNAPSHOT_CREATE, DISK_SNAPSHOT_APPLY, DISK_SNAPSHOT_DELETE };
+
+/* Internal snapshots, by name or number. Applying one may change the disk's size. */
+int disk_snapshot(struct disk *d, enum disk_snapshot_op op, const char *name, struct error *err);
+
+/* What comes to it reads as zeroes. What is cut off is gone; not while there are snapshots. */
+int disk_resize(struct disk *d, uint64_t size, struct error *err);
+
+struct disk_check {
+    bool repair;
+    void (*say)(void *arg, const char *text); /* a finding; may be NULL */
+    void *arg;
+    bool (*cancelled)(void *arg); /* asked now and then; may be NULL */
+
+    uint64_t clusters, used, compressed; /* of the disk: all, with data, compressed */
+    uint64_t errors, leaks;              /* found */
+    bool repaired;                       /* … and there are none any more */
+};
+
+/*
+ * Is the image's metadata sound? Open it with DISK_FOR_CHECK | DISK_NO_BACKING, and read-only
+ * unless it is to be repaired. -1: that could not be found out.
+ */
+int disk_check(struct disk *d, struct disk_check *c, struct error *err);
 
 #endif

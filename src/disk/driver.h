@@ -15,6 +15,7 @@
 
 #include "disk/disk.h"
 #include "disk/hostfile.h"
+#include "disk/image.h"
 
 struct disk_driver {
     const char *name;
@@ -33,6 +34,7 @@ struct disk_driver {
                      struct error *err);
     int (*link)(struct disk *d, struct disk_map *m, struct error *err); /* a fresh one is written */
     void (*drop)(struct disk *d, struct disk_map *m);                   /* … or will not be */
+    bool (*pressed)(struct disk *d); /* a flush is due, for its own sake; may be NULL */
 
     /* Under the lock, in whole granules. May do less than asked: *done says how much. */
     int (*discard)(struct disk *d, uint64_t offset, uint64_t length, uint64_t *done,
@@ -41,12 +43,26 @@ struct disk_driver {
     int (*zero)(struct disk *d, uint64_t offset, uint64_t length, bool unmap, uint64_t *done,
                 struct error *err);
 
+    /*
+     * Not under the lock: what a fresh map's clusters have beside what will be written, which
+     * nobody else touches meanwhile. May be NULL.
+     */
+    int (*fill)(struct disk *d, struct disk_map *m, struct error *err);
     /* Not under the lock. A map of kind COPY. */
     int (*read_copy)(struct disk *d, const struct disk_map *m, struct iov_cursor to,
                      struct error *err);
     int (*flush)(struct disk *d, struct error *err);
     bool (*flush_is_sync)(struct disk *d); /* see disk_flush_fd() */
     void (*info)(struct disk *d, struct disk_info *info);
+    /* NULL: it has no such thing. */
+    int (*snapshot)(struct disk *d, enum disk_snapshot_op op, const char *name, struct error *err);
+    int (*resize)(struct disk *d, uint64_t size, struct error *err);
+    int (*check)(struct disk *d, struct disk_check *c, struct error *err);
+    int (*empty)(struct disk *d, struct error *err); /* give all to what it is based on */
+    /* Make an empty image on an empty file. */
+    int (*format)(struct hostfile *f, const struct disk_new *n, struct error *err);
+    /* What an image says of itself, also if it cannot be opened. */
+    int (*inspect)(struct hostfile *f, struct disk_info *info, struct error *err);
 };
 
 struct disk {
@@ -65,7 +81,10 @@ struct disk {
     unsigned out[2]; /* tracked maps of this epoch and of the one before, by the last bit of it */
 };
 
-extern const struct disk_driver driver_raw;
+extern const struct disk_driver driver_raw, driver_qcow2;
+
+/* Throwaway writes over base, which it owns, also on failure. */
+int disk_open_overlay(struct disk *base, const char *scratch, struct disk **out, struct error *err);
 
 /* Open an image on a file that is open already, and locked if need be. Owns f and backing, also on failure. */
 int disk_open_on(const struct disk_driver *driver, struct hostfile *f, struct disk *backing,

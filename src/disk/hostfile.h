@@ -40,6 +40,7 @@ struct hostfile {
     int fd;                 /* the data path; -1 where a test has none */
     int meta;               /* the metadata path: fd, or its twin without O_DIRECT */
     unsigned align;         /* of O_DIRECT; 1: none */
+    bool fleeting;          /* it need not survive a power cut: syncs do nothing */
     bool device;            /* cannot grow, and its content is never known to be zero */
     atomic_bool no_discard; /* it said so */
     atomic_bool no_zero;    /* the same of FALLOC_FL_ZERO_RANGE */

@@ -67,10 +67,35 @@ static bool raw_flush_is_sync(struct disk *d)
     return true;
 }
 
+static int raw_resize(struct disk *d, uint64_t size, struct error *err)
+{
+    if (d->file.device)
+        return error_set(err, 0, "'%s' is a device, whose size cannot be changed here",
+                         d->file.path);
+    if (hostfile_truncate(&d->file, size, err) < 0 || hostfile_sync(&d->file, err) < 0)
+        return -1;
+    __atomic_store_n(&d->size, size, __ATOMIC_RELAXED);
+    return 0;
+}
+
 static void raw_info(struct disk *d, struct disk_info *info)
 {
     (void)d;
     (void)info;
+}
+
+static int raw_format(struct hostfile *f, const struct disk_new *n, struct error *err)
+{
+    if (n->backing)
+        return error_set(err, 0, "a raw disk cannot be based on another one");
+    return hostfile_truncate(f, n->size, err);
+}
+
+static int raw_inspect(struct hostfile *f, struct disk_info *info, struct error *err)
+{
+    (void)err;
+    info->size = (f->size + SECTOR - 1) / SECTOR * SECTOR;
+    return 0;
 }
 
 const struct disk_driver driver_raw = {
@@ -85,4 +110,7 @@ const struct disk_driver driver_raw = {
     .flush = raw_flush,
     .flush_is_sync = raw_flush_is_sync,
     .info = raw_info,
+    .resize = raw_resize,
+    .format = raw_format,
+    .inspect = raw_inspect,
 };
