@@ -66,11 +66,45 @@ int disk_open_on(const struct disk_driver *driver, struct hostfile *f, struct di
     return 0;
 }
 
+char *disk_backing_path(const char *image, const char *name)
+{
+    const char *slash = strrchr(image, '/');
+    if (*name == '/' || slash == NULL)
+        return xstrdup(name);
+    return xasprintf("%.*s/%s", (int)(slash - image), image, name);
+}
+
+static int open_chain(const struct disk_spec *spec, int level, struct disk **out,
+                      struct error *err);
+
+/* What the image on f says that it is based on, for those who trust it. */
+static int open_own_backing(const struct disk_driver *driver, struct hostfile *f, int level,
+                            struct disk **out, struct error *err)
+{
+    struct disk_info info = {0};
+    int rc = driver->inspect(f, &info, err);
+    if (rc == 0 && info.backing_path && !info.backing_format) {
+        error_set(err, 0, "'%s' does not say what format '%s' has", f->path, info.backing_path);
+        rc = error_hint(err, "name its backing file instead");
+    } else if (rc == 0 && info.backing_path) {
+        char *path = disk_backing_path(f->path, info.backing_path);
+        struct disk_spec spec = {.path = path,
+                                 .format = info.backing_format,
+                                 .flags = DISK_READONLY | DISK_OWN_BACKING};
+        rc = open_chain(&spec, level + 1, out, err);
+        if (rc < 0)
+            error_wrap(err, "'%s' is based on this one", f->path);
+        free(path);
+    }
+    disk_info_clear(&info);
+    return rc;
+}
+
 /* An image and those below it, level deep already. */
 static int open_chain(const struct disk_spec *spec, int level, struct disk **out, struct error *err)
 {
     struct hostfile f;
-    cleanup_disk struct disk *backing = NULL;
+    struct disk *backing = NULL;
     const struct disk_driver *driver = spec->format ? disk_driver(spec->format) : NULL;
     if (driver == NULL)
         return error_set(err, 0, "'%s': there is no disk format '%s'", spec->path,
@@ -84,19 +118,20 @@ static int open_chain(const struct disk_spec *spec, int level, struct disk **out
         if (open_chain(&below, level + 1, &backing, err) < 0)
             return error_wrap(err, "'%s' is based on this one", spec->path);
     }
-    if (hostfile_open(&f, spec->path, spec->flags, err) < 0) {
+    if (hostfile_open(&f, spec->path, spec->flags, err) < 0 ||
+        (!spec->backing && (spec->flags & DISK_OWN_BACKING) &&
+         open_own_backing(driver, &f, level, &backing, err) < 0)) {
         hostfile_close(&f);
+        disk_close(backing, NULL);
         return -1;
     }
-    struct disk *below = backing;
-    backing = NULL;
-    return disk_open_on(driver, &f, below, spec, out, err);
+    return disk_open_on(driver, &f, backing, spec, out, err);
 }
 
 int disk_open(const struct disk_spec *spec, struct disk **out, struct error *err)
 {
     struct disk_spec below = *spec;
-    struct disk *base;
+    struct disk *base = NULL;
     if (!(spec->flags & DISK_SNAPSHOT))
         return open_chain(spec, 0, out, err);
     below.flags |= DISK_READONLY;

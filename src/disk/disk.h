@@ -86,6 +86,9 @@ int disk_close(struct disk *d, struct error *err);
 void disk_closep(struct disk **d);
 #define cleanup_disk __attribute__((cleanup(disk_closep)))
 
+/* Where a backing file is that an image names: beside it, unless it says more. Caller frees. */
+char *disk_backing_path(const char *image, const char *name);
+
 /* Is there a format of this name? */
 bool disk_format_known(const char *format);
 /* All of them, NULL-terminated. */

@@ -34,7 +34,7 @@ struct disk_driver {
                      struct error *err);
     int (*link)(struct disk *d, struct disk_map *m, struct error *err); /* a fresh one is written */
     void (*drop)(struct disk *d, struct disk_map *m);                   /* … or will not be */
-    bool (*pressed)(struct disk *d); /* a flush is due, for its own sake; may be NULL */
+    bool (*pressed)(struct disk *d); /* is a flush due, for its own sake? May be NULL. */
 
     /* Under the lock, in whole granules. May do less than asked: *done says how much. */
     int (*discard)(struct disk *d, uint64_t offset, uint64_t length, uint64_t *done,

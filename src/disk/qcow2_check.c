@@ -558,7 +558,7 @@ static int reload(struct qcow2 *q, struct error *err)
 static int write_refcounts(struct check *k, struct error *err)
 {
     struct qcow2 *q = k->q;
-    struct rebuild r = {0};
+    struct rebuild r = {.blocks = xcalloc(1, sizeof *r.blocks)};
     struct disk_check silent = {0};
     struct check old = {.q = q, .c = &silent, .end = k->end}; /* the refcounts of now: to be kept */
     counts_init(&old.counts);

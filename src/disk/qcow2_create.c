@@ -114,7 +114,7 @@ static int write_refcounts(struct hostfile *f, const struct layout *l, struct er
 
 int qcow2_format(struct hostfile *f, const struct disk_new *n, struct error *err)
 {
-    struct layout l;
+    struct layout l = {0};
     if (plan(n, &l, err) < 0)
         return -1;
     uint64_t size = l.used << l.cluster_bits, l1 = (1 + l.table + l.blocks) << l.cluster_bits;

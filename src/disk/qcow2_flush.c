@@ -156,10 +156,7 @@ static void batch_end(struct qcow2 *q, struct batch *b, bool written)
     free(b->data);
 }
 
-/*
- * Under flush_lock and the disk's lock, which is let go of and taken again. What is freed by it
- * goes to the file at once, though unsynced: if only the process dies, nothing is leaked.
- */
+/* Under flush_lock and the disk's lock, which is let go of and taken again. */
 static int flush_once(struct qcow2 *q, struct error *err)
 {
     struct batch b;
@@ -171,6 +168,7 @@ static int flush_once(struct qcow2 *q, struct error *err)
     if (barrier)
         q->unsynced = false;
     q->flushing = true;
+    disk_drained(q->disk, q->disk->epoch); /* maps from now on are of another epoch */
     pthread_mutex_unlock(&q->disk->lock);
     int rc = barrier ? hostfile_sync(q->file, err) : 0;
     bool synced = rc == 0;
@@ -186,9 +184,7 @@ static int flush_once(struct qcow2 *q, struct error *err)
     if (rc < 0)
         return -1;
     q->flush_durable = number + 1;
-    if (q->nfrees > 0 && (qcow2_apply_frees(q, err) < 0 || cache_write(q, &q->refs, err) < 0))
-        return -1;
-    return 0;
+    return qcow2_apply_frees(q, err);
 }
 
 int qcow2_flush(struct disk *d, struct error *err)

@@ -25,6 +25,8 @@ struct spot {
 static uint64_t entry_at(const struct spot *s, uint64_t i)
 {
     uint64_t v;
+    if (s->slice == NULL)
+        return 0;
     memcpy(&v, s->slice->data + (s->index + i) * sizeof v, sizeof v);
     return be64toh(v);
 }
@@ -322,7 +324,7 @@ int qcow2_link(struct disk *d, struct disk_map *m, struct error *err)
 {
     struct qcow2 *q = d->state;
     struct spot s;
-    if (writable_spot(q, m->guest, &s, err) < 0)
+    if (writable_spot(q, m->guest, &s, err) < 0 || s.slice == NULL)
         return -1;
     for (uint32_t i = 0; i < m->clusters; i++) {
         uint64_t cluster, entry = entry_at(&s, i);
@@ -389,7 +391,7 @@ static int look(struct qcow2 *q, const struct spot *s, new_entry_fn *fn, uint64_
     enum kind kind;
     *any = false;
     for (uint64_t i = 0; i < *n; i++) {
-        uint64_t old = s->slice ? entry_at(s, i) : 0;
+        uint64_t old = entry_at(s, i);
         if (decode(q, old, &kind, err) < 0)
             return -1;
         uint64_t new = fn(q, old);
@@ -415,7 +417,7 @@ static int change(struct qcow2 *q, uint64_t offset, uint64_t length, new_entry_f
     if (look(q, &s, fn, &n, &any, err) < 0)
         return -1;
     if (any) {
-        if (writable_spot(q, offset, &s, err) < 0)
+        if (writable_spot(q, offset, &s, err) < 0 || s.slice == NULL)
             return -1;
         n = min(n, s.left);
         for (uint64_t i = 0; i < n; i++) {
@@ -446,7 +448,7 @@ int qcow2_cut(struct disk *d, uint64_t offset, uint64_t length, uint64_t *done, 
 int qcow2_empty(struct disk *d, struct error *err)
 {
     struct qcow2 *q = d->state;
-    uint64_t size = disk_size(d), done;
+    uint64_t size = disk_size(d), done = 0;
     int rc = 0;
     for (uint64_t at = 0; at < size && rc == 0; at += done) {
         pthread_mutex_lock(&d->lock);

@@ -169,7 +169,7 @@ static int new_block(struct qcow2 *q, uint64_t block, struct error *err)
         return -1;
     cache_drop(q, &q->refs, cluster << q->cluster_bits);
     q->reftable[block] = cluster << q->cluster_bits;
-    if (refcount_slice(q, cluster, &s, &i, err) < 0) {
+    if (refcount_slice(q, cluster, &s, &i, err) < 0 || s == NULL) {
         q->reftable[block] = 0;
         return -1;
     }
@@ -428,7 +428,7 @@ int qcow2_unref(struct qcow2 *q, uint64_t cluster, uint32_t count, struct error 
         if (rc == 0 && value == 0)
             rc = qcow2_corrupt(q, err, "a cluster in use is not counted, at %#llx",
                                (unsigned long long)(cluster + k) << q->cluster_bits);
-        if (rc < 0)
+        if (rc < 0 || s == NULL)
             break;
         refcount_put(q->refcount_order, s->data, i, value - 1);
         cache_dirty(&q->refs, s);
@@ -454,7 +454,7 @@ static bool frees_have_room(struct qcow2 *q)
         return false;
     if (q->nfrees < q->frees_room)
         return true;
-    if (q->frees_done > waiting) {
+    if (q->frees && q->frees_done > waiting) {
         memmove(q->frees, q->frees + q->frees_done, waiting * sizeof *q->frees);
         q->nfrees = waiting;
         q->frees_done = 0;
@@ -473,7 +473,7 @@ void qcow2_free_later(struct qcow2 *q, uint64_t cluster, uint32_t count)
         last->count += count;
         return;
     }
-    if (!frees_have_room(q)) {
+    if (!frees_have_room(q) || q->frees == NULL) {
         log_once("'%s': too much is being freed at once; some of it is lost until it is checked",
                  q->file->path);
         return;
@@ -484,15 +484,13 @@ void qcow2_free_later(struct qcow2 *q, uint64_t cluster, uint32_t count)
                                                   .flush = q->flush_started};
 }
 
-bool qcow2_pressed(struct disk *d)
-{
-    const struct qcow2 *q = d->state;
-    return q->nfrees - q->frees_done >= FREES_FLUSH && !q->corrupt &&
-           q->frees[q->frees_done].flush >= q->flush_durable;
-}
-
+/*
+ * The refcounts go to the file at once, though unsynced: if only this process dies, nothing is
+ * leaked.
+ */
 int qcow2_apply_frees(struct qcow2 *q, struct error *err)
 {
+    size_t before = q->frees_done;
     while (q->frees_done < q->nfrees) {
         struct pending_free *f = &q->frees[q->frees_done];
         if (f->flush >= q->flush_durable || !disk_drained(q->disk, f->epoch))
@@ -501,9 +499,24 @@ int qcow2_apply_frees(struct qcow2 *q, struct error *err)
         if (qcow2_unref(q, f->cluster, f->count, err) < 0)
             return -1;
     }
+    bool any = q->frees_done > before;
     if (q->frees_done == q->nfrees)
         q->frees_done = q->nfrees = 0;
-    return 0;
+    return any && !q->lazy ? cache_write(q, &q->refs, err) : 0;
+}
+
+/* What can be done without a flush is done here: maps that were out have come back meanwhile. */
+bool qcow2_pressed(struct disk *d)
+{
+    struct qcow2 *q = d->state;
+    if (q->frees_done == q->nfrees || q->corrupt)
+        return false;
+    const struct pending_free *f = &q->frees[q->frees_done];
+    if (f->flush >= q->flush_durable)
+        return q->nfrees - q->frees_done >= FREES_FLUSH;
+    if (disk_drained(d, f->epoch))
+        qcow2_apply_frees(q, NULL);
+    return false;
 }
 
 /* ---- what an entry refers to ---- */

@@ -204,7 +204,7 @@ static int for_each_table(struct qcow2 *q, const uint64_t *l1, uint32_t n, table
             rc = qcow2_corrupt(q, err, "an L1 table points to %#llx", (unsigned long long)offset);
         else
             rc = qcow2_read_table(q, offset, q->cluster_size / sizeof *table, &table, err);
-        if (rc == 0)
+        if (rc == 0 && table)
             rc = fn(q, offset, table, err);
     }
     free(table);

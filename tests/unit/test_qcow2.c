@@ -34,8 +34,10 @@ static uint64_t rnd(uint64_t below)
 static void format(struct memfile *m, uint64_t size, unsigned cluster_size)
 {
     struct hostfile f;
-    struct disk_new n = {
-        .path = "image", .format = "qcow2", .size = size, .cluster_size = cluster_size};
+    struct disk_new n = {.path = "image",
+                         .format = "qcow2",
+                         .size = size,
+                         .cluster_size = cluster_size};
     memfile_open(m, &f, "image");
     if (qcow2_format(&f, &n, &err) < 0)
         fail_msg("%s", err.text);
