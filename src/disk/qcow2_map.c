@@ -127,7 +127,7 @@ int qcow2_map_read(struct disk *d, uint64_t offset, uint64_t length, struct disk
                    struct error *err)
 {
     struct qcow2 *q = d->state;
-    struct spot s;
+    struct spot s = {0};
     enum kind kind;
     if (find_spot(q, offset, &s, err) < 0)
         return -1;
@@ -240,7 +240,7 @@ int qcow2_map_write(struct disk *d, uint64_t offset, uint64_t length, struct dis
                     struct error *err)
 {
     struct qcow2 *q = d->state;
-    struct spot s;
+    struct spot s = {0};
     enum kind kind;
     if (writable_spot(q, offset, &s, err) < 0)
         return -1;
@@ -323,7 +323,7 @@ int qcow2_fill(struct disk *d, struct disk_map *m, struct error *err)
 int qcow2_link(struct disk *d, struct disk_map *m, struct error *err)
 {
     struct qcow2 *q = d->state;
-    struct spot s;
+    struct spot s = {0};
     if (writable_spot(q, m->guest, &s, err) < 0 || s.slice == NULL)
         return -1;
     for (uint32_t i = 0; i < m->clusters; i++) {
@@ -409,7 +409,7 @@ static int look(struct qcow2 *q, const struct spot *s, new_entry_fn *fn, uint64_
 static int change(struct qcow2 *q, uint64_t offset, uint64_t length, new_entry_fn *fn,
                   uint64_t *done, struct error *err)
 {
-    struct spot s;
+    struct spot s = {0};
     bool any;
     if (qcow2_check_writable(q, err) < 0 || find_spot(q, offset, &s, err) < 0)
         return -1;
