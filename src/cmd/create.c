@@ -86,6 +86,7 @@ const struct command cmd_create_vm = {
             OPTION_KERNEL,
             OPTION_INITRD,
             OPTION_APPEND,
+            OPTION_SHARE,
             OPTION_MEMORY,
             OPTION_CPUS,
             OPTION_CONFIG,

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
@@ -107,6 +109,52 @@ static void set_copy_of_host(struct new_guest *g)
         conf_set(g->conf, "lxc.rootfs.path", "host:/");
 }
 
+/* Append text with its commas doubled, as options want it. Frees what it was. */
+static char *append_value(char *to, const char *text)
+{
+    for (; *text; text++) {
+        char *more = xasprintf("%s%s%c", to, *text == ',' ? "," : "", *text);
+        free(to);
+        to = more;
+    }
+    return to;
+}
+
+int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err)
+{
+    cleanup_free char *real = absolute(path, err);
+    struct stat st;
+    unsigned n = 0;
+    char key[24];
+    if (real == NULL)
+        return -1;
+    if (stat(real, &st) < 0 || !S_ISDIR(st.st_mode))
+        return error_set(err, 0, "'%s' is not a directory", path);
+    do
+        snprintf(key, sizeof key, "vm.share.%u", n++);
+    while (conf_get(conf, key));
+    cleanup_free char *value = append_value(xstrdup(""), real);
+    cleanup_free char *whole = xasprintf("%s%s", value, options);
+    conf_set(conf, key, whole);
+    return 0;
+}
+
+/* --share DIR[:TAG][,OPTION…]: a colon may also be part of a name. */
+static int set_share(struct conf *conf, const char *value, struct error *err)
+{
+    cleanup_free char *path = xstrdup(value);
+    char *comma = strchr(path, ','), *colon;
+    const char *rest = comma ? strchr(value, ',') : "";
+    if (comma)
+        *comma = '\0';
+    bool whole = access(path, F_OK) == 0 || !(colon = strrchr(path, ':'));
+    if (!whole)
+        *colon = '\0';
+    cleanup_free char *options =
+        xasprintf("%s%s%s", whole ? "" : ",tag=", whole ? "" : colon + 1, rest);
+    return new_guest_share(conf, path, options, err) < 0 ? error_wrap(err, "--share") : 0;
+}
+
 /* The definition to begin with: FILE, or nothing but the type. */
 static int begin(const struct cmd_args *a, const char *type, struct new_guest *g, struct error *err)
 {
@@ -140,6 +188,10 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         return -1;
     if (cmd_opt(a, "autostart"))
         conf_set(g->conf, "guest.autostart", "1");
+    const char *share;
+    for (int i = 0; (share = cmd_opt_nth(a, "share", i)); i++)
+        if (set_share(g->conf, share, err) < 0)
+            return -1;
     set_command(a, g->conf);
     if (set_keys(a, g->conf, err) < 0)
         return -1;

@@ -25,6 +25,8 @@
 #define OPTION_KERNEL {"kernel", 'k', "FILE", false, "its kernel: a bzImage or an ELF vmlinux"}
 #define OPTION_INITRD {"initrd", 'i', "FILE", false, "its initial file system"}
 #define OPTION_APPEND {"append", 'a', "STRING", false, "its kernel's command line"}
+#define OPTION_SHARE \
+    {"share", 0, "DIR[:TAG][,ro]", true, "a folder of the host for a VM: mount -t virtiofs TAG …"}
 /* clang-format on */
 
 struct new_guest {
@@ -39,6 +41,8 @@ struct new_guest {
  * EXIT_OK, or what the verb shall end with, the error being printed.
  */
 int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct new_guest *g);
+/* One more shared folder for a VM; options begin with a comma, or are "". */
+int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err);
 void new_guest_clear(struct new_guest *g);
 
 /* store_fill_fn for the archive; arg is the struct new_guest. */

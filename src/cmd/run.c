@@ -151,7 +151,7 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
 /* An option of the other kind of guest, or NULL. */
 static const char *wrong_option(const struct cmd_args *a, bool vm)
 {
-    static const char *const of_vm[] = {"kernel", "initrd", "append"};
+    static const char *const of_vm[] = {"kernel", "initrd", "append", "share"};
     if (vm)
         return cmd_opt(a, "rootfs") ? "rootfs" : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++)
@@ -196,6 +196,7 @@ const struct command cmd_run = {
             OPTION_KERNEL,
             OPTION_INITRD,
             OPTION_APPEND,
+            OPTION_SHARE,
             OPTION_MEMORY,
             OPTION_CPUS,
             OPTION_CONFIG,

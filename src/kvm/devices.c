@@ -6,7 +6,9 @@
 #include "kvm/devices.h"
 
 #include "base/util.h"
+#include "guest/keeper.h"
 #include "kvm/machine.h"
+#include "kvm/virtio/fs.h"
 #include "kvm/virtio/rng.h"
 
 static int add_rng(struct machine *m, struct keeper *k, struct error *err)
@@ -15,8 +17,14 @@ static int add_rng(struct machine *m, struct keeper *k, struct error *err)
     return rng_add(&m->virtio, err);
 }
 
+static int add_shares(struct machine *m, struct keeper *k, struct error *err)
+{
+    return fs_add_all(&m->virtio, k->def, err);
+}
+
 static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *err) = {
     add_rng,
+    add_shares,
 };
 
 int devices_add(struct machine *m, struct keeper *k, struct error *err)

@@ -31,6 +31,7 @@
 #include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
 #include "kvm/settings.h"
+#include "kvm/virtio/fs.h"
 
 /* The console that a kernel is told to use where its command line names none. */
 #define CONSOLE_APPEND "console=ttyS0"
@@ -68,6 +69,11 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.memory.ksm",
      .check = conf_is_bool,
      .help = "1: let the host merge the VM's pages with equal ones of others (KSM)"},
+    {.name = "vm.share.#",
+     .check = fs_is_share,
+     .help = "a folder of the host, mounted in the guest by `mount -t virtiofs TAG DIR`: "
+             "PATH[,tag=TAG][,ro][,map=identity|UID[:GID]][,cache=auto|none|always][,setid]"
+             "[,nosecrets]"},
     {NULL},
 };
 
@@ -125,7 +131,7 @@ static int kvm_check(const struct guest_def *def, struct error *err)
     struct settings settings;
 
     if (settings_read(def, &settings, err) < 0 || open_files(def, &rq, err) < 0 ||
-        boot_check(&rq.kernel, err) < 0)
+        boot_check(&rq.kernel, err) < 0 || fs_check(def, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);

@@ -10,7 +10,7 @@
  * anew and filled in the same way, with copies of its files. Large ones are the host's, read-only.
  *
  * What belongs to the running host is not part of the copy: kernel and memory file systems (/proc,
- * /sys, /dev, /run), network file systems, and what is listed in `fresh`, which is empty. So are
+ * /sys, /dev, /run), network file systems, and what hostcopy.h lists, which is empty. So are
  * the homes of people, and files with secrets that only root may read: root in the copy may be
  * anybody's program.
  */
@@ -32,35 +32,11 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "guest/hostcopy.h"
 #include "guest/store.h"
 #include "lxc/sys.h"
 
-/* Directories that begin empty: what is the running system's, what is secret, what is scratch. */
-static const struct {
-    const char *path;
-    mode_t mode; /* 0: something is mounted on it anyway */
-} fresh[] = {
-    {"proc", 0},
-    {"sys", 0},
-    {"dev", 0},
-    {"run", 0755},
-    {"root", 0700},
-    {"home", 0755},
-    {"tmp", 01777},
-    {"var/tmp", 01777},
-    {"etc/ssl/private", 0700},
-    {"etc/wireguard", 0700},
-    {"var/lib/pult", 0700},
-};
-
-/* Files that begin empty; the last part is a pattern. */
-static const char *const secrets[] = {"etc/shadow",   "etc/shadow-",     "etc/gshadow",
-                                      "etc/gshadow-", "etc/krb5.keytab", "etc/ssh/ssh_host_*_key"};
-
 #define COPY_MAX (1 << 20) /* bytes of a file that a user's copy has in memory */
-
-#define PEOPLE_FIRST 1000 /* the first uid that is a person's, and behind the last, in Debian */
-#define PEOPLE_END   60000
 
 /* Is path this directory, or below it? Both without the leading slash. */
 static bool is_below(const char *path, const char *dir)
@@ -71,71 +47,13 @@ static bool is_below(const char *path, const char *dir)
 
 static bool is_fresh(const char *path)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(fresh); i++)
-        if (is_below(path, fresh[i].path))
+    for (const struct hostcopy_fresh *d = hostcopy_fresh; d->path; d++)
+        if (is_below(path, d->path))
             return true;
     return is_below(path, store_home() + 1) || is_below(path, store_run() + 1);
 }
 
 /* ---- what is mounted here ---- */
-
-struct host_mount {
-    char *path; /* without the leading slash */
-    bool disk;  /* a file system on a disk of this host, or one like it */
-};
-
-struct host_mounts {
-    struct host_mount *list;
-    size_t count;
-};
-
-static void host_mounts_clear(struct host_mounts *m)
-{
-    for (size_t i = 0; i < m->count; i++)
-        free(m->list[i].path);
-    free(m->list);
-}
-#define cleanup_host_mounts __attribute__((cleanup(host_mounts_clear)))
-
-/* Octal escapes of mountinfo, in place. */
-static void unescape(char *s)
-{
-    char *to = s;
-    for (; *s; s++)
-        if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-            *to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + s[3] - '0');
-            s += 3;
-        } else {
-            *to++ = *s;
-        }
-    *to = '\0';
-}
-
-/* proc_pid_mountinfo(5): id parent major:minor root mountpoint options [tags] - type … */
-static int host_mounts_read(struct host_mounts *m, struct error *err)
-{
-    static const char *const like_disk[] = {"btrfs", "zfs", "bcachefs"};
-    cleanup_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
-    cleanup_free char *line = NULL;
-    size_t room = 0;
-    if (!f)
-        return error_set(err, errno, "read /proc/self/mountinfo");
-    while (getline(&line, &room, f) > 0) {
-        unsigned major;
-        char path[PATH_MAX], type[64];
-        const char *dash = strstr(line, " - ");
-        if (!dash || sscanf(line, "%*u %*u %u:%*u %*s %4095s", &major, path) != 2 ||
-            sscanf(dash, " - %63s", type) != 1)
-            continue;
-        unescape(path);
-        bool disk = major != 0 || str_eq(path, "/");
-        for (size_t i = 0; i < ARRAY_SIZE(like_disk); i++)
-            disk |= str_eq(type, like_disk[i]);
-        m->list = xrealloc(m->list, m->count + 1, sizeof *m->list);
-        m->list[m->count++] = (struct host_mount){xstrdup(path + 1), disk};
-    }
-    return 0;
-}
 
 /* The mount on exactly this path that is seen: the last. NULL: none. */
 static const struct host_mount *mount_on(const struct host_mounts *m, const char *path)
@@ -255,7 +173,7 @@ static int swap_hide(struct build *b, struct error *err)
     while (f && fgets(line, sizeof line, f)) {
         if (line[0] != '/' || sscanf(line, "/%4094s file", path) != 1)
             continue;
-        unescape(path);
+        hostcopy_unescape(path);
         if (secret_hide(b, path, err) < 0)
             return -1;
     }
@@ -271,7 +189,7 @@ static int homes_hide(struct build *b, struct error *err)
     cleanup_fclose FILE *f = fopen("/etc/passwd", "re");
     const struct passwd *pw;
     while (f && (pw = fgetpwent(f)))
-        if ((pw->pw_uid == 0 || (pw->pw_uid >= PEOPLE_FIRST && pw->pw_uid < PEOPLE_END)) &&
+        if (hostcopy_is_person(pw->pw_uid) &&
             cover(b, pw->pw_dir + strspn(pw->pw_dir, "/"), 0700, err) < 0)
             return -1;
     return 0;
@@ -279,11 +197,11 @@ static int homes_hide(struct build *b, struct error *err)
 
 static int hide_all(struct build *b, struct error *err)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(secrets); i++)
-        if (secret_hide_all(b, secrets[i], err) < 0)
+    for (const char *const *s = hostcopy_secrets; *s; s++)
+        if (secret_hide_all(b, *s, err) < 0)
             return -1;
-    for (size_t i = 0; i < ARRAY_SIZE(fresh); i++)
-        if (fresh[i].mode && cover(b, fresh[i].path, fresh[i].mode, err) < 0)
+    for (const struct hostcopy_fresh *d = hostcopy_fresh; d->path; d++)
+        if (d->mode && cover(b, d->path, d->mode, err) < 0)
             return -1;
     if (swap_hide(b, err) < 0 || homes_hide(b, err) < 0 ||
         cover(b, store_home() + 1, 0700, err) < 0)
