@@ -97,16 +97,12 @@ static void set_command(const struct cmd_args *a, struct conf *conf)
     const char *slash = strrchr(*command, '/'), *program = slash ? slash + 1 : *command;
     bool init = str_eq(program, "init") || str_eq(program, "systemd");
     cleanup_free char *line = str_join_words(command);
+    if (str_eq(conf_get(conf, "guest.type"), "vm")) {
+        conf_set(conf, "vm.command", line);
+        return;
+    }
     conf_unset(conf, init ? "lxc.execute.cmd" : "lxc.init.cmd");
     conf_set(conf, init ? "lxc.init.cmd" : "lxc.execute.cmd", line);
-}
-
-/* A throwaway container that says nothing of its root is a copy of this machine. */
-static void set_copy_of_host(struct new_guest *g)
-{
-    if (str_eq(g->engine->type, "container") && !g->archive &&
-        !conf_get(g->conf, "lxc.rootfs.path") && !conf_get(g->conf, "lxc.rootfs"))
-        conf_set(g->conf, "lxc.rootfs.path", "host:/");
 }
 
 /* Append text with its commas doubled, as options want it. Frees what it was. */
@@ -118,6 +114,43 @@ static char *append_value(char *to, const char *text)
         to = more;
     }
     return to;
+}
+
+/* Where it runs: here, and what it changes here is forgotten unless --rw says otherwise. */
+static int set_workdir(const struct cmd_args *a, struct conf *conf, struct error *err)
+{
+    if (conf_get(conf, "vm.workdir"))
+        return 0;
+    cleanup_free char *here = getcwd(NULL, 0);
+    if (here == NULL)
+        return error_set(err, errno, "find the working directory");
+    cleanup_free char *value = append_value(xstrdup(""), here);
+    cleanup_free char *whole = xasprintf("%s%s", value, cmd_opt(a, "rw") ? ",rw" : "");
+    conf_set(conf, "vm.workdir", whole);
+    return 0;
+}
+
+bool new_guest_on_files(const struct conf *conf)
+{
+    const char *root = conf_get(conf, "vm.rootfs");
+    return root && !str_eq(root, "none");
+}
+
+/* A throwaway VM that brings neither files nor an initrd runs on those of this machine. */
+static int set_vm_of_host(const struct cmd_args *a, struct conf *conf, struct error *err)
+{
+    if (!cmd_opt(a, "config") && !conf_get(conf, "vm.rootfs") && !conf_get(conf, "vm.initrd") &&
+        !conf_get(conf, "vm.disk.0"))
+        conf_set(conf, "vm.rootfs", "host:/");
+    return new_guest_on_files(conf) ? set_workdir(a, conf, err) : 0;
+}
+
+/* A throwaway container that says nothing of its root is a copy of this machine. */
+static void set_copy_of_host(struct new_guest *g)
+{
+    if (str_eq(g->engine->type, "container") && !g->archive &&
+        !conf_get(g->conf, "lxc.rootfs.path") && !conf_get(g->conf, "lxc.rootfs"))
+        conf_set(g->conf, "lxc.rootfs.path", "host:/");
 }
 
 int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err)
@@ -197,6 +230,8 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         return -1;
     if (throwaway)
         set_copy_of_host(g);
+    if (throwaway && str_eq(type, "vm") && set_vm_of_host(a, g->conf, err) < 0)
+        return -1;
     return 0;
 }
 

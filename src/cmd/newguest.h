@@ -41,6 +41,8 @@ struct new_guest {
  * EXIT_OK, or what the verb shall end with, the error being printed.
  */
 int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct new_guest *g);
+/* Is it a VM that runs on files of this host (vm.rootfs)? */
+bool new_guest_on_files(const struct conf *conf);
 /* One more shared folder for a VM; options begin with a comma, or are "". */
 int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err);
 void new_guest_clear(struct new_guest *g);

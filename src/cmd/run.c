@@ -61,7 +61,7 @@ static int status_of(const struct cmd_args *a, const struct session *s,
 }
 
 /* Be at the console until the guest ends or the user leaves. */
-static int attend(const struct cmd_args *a, const char *name, bool vm, int console, int control)
+static int attend(const struct cmd_args *a, const char *name, bool bare, int console, int control)
 {
     struct error err = {0};
     struct guest_ended end = {.exit_status = -1};
@@ -72,7 +72,7 @@ static int attend(const struct cmd_args *a, const char *name, bool vm, int conso
         .control = control,
         .tty = tty,
         .prefix = tty,
-        .end_of_input = !tty && !vm,
+        .end_of_input = !tty && !bare,
         .resized = session_resize_console,
         .asked_to_end = end_guest,
         .event = note_end,
@@ -121,6 +121,7 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
 {
     struct error err = {0};
     cleanup_def struct guest_def *def = NULL;
+    bool bare = str_eq(g->engine->type, "vm") && !new_guest_on_files(g->conf);
     if (store_init(&err) < 0 || store_throwaway(name, steal_ptr(g->conf), &def, &err) < 0)
         return cmd_fail(a, &err);
     bool tty = terminal_here(), detach = cmd_opt(a, "detach") != NULL;
@@ -145,19 +146,29 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
         puts(name);
         return EXIT_OK;
     }
-    return attend(a, name, str_eq(g->engine->type, "vm"), console, control);
+    /* The command in a throwaway VM reads a pipe to its end, and a system's login does not. */
+    return attend(a, name, bare, console, control);
 }
 
 /* An option of the other kind of guest, or NULL. */
 static const char *wrong_option(const struct cmd_args *a, bool vm)
 {
-    static const char *const of_vm[] = {"kernel", "initrd", "append", "share"};
+    static const char *const of_vm[] = {"kernel", "initrd", "append", "share", "rw"};
     if (vm)
         return cmd_opt(a, "rootfs") ? "rootfs" : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++)
         if (cmd_opt(a, of_vm[i]))
             return of_vm[i];
     return NULL;
+}
+
+/* A VM with a system of its own: what is for a throwaway one of this machine means nothing to it. */
+static int check_bare(const struct cmd_args *a)
+{
+    if (cmd_rest(a))
+        return cmd_usage(a, "a VM takes a command only when it runs on this machine's files: leave "
+                            "out --initrd and the like");
+    return cmd_opt(a, "rw") ? cmd_usage(a, "--rw is for a VM on this machine's files") : EXIT_OK;
 }
 
 static int run_run(const struct cmd_args *a)
@@ -167,16 +178,14 @@ static int run_run(const struct cmd_args *a)
     const char *wrong = wrong_option(a, vm), *name = cmd_opt(a, "name");
     if (wrong)
         return cmd_usage(a, "--%s is for a %s", wrong, vm ? "container" : "VM: add --vm");
-    if (vm && cmd_rest(a))
-        return cmd_usage(a, "a VM takes no command");
-    if (vm && !cmd_opt(a, "kernel") && !cmd_opt(a, "config") && !cmd_opt(a, "set"))
-        return cmd_usage(a, "missing option: --kernel FILE");
 
     char fresh[GUEST_NAME_MAX + 1];
     if (name == NULL && store_fresh_name("tmp", fresh, &err) < 0)
         return cmd_fail(a, &err);
     struct new_guest g;
     int status = new_guest(a, vm ? "vm" : "container", true, &g);
+    if (status == EXIT_OK && vm && !new_guest_on_files(g.conf))
+        status = check_bare(a);
     if (status == EXIT_OK)
         status = launch(a, name ? name : fresh, &g);
     new_guest_clear(&g);
@@ -197,6 +206,7 @@ const struct command cmd_run = {
             OPTION_INITRD,
             OPTION_APPEND,
             OPTION_SHARE,
+            {"rw", 0, NULL, false, "a VM may change the working directory; else it forgets"},
             OPTION_MEMORY,
             OPTION_CPUS,
             OPTION_CONFIG,
@@ -209,12 +219,18 @@ const struct command cmd_run = {
         "are there, all may be changed, nothing of it stays and the host sees none of it. A\n"
         "directory given as --rootfs is not written to either. Without COMMAND it is a shell,\n"
         "with --rootfs the /sbin/init of that.\n\n"
+        "With --vm it is a virtual machine of this machine: its newest kernel (or --kernel) on\n"
+        "its files, where again all may be changed and nothing stays, the working directory\n"
+        "included unless --rw is given. COMMAND, or a shell, is run there as root. With\n"
+        "--initrd, or --set vm.rootfs=none for a kernel alone, it runs what it is given.\n\n"
         "On a terminal Ctrl-] d leaves it running; `pult console` comes back. Without a\n"
         "terminal the console is copied to standard output, unchanged and complete, and\n"
         "SIGINT, SIGTERM and a closed standard output end the guest. The exit status is the\n"
         "guest's; 1 if it crashed.\n\n"
         "  pult run\n"
         "  pult run -- apt-get -s dist-upgrade | less\n"
+        "  pult run --vm -- uname -a\n"
+        "  pult run --vm --kernel arch/x86/boot/bzImage --rw -- make kselftest\n"
         "  pult run --vm --kernel vmlinuz --initrd initrd.img --append console=ttyS0",
     .safe = true,
     .run = run_run,

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "guest/keeper.h"
 #include "kvm/machine.h"
+#include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
 #include "kvm/virtio/rng.h"
 
@@ -22,9 +23,15 @@ static int add_shares(struct machine *m, struct keeper *k, struct error *err)
     return fs_add_all(&m->virtio, k->def, err);
 }
 
+static int add_root(struct machine *m, struct keeper *k, struct error *err)
+{
+    return throw_wanted(k->def) ? throw_add(&m->virtio, k->def, err) : 0;
+}
+
 static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *err) = {
     add_rng,
     add_shares,
+    add_root,
 };
 
 int devices_add(struct machine *m, struct keeper *k, struct error *err)

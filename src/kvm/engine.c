@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -31,11 +32,14 @@
 #include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
 #include "kvm/settings.h"
+#include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
 
 /* The console that a kernel is told to use where its command line names none. */
 #define CONSOLE_APPEND "console=ttyS0"
 #define DEFAULT_APPEND CONSOLE_APPEND " quiet"
+/* The console of a throwaway VM is its command's alone, but for a panic. */
+#define ROOTFS_APPEND CONSOLE_APPEND " quiet loglevel=1"
 
 #define COM2_SOCKET "com2" /* docs/protocol.md names it */
 
@@ -69,6 +73,22 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.memory.ksm",
      .check = conf_is_bool,
      .help = "1: let the host merge the VM's pages with equal ones of others (KSM)"},
+    {.name = "vm.rootfs",
+     .check = throw_is_rootfs,
+     .help = "host:/ or a directory: the guest's root file system, whose changes are forgotten, "
+             "booted with an initramfs made for it; vm.kernel is then by default the newest that "
+             "is installed here"},
+    {.name = "vm.modules",
+     .check = conf_is_abs_path,
+     .help = "the directory of that kernel's modules; default /lib/modules/RELEASE, or beside the "
+             "kernel"},
+    {.name = "vm.command",
+     .check = throw_is_command,
+     .help = "what is run there, as root; the VM ends with it. Default: a shell"},
+    {.name = "vm.workdir",
+     .check = throw_is_workdir,
+     .help = "DIR[,rw]: a directory of the host that is at the same place there, and where the "
+             "command runs; without rw its changes are forgotten"},
     {.name = "vm.share.#",
      .check = fs_is_share,
      .help = "a folder of the host, mounted in the guest by `mount -t virtiofs TAG DIR`: "
@@ -87,6 +107,7 @@ struct vm {
     int image;                /* and the kernel's image, -1: none */
     char *cmdline;
     bool frozen, ended;
+    _Atomic bool deaf; /* a throwaway VM's console is not set up yet */
 };
 
 /* ---- the definition ---- */
@@ -106,6 +127,13 @@ static int open_files(const struct guest_def *def, struct boot_request *rq, stru
     const char *kernel = conf_get(def->conf, "vm.kernel");
     const char *initrd = conf_get(def->conf, "vm.initrd");
 
+    if (throw_wanted(def)) {
+        cleanup_plan struct throw_plan plan = {0};
+        if (throw_plan(def, &plan, err) < 0)
+            return -1;
+        rq->found = steal_ptr(plan.kernel);
+        return boot_open(&rq->kernel, rq->found, err);
+    }
     if (!kernel)
         return error_set(err, 0, "no kernel: set vm.kernel to a bzImage or vmlinux");
     if (boot_open(&rq->kernel, kernel, err) < 0)
@@ -117,6 +145,7 @@ static void close_files(struct boot_request *rq)
 {
     cleanup_close_fn(&rq->kernel.fd);
     cleanup_close_fn(&rq->initrd.fd);
+    free(rq->found);
 }
 
 #define cleanup_files __attribute__((cleanup(close_files)))
@@ -145,6 +174,8 @@ static char *command_line(const struct guest_def *def)
 {
     const char *append = conf_get(def->conf, "vm.append");
 
+    if (throw_wanted(def))
+        return xasprintf(ROOTFS_APPEND "%s%s", append ? " " : "", append ? append : "");
     if (!append)
         return xstrdup(DEFAULT_APPEND);
     if (str_starts(append, "console=") || strstr(append, " console="))
@@ -158,6 +189,8 @@ static size_t port_input(void *arg, const void *data, size_t len)
 {
     struct vm *vm = arg;
 
+    if (vm->deaf)
+        return 0;
     return serial_input(&vm->machine->com1, data, len);
 }
 
@@ -184,6 +217,15 @@ static void line_input_ready(void *arg)
 {
     struct vm *vm = arg;
 
+    console_input_ready(vm->keeper->console);
+}
+
+/* What was typed meanwhile may come. */
+static void line_ready(void *arg)
+{
+    struct vm *vm = arg;
+
+    vm->deaf = false;
     console_input_ready(vm->keeper->console);
 }
 
@@ -226,7 +268,7 @@ static void on_machine(evutil_socket_t fd, short what, void *arg)
         return;
     vm->ended = true;
     evtimer_del(vm->panic_timer);
-    keeper_ended(vm->keeper, ending.how, ending.how == ENDED_EXIT ? 0 : -1,
+    keeper_ended(vm->keeper, ending.how, ending.how == ENDED_EXIT ? ending.status : -1,
                  ending.reason[0] ? ending.reason : NULL);
 }
 
@@ -289,12 +331,33 @@ static int boot(struct vm *vm, struct error *err)
 {
     struct cpu_entry entry;
 
+    vm->deaf = throw_wanted(vm->keeper->def);
     if (boot_load(&vm->machine->memory, &vm->boot, &entry, err) < 0)
         return -1;
     console_plug(vm->keeper->console, &port, vm);
     if (machine_start(vm->machine, &entry, err) < 0)
         return -1;
     keeper_started(vm->keeper);
+    return 0;
+}
+
+/* A throwaway VM's, which is made for each. */
+static int make_initramfs(struct vm *vm, struct error *err)
+{
+    const struct keeper *k = vm->keeper;
+    const struct throw_console con = {!k->raw_console, k->cols, k->rows};
+    cleanup_plan struct throw_plan plan = {0};
+    struct stat st;
+
+    if (!throw_wanted(k->def))
+        return 0;
+    if (throw_plan(k->def, &plan, err) < 0)
+        return -1;
+    int fd = throw_initramfs(k->def, &plan, &con, err);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    vm->boot.initrd =
+        (struct boot_file){.path = "(made for vm.rootfs)", .fd = fd, .size = (uint64_t)st.st_size};
     return 0;
 }
 
@@ -325,6 +388,7 @@ static int kvm_start(struct keeper *k, struct error *err)
         .console = &line,
         .console_arg = vm,
         .exits = k->status.page->exits,
+        .ready = throw_wanted(def) ? line_ready : NULL,
     };
     k->engine_data = vm;
     if (settings.com2) {
@@ -334,8 +398,9 @@ static int kvm_start(struct keeper *k, struct error *err)
         config.com2 = &wire_line;
         config.com2_arg = vm->com2;
     }
-    if (open_files(def, &vm->boot, err) < 0 || machine_create(&config, &vm->machine, err) < 0 ||
-        devices_add(vm->machine, k, err) < 0 || add_events(vm, err) < 0)
+    if (open_files(def, &vm->boot, err) < 0 || make_initramfs(vm, err) < 0 ||
+        machine_create(&config, &vm->machine, err) < 0 || devices_add(vm->machine, k, err) < 0 ||
+        add_events(vm, err) < 0)
         return -1;
     if (vm->com2 &&
         wire_start(vm->com2, &vm->machine->com2, workers_loop(&vm->machine->workers), err) < 0)

@@ -111,6 +111,25 @@ static void power_request(void *arg, enum power_request what)
     }
 }
 
+/* The first process of a throwaway VM says how its command ended. */
+static void report_exit(void *arg, uint8_t status)
+{
+    struct machine *m = arg;
+
+    pthread_mutex_lock(&m->lock);
+    if (!m->over)
+        m->ending.status = status;
+    pthread_mutex_unlock(&m->lock);
+    machine_end(m, ENDED_EXIT);
+}
+
+static void report_ready(void *arg)
+{
+    struct machine *m = arg;
+
+    m->ready(m->console_arg);
+}
+
 /* COM1's wire: the console, with the panic watch reading along. */
 static size_t console_put(void *arg, const void *data, size_t len)
 {
@@ -326,6 +345,7 @@ static void init_devices(struct machine *m)
     i8042_init(&m->i8042, power);
     pm_init(&m->pm, LINE(m, PM_SCI_GSI), power);
     m->pvpanic.power = power;
+    m->report = (struct report){report_exit, report_ready, m};
     m->bridge = (struct bridge){.power = power, .pci = &m->pci};
 }
 
@@ -353,6 +373,8 @@ static int add_devices(struct machine *m, struct error *err)
             0)
             return -1;
     if (m->com2_line && bus_add(&m->pio, SERIAL_COM2, SERIAL_PORTS, &serial_ops, &m->com2, err) < 0)
+        return -1;
+    if (m->ready && bus_add(&m->pio, REPORT_PORT, REPORT_PORTS, &report_ops, &m->report, err) < 0)
         return -1;
     return pci_add_to_bus(&m->pci, &m->mmio, err);
 }
@@ -407,6 +429,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->console_arg = config->console_arg;
     m->com2_line = config->com2;
     m->com2_arg = config->com2_arg;
+    m->ready = config->ready;
     m->topology = config->topology;
     m->cpus = topology_cpus(&m->topology);
     m->vcpus = xcalloc(m->cpus, sizeof(m->vcpus[0]));

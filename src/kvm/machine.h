@@ -18,6 +18,7 @@
  * the owner waits on event_fd, clock_fd and loop_fd as it likes.
  *
  *     0x0070  RTC            0x0060/64 keyboard controller   0x03f8 COM1, 0x02f8 COM2
+ *     0x0501  report (throwaway VMs)
  *     0x0505  pvpanic        0x0600 ACPI PM                  0x0cf8 host bridge, reset
  */
 #ifndef PULT_KVM_MACHINE_H
@@ -37,6 +38,7 @@
 #include "kvm/legacy/i8042.h"
 #include "kvm/legacy/pm.h"
 #include "kvm/legacy/pvpanic.h"
+#include "kvm/legacy/report.h"
 #include "kvm/legacy/rtc.h"
 #include "kvm/legacy/serial.h"
 #include "kvm/memory.h"
@@ -57,11 +59,15 @@ struct machine_config {
     const struct serial_line *com2; /* of COM2; NULL: there is no such port */
     void *com2_arg;
     struct status_counter *exits; /* STATUS_COUNTERS where exits are counted by cause; or NULL */
+    /* It has the port of report.h, and this is called from a vCPU's thread when the guest says there
+     * that its console is set up. NULL: it has none. */
+    void (*ready)(void *console_arg);
 };
 
 /* How it ended. */
 struct machine_ending {
     enum guest_end how;
+    uint8_t status;   /* of ENDED_EXIT: 0, or what the guest reported */
     char reason[160]; /* "" for a plain end */
 };
 
@@ -84,11 +90,14 @@ struct machine {
     const struct serial_line *com2_line; /* NULL: there is none */
     void *com2_arg;
     struct serial com1, com2;
+    void (*ready)(void *console_arg);
+    struct serial com1;
     struct rtc rtc;
     struct i8042 i8042;
     struct pm pm;
     struct pvpanic pvpanic;
     struct bridge bridge;
+    struct report report;
 
     _Atomic bool spoke; /* the guest has sent something by COM1 */
     struct panic_watch panic;

@@ -16,3 +16,12 @@ $(B)/gen/kvm/%.inc: src/kvm/%.S
 
 $(B)/obj/kvm/acpi/tables.o: $(B)/gen/kvm/dsdt.h
 $(B)/obj/kvm/doctor.o: $(B)/gen/kvm/probe.inc
+
+# The first process of a throwaway VM: a program of its own, static and small, inside of this one.
+$(B)/gen/kvm/init: src/kvm/throw/init/init.c src/kvm/legacy/report.h $(B)/flags
+	@mkdir -p $(@D)
+	@echo '  CC      $<'
+	$(Q)$(CC) -D_GNU_SOURCE -Isrc $(CSTD) $(WARN) -Os -static -no-pie -fno-pie -s -o $@ $<
+
+$(B)/obj/kvm/throw/init.o: $(B)/gen/kvm/init
+$(B)/fuzz/obj/kvm/throw/init.o: $(B)/gen/kvm/init

@@ -88,8 +88,16 @@ is "killed by somebody else" $? 137
 refuses "a VM's option without --vm" 2 "--kernel is for a VM: add --vm" "$PULT" run --kernel x
 refuses "a container's option with --vm" 2 "--rootfs is for a container" \
     "$PULT" run --vm --kernel x --rootfs /
-refuses "a VM without a kernel" 2 "missing option: --kernel" "$PULT" run --vm
-refuses "a VM with a command" 2 "a VM takes no command" "$PULT" run --vm --kernel x -- ls
+refuses "a VM without a kernel" 1 "no kernel: set vm.kernel" "$PULT" run --vm --set vm.rootfs=none
+refuses "a VM of its own with a command" 2 "takes a command only" \
+    "$PULT" run --vm --kernel /etc/passwd --initrd /etc/passwd -- ls
+refuses "a throwaway VM with an initrd" 1 "unset vm.initrd" \
+    "$PULT" run --vm --kernel /etc/passwd --set vm.initrd=/etc/passwd --set vm.rootfs=host:/
+refuses "a folder that is not there" 1 "--share: .*No such file" \
+    "$PULT" run --vm --kernel /etc/passwd --share "$WORK/nix:x,ro"
+refuses "a folder that is none" 1 "not a directory" "$PULT" run --vm --kernel /etc/passwd --share /etc/passwd
+refuses "an unknown option of a folder" 1 "there is no option 'rx'" \
+    "$PULT" run --vm --kernel /etc/passwd --share /etc:etc,rx
 refuses "a VM with no kernel" 1 "--kernel: .*No such file" "$PULT" run --vm --kernel "$WORK/nix"
 refuses "a root that is not there" 1 "--rootfs: .*No such file" "$PULT" run --rootfs "$WORK/nix" -- /bin/true
 refuses "a root that is a file, but no archive" 1 "passwd" "$PULT" run --rootfs /etc/passwd -- /bin/true

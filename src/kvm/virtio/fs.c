@@ -28,10 +28,12 @@
 #include "guest/def.h"
 #include "guest/hostcopy.h"
 #include "kvm/fuse/fuse.h"
+#include "kvm/throw/throw.h"
 
 #define KEY         "vm.share."
 #define QUEUES      2u
 #define SHARES      16u
+#define OF_ROOT     3u     /* a throwaway VM's own: its root, modules, working directory */
 #define OTHERS      1024u  /* descriptors that are left to the rest of the keeper */
 #define OPEN_MOST   65536u /* of one share */
 #define NODE_MEMORY 1024u  /* the guest itself needs so much for each file it knows */
@@ -258,22 +260,32 @@ static unsigned descriptors_for(unsigned shares)
     return (unsigned)min(left / shares, (uint64_t)OPEN_MOST);
 }
 
+/* How many shares a definition has. */
+static unsigned count_shares(const struct guest_def *def)
+{
+    unsigned n = 0;
+    char key[24];
+
+    do
+        snprintf(key, sizeof(key), KEY "%u", n);
+    while (conf_get(def->conf, key) && ++n);
+    return n;
+}
+
 /* A guest that is honest knows no more files than it has memory for. */
-static unsigned nodes_for(const struct virtio_bus *bus)
+void fs_limits(const struct virtio_bus *bus, const struct guest_def *def, struct fuse_config *c)
 {
     uint64_t most = bus->memory->size / NODE_MEMORY;
+    unsigned others = throw_wanted(def) ? OF_ROOT : 0;
 
-    return (unsigned)min(max(most, (uint64_t)NODES_LEAST), (uint64_t)NODES_MOST);
+    c->descriptors = descriptors_for(max(count_shares(def) + others, 1u));
+    c->nodes = (unsigned)min(max(most, (uint64_t)NODES_LEAST), (uint64_t)NODES_MOST);
 }
 
 int fs_add_all(struct virtio_bus *bus, const struct guest_def *def, struct error *err)
 {
-    unsigned shares = 0;
-    char key[24];
+    unsigned shares = count_shares(def);
 
-    do
-        snprintf(key, sizeof(key), KEY "%u", shares);
-    while (conf_get(def->conf, key) && ++shares);
     for (unsigned i = 0; i < shares; i++) {
         cleanup_share struct share s = {0};
         if (share_read(def, i, &s, err) <= 0)
@@ -282,8 +294,7 @@ int fs_add_all(struct virtio_bus *bus, const struct guest_def *def, struct error
         if (options_get(&s.options, "nosecrets") && !(hidden = hostcopy_hidden(err)))
             return -1;
         s.config.hidden = hidden;
-        s.config.descriptors = descriptors_for(shares);
-        s.config.nodes = nodes_for(bus);
+        fs_limits(bus, def, &s.config);
         int rc = fs_add(bus, s.tag, &s.config, err);
         strv_free(hidden);
         if (rc < 0)

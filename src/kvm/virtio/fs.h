@@ -39,6 +39,8 @@ conf_value_fn fs_is_share;
 int fs_check(const struct guest_def *def, struct error *err);
 /* Put the shares of a definition on the bus. */
 int fs_add_all(struct virtio_bus *bus, const struct guest_def *def, struct error *err);
+/* How much a share may take, of a VM that has those of its definition and perhaps a root's. */
+void fs_limits(const struct virtio_bus *bus, const struct guest_def *def, struct fuse_config *c);
 /* One, of this configuration. */
 int fs_add(struct virtio_bus *bus, const char *tag, const struct fuse_config *config,
            struct error *err);
