@@ -91,7 +91,6 @@ struct machine {
     void *com2_arg;
     struct serial com1, com2;
     void (*ready)(void *console_arg);
-    struct serial com1;
     struct rtc rtc;
     struct i8042 i8042;
     struct pm pm;

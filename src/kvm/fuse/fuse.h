@@ -80,6 +80,9 @@ void fuse_reset(struct fuse *f);
  */
 bool fuse_serve(struct fuse *f, struct chain *c);
 
+/* Does the guest use it? */
+bool fuse_mounted(const struct fuse *f);
+
 /* For tests: how many nodes and open files there are, and descriptors of nodes. */
 struct fuse_count {
     unsigned nodes, handles, descriptors;

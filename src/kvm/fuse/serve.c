@@ -355,6 +355,11 @@ void fuse_destroy(struct fuse *f)
     free(f);
 }
 
+bool fuse_mounted(const struct fuse *f)
+{
+    return f->started;
+}
+
 struct fuse_count fuse_count(const struct fuse *f)
 {
     return (struct fuse_count){f->node_used, f->handle_used, f->open_nodes};

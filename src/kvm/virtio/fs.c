@@ -28,6 +28,7 @@
 #include "guest/def.h"
 #include "guest/hostcopy.h"
 #include "kvm/fuse/fuse.h"
+#include "kvm/state.h"
 #include "kvm/throw/throw.h"
 
 #define KEY         "vm.share."
@@ -61,6 +62,16 @@ static void fs_reset(struct virtio_device *d)
     fuse_reset(d->state);
 }
 
+/*
+ * What a guest's kernel knows of a folder are nodes that stand for files of the host, which may be
+ * others when the state is loaded. Unmounted it is nothing.
+ */
+static void fs_state(struct virtio_device *d, struct state *s)
+{
+    if (!s->loading && fuse_mounted(d->state))
+        state_refuse(s, "the guest has a shared folder mounted, which cannot be saved: umount it");
+}
+
 static void fs_destroy(struct virtio_device *d)
 {
     fuse_destroy(d->state);
@@ -76,6 +87,7 @@ static const struct virtio_device_type virtio_fs = {
     .threaded = true,
     .handle = fs_handle,
     .reset = fs_reset,
+    .state = fs_state,
     .destroy = fs_destroy,
 };
 
