@@ -26,7 +26,7 @@ cat file
 echo changed >file && echo new >made && cat file made
 cat /root/secret-of-root
 echo "root: $(ls -A /root | wc -l), home: $(ls -A /home | wc -l), shadow: $(wc -c </etc/shadow)"
-echo x >/etc/pult-was-here && rm -rf /usr/share/doc && mkdir -p /srv/x && echo "all may be changed"
+echo x >/etc/pult-was-here && rm -rf /usr/share/doc/bash && mkdir -p /srv/x && echo "all may be changed"
 mount | awk '$3 == "/" || $3 == "/proc" || $3 == "/dev" { print $3, $5 }'
 ls -d "/lib/modules/$(uname -r)/kernel" && modprobe dummy && echo "modules load"
 hostname
