@@ -39,8 +39,8 @@ struct blk_config rig_config(struct blkrig *r)
     };
 }
 
-void rig_create_as(struct blkrig *r, struct disk *disk, enum blk_way way, bool threads,
-                   struct blk_config *config, uint64_t features)
+static void create(struct blkrig *r, struct disk *disk, enum blk_way way, bool threads,
+                   struct blk_config *config)
 {
     r->disk = disk;
     assert_int_equal(board_init(&r->b, threads), 0);
@@ -52,6 +52,18 @@ void rig_create_as(struct blkrig *r, struct disk *disk, enum blk_way way, bool t
     if (!r->device)
         fail_msg("%s", err.text);
     assert_int_equal(board_start(&r->b), 0);
+}
+
+void rig_create_idle(struct blkrig *r, struct disk *disk, enum blk_way way,
+                     struct blk_config *config)
+{
+    create(r, disk, way, false, config);
+}
+
+void rig_create_as(struct blkrig *r, struct disk *disk, enum blk_way way, bool threads,
+                   struct blk_config *config, uint64_t features)
+{
+    create(r, disk, way, threads, config);
     assert_true(driver_probe(&r->d, &r->b, 1));
     assert_true(driver_start(&r->d, features, config->queues, 256));
 }

@@ -39,6 +39,9 @@ struct blk_config rig_config(struct blkrig *r);
 void rig_create(struct blkrig *r, struct disk *disk, enum blk_way way);
 void rig_create_as(struct blkrig *r, struct disk *disk, enum blk_way way, bool threads,
                    struct blk_config *config, uint64_t features);
+/* Without a driver yet. */
+void rig_create_idle(struct blkrig *r, struct disk *disk, enum blk_way way,
+                     struct blk_config *config);
 void rig_destroy(struct blkrig *r);
 
 /* A raw file of so many bytes in the working directory. */

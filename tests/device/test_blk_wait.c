@@ -205,6 +205,112 @@ static void full_and_reset(void **state)
     }
 }
 
+/* ---- snapshots ---- */
+
+static void save(struct blkrig *r, struct state *s)
+{
+    state_save(s, &err);
+    pci_state(&r->b.pci, s);
+    virtio_state_all(&r->b.virtio, s);
+    if (state_finish(s) < 0)
+        fail_msg("%s", err.text);
+}
+
+/* Load it into a rig that was just made, whose driver goes on where the other's was. */
+static int load(struct blkrig *to, const struct blkrig *from, const struct state *saved)
+{
+    uint8_t *copy = memcpy(xcalloc(1, saved->len), saved->data, saved->len);
+    struct state s;
+
+    for (unsigned i = 0; i < to->b.memory->count; i++)
+        memcpy(to->b.memory->slots[i].host, from->b.memory->slots[i].host,
+               from->b.memory->slots[i].size);
+    state_load(&s, copy, saved->len, &err);
+    pci_state(&to->b.pci, &s);
+    virtio_state_all(&to->b.virtio, &s);
+    int rc = state_finish(&s);
+    free(copy);
+    to->d = from->d;
+    to->d.board = &to->b;
+    to->b.next = from->b.next;
+    for (unsigned i = 0; i < DRIVER_QUEUES; i++) {
+        struct driver_queue *q = &to->d.queues[i];
+        q->desc = memory_at(to->b.memory, q->desc_at, 1);
+        q->avail = memory_at(to->b.memory, q->avail_at, 1);
+        q->used = memory_at(to->b.memory, q->used_at, 1);
+    }
+    return rc;
+}
+
+/* A machine that waits for room is saved, and waits for it wherever it is loaded. */
+static void saved_while_full(void **state)
+{
+    (void)state;
+    for (enum blk_way way = 0; way < WAYS; way++) {
+        struct blkrig r = {0}, to = {0};
+        struct blk_config c = rig_config(&r);
+        struct state s;
+        c.queues = c.workers = 2;
+        rig_create_as(&r, rig_fake(MIB), way, false, &c, DRIVER_ALL);
+        struct seg a = filled(&r, 8192, 'a');
+        mmio_write(&r.b, r.d.device + offsetof(struct virtio_blk_config, wce), 1, 0);
+        check_read(&r, 0, 8192, 0);
+        fake.fail_map = ENOSPC;
+        rig_send(&r, 0, OUT, 0, &a, 1);
+        rig_send(&r, 1, OUT, 64, &a, 1);
+        turn_until(&r, r.full == 1);
+        board_turn(&r.b);
+        assert_int_equal(virtio_hold_all(&r.b.virtio, 1000, &err), 0);
+        save(&r, &s);
+
+        c = rig_config(&to);
+        c.queues = c.workers = 2;
+        rig_create_idle(&to, rig_fake(MIB), way, &c);
+        fake.fail_map = ENOSPC;
+        if (load(&to, &r, &s) < 0)
+            fail_msg("%s", err.text);
+        virtio_release_all(&to.b.virtio);
+        turn_until(&to, to.full == 1);
+        assert_false(driver_used(&to.d, 0, NULL, NULL));
+        fake.fail_map = 0;
+        blk_retry(to.device);
+        assert_true(driver_await(&to.d, 0, NULL, NULL));
+        assert_true(driver_await(&to.d, 1, NULL, NULL));
+        assert_int_equal(mmio_read(&to.b, to.d.device + offsetof(struct virtio_blk_config, wce), 1),
+                         0);
+        assert_true(fake.flushes >= 1); /* it still writes through */
+        check_read(&to, 0, 8192, 'a');
+        check_read(&to, 64, 8192, 'a');
+        rig_destroy(&to);
+
+        /* Not on another disk, and not with requests that are none. */
+        c = rig_config(&to);
+        c.queues = c.workers = 2;
+        rig_create_idle(&to, rig_fake(2 * MIB), way, &c);
+        assert_int_equal(load(&to, &r, &s), -1);
+        assert_non_null(strstr(err.text, "another than 'data'"));
+        rig_destroy(&to);
+        for (size_t back = 1; back <= 8; back++) {
+            rig_create_idle(&to, rig_fake(MIB), way, &c);
+            s.data[s.len - back] ^= 0x40;
+            load(&to, &r, &s);
+            s.data[s.len - back] ^= 0x40;
+            virtio_release_all(&to.b.virtio);
+            board_turn(&to.b);
+            rig_destroy(&to);
+        }
+        free(s.data);
+
+        /* And the first goes on as if nothing had been. */
+        virtio_release_all(&r.b.virtio);
+        fake.fail_map = 0;
+        blk_retry(r.device);
+        assert_true(driver_await(&r.d, 0, NULL, NULL));
+        assert_true(driver_await(&r.d, 1, NULL, NULL));
+        rig_destroy(&r);
+    }
+}
+
 /* Where nobody can stop the guest it is told. */
 static void full_and_nobody_cares(void **state)
 {
@@ -289,8 +395,8 @@ static void *let_go(void *arg)
     (void)arg;
     sem_wait(&fake.held);
     fake.hold = false;
-    sem_post(&fake.go); /* for both threads of the pool */
-    sem_post(&fake.go);
+    for (unsigned i = 0; i < POOL_THREADS; i++)
+        sem_post(&fake.go);
     return NULL;
 }
 
@@ -385,6 +491,7 @@ int main(void)
         scratch_test(busy),
         scratch_test(full),
         scratch_test(full_and_reset),
+        scratch_test(saved_while_full),
         scratch_test(full_and_nobody_cares),
         scratch_test(errors),
         scratch_test(reset_waits),

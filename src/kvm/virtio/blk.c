@@ -170,7 +170,11 @@ static void blk_config_written(struct virtio_device *d, unsigned offset, unsigne
     d->config[at] = b->writeback;
 }
 
-/* A reset drops what has not begun; what has, it waits for. */
+/*
+ * A reset drops what waits, and what has begun goes no further than it must; before a snapshot all
+ * is done but what waits for room. Each lane looks after what waits in it, and counts as a request
+ * until it has.
+ */
 static bool blk_drain(struct virtio_device *d)
 {
     struct blk *b = d->state;
@@ -178,10 +182,23 @@ static bool blk_drain(struct virtio_device *d)
     if (d->resetting)
         b->dropping = true;
     b->drain_wanted = true;
-    if (!b->inflight && atomic_exchange(&b->drain_wanted, false))
-        return true;
-    retry_all(b);
+    for (unsigned i = 0; i < b->lane_count; i++) {
+        struct blk_lane *lane = &b->lanes[i];
+        if (atomic_exchange(&lane->draining, true))
+            continue;
+        atomic_fetch_add(&b->inflight, 1);
+        worker_post(lane->worker, &lane->drain_call);
+    }
     return false;
+}
+
+static void drain_lane(void *arg)
+{
+    struct blk_lane *lane = arg;
+
+    lane->draining = false;
+    blk_lane_retry(lane);
+    blk_request_gone(lane->blk);
 }
 
 static void blk_reset(struct virtio_device *d)
@@ -192,6 +209,69 @@ static void blk_reset(struct virtio_device *d)
     b->is_full = false;
     b->writeback = b->config.wce;
     d->config[offsetof(struct virtio_blk_config, wce)] = b->config.wce;
+}
+
+/* ---- snapshots ---- */
+
+/* What waits for room, by its queue and head. */
+static void save_waiting(struct blk *b, struct state *s)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < b->lane_count; i++)
+        for (const struct blk_request *r = b->lanes[i].full.first; r; r = r->next)
+            n++;
+    state_item(s, n);
+    for (unsigned i = 0; i < b->lane_count; i++) {
+        for (const struct blk_request *r = b->lanes[i].full.first; r; r = r->next) {
+            uint16_t at[2] = {(uint16_t)r->chain.queue->index, r->chain.head};
+            state_item(s, at);
+        }
+    }
+}
+
+/* It begins from its beginning, when the workers run. */
+static void load_waiting(struct blk *b, struct state *s)
+{
+    struct virtio_device *d = b->device;
+    uint32_t n = 0;
+
+    for (state_item(s, n); n > 0 && !s->invalid; n--) {
+        uint16_t at[2] = {0};
+        state_item(s, at);
+        struct virtqueue *q = at[0] < d->queue_count ? &d->queues[at[0]] : NULL;
+        struct blk_lane *lane = &b->lanes[at[0] % b->lane_count];
+        struct blk_request *r = lane->free;
+        if (!q || !r || !virtqueue_retake(q, at[1], &r->chain, r->iov, q->max_size)) {
+            state_refuse(s, "'blk' has a request in the saved state that cannot be");
+            return;
+        }
+        lane->free = r->next;
+        r->used = true;
+        r->begun = r->mapped = false;
+        blk_wait_for_room(r);
+    }
+    retry_all(b);
+}
+
+static void blk_state(struct virtio_device *d, struct state *s)
+{
+    const unsigned wce = offsetof(struct virtio_blk_config, wce);
+    struct blk *b = d->state;
+    uint8_t writeback = b->writeback;
+
+    state_item(s, writeback);
+    if (!s->loading) {
+        save_waiting(b, s);
+        return;
+    }
+    b->writeback = writeback;
+    d->config[wce] = b->config.wce;
+    if (memcmp(d->config, &b->config, CONFIG_SIZE) != 0)
+        state_refuse(s, "a disk in the saved state is another than '%s'", disk_path(b->disk));
+    memcpy(d->config, &b->config, CONFIG_SIZE);
+    d->config[wce] = b->writeback;
+    load_waiting(b, s);
 }
 
 /* ---- the end ---- */
@@ -261,6 +341,7 @@ static const struct virtio_device_type virtio_blk = {
     .config_written = blk_config_written,
     .drain = blk_drain,
     .reset = blk_reset,
+    .state = blk_state,
     .destroy = blk_destroy,
 };
 
@@ -298,6 +379,7 @@ static void init_lane(struct blk *b, struct blk_lane *lane, unsigned queues)
     blk_list_init(&lane->full);
     lane->done_call = (struct worker_call){.fn = call_done, .arg = lane};
     lane->retry_call = (struct worker_call){.fn = call_retry, .arg = lane};
+    lane->drain_call = (struct worker_call){.fn = drain_lane, .arg = lane};
     lane->end_call = (struct worker_call){.fn = end_lane, .arg = lane};
     if (!b->no_ring && uring_create(&lane->ring, RING_ENTRIES, lane->count, &err) < 0) {
         log_once("disks are served by threads: %s", err.text);

@@ -58,6 +58,7 @@ struct blk_request {
     uint8_t *status;   /* in guest memory */
     enum blk_op op;
     bool used;    /* it is a chain's */
+    bool begun;   /* its header was read */
     bool mapped;  /* `map` is out */
     bool syncing; /* the flush that it is, or that a write through the cache ends with */
     int code;     /* errno, of what the pool did */
@@ -90,9 +91,10 @@ struct blk_lane {
     struct iovec *iov; /* of all requests */
     struct blk_list busy, full;
     struct blk_request *_Atomic done; /* from the pool, last one first */
-    struct worker_call done_call, retry_call, end_call;
-    uint64_t slow_until; /* ns: until then nothing that may block is done here; 0: no */
-    size_t moved;        /* bytes, since the driver was last told */
+    struct worker_call done_call, retry_call, drain_call, end_call;
+    _Atomic bool draining; /* drain_call is on its way, and counts as a request */
+    uint64_t slow_until;   /* ns: until then nothing that may block is done here; 0: no */
+    size_t moved;          /* bytes, since the driver was last told */
 };
 
 struct blk {
@@ -111,7 +113,7 @@ struct blk {
     unsigned lane_count;
     struct blk_lane *lanes;
 
-    _Atomic unsigned inflight; /* requests that are used */
+    _Atomic unsigned inflight; /* requests that are used, without those in `full` lists */
     _Atomic unsigned parked;   /* those in `busy` lists */
     _Atomic bool drain_wanted;
     _Atomic bool dropping; /* the driver is gone: nothing that was not begun will be */
@@ -138,6 +140,8 @@ void blk_begin(struct blk_request *r);
 void blk_lane_go(struct blk_lane *lane);
 /* Begin those anew that wait and need not any more. */
 void blk_lane_retry(struct blk_lane *lane);
+/* Make it wait for room. */
+void blk_wait_for_room(struct blk_request *r);
 /* The pool gave requests back. */
 void blk_lane_take_done(struct blk_lane *lane);
 

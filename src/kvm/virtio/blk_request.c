@@ -76,8 +76,14 @@ static void fail(struct blk_request *r, int code)
         finish(r, VIRTIO_BLK_S_IOERR);
         return;
     }
-    blk_list_add(&r->lane->full, r);
+    blk_wait_for_room(r);
     blk_report_full(b, code);
+    blk_request_gone(b);
+}
+
+void blk_wait_for_room(struct blk_request *r)
+{
+    blk_list_add(&r->lane->full, r);
 }
 
 /* ---- maps ---- */
@@ -527,7 +533,7 @@ void blk_begin(struct blk_request *r)
     struct chain *c = &r->chain;
     struct virtio_blk_outhdr h;
 
-    r->used = true;
+    r->used = r->begun = true;
     r->op = BLK_FLUSH; /* which has no data */
     r->mapped = r->syncing = false;
     r->left = r->total = 0;
@@ -605,6 +611,17 @@ void blk_lane_go(struct blk_lane *lane)
     tell_driver(lane);
 }
 
+/* One that waited for room. It was not begun if it comes from a snapshot. */
+static void again(struct blk_request *r)
+{
+    if (!r->begun) {
+        blk_begin(r);
+        return;
+    }
+    atomic_fetch_add(&r->lane->blk->inflight, 1);
+    step(r);
+}
+
 void blk_lane_retry(struct blk_lane *lane)
 {
     struct blk *b = lane->blk;
@@ -618,7 +635,7 @@ void blk_lane_retry(struct blk_lane *lane)
     if (!b->is_full || b->dropping) {
         for (r = blk_list_take(&lane->full); r; r = next) {
             next = r->next;
-            step(r);
+            again(r);
         }
     }
     blk_lane_go(lane);
