@@ -52,7 +52,7 @@ like "and its name" "$out" "th-$test_id"
 out=$("${run[@]}" --rw -- sh -c 'echo theirs >file; sync' </dev/null 2>&1)
 is "--rw" "$?:$(cat file)" "0:theirs"
 is "it reads a pipe to its end" "$(printf 'a b\nlast' | "${run[@]}" -- tr a-z A-Z)" "A B"$'\n'"LAST"
-head -c 300000 /dev/urandom | base64 >"$WORK/here/text"
+head -c 4000 /dev/urandom | base64 >"$WORK/here/text"
 is "binary output is whole" "$("${run[@]}" -- sh -c 'base64 -d text' </dev/null | md5sum)" "$(base64 -d text | md5sum)"
 "${run[@]}" -- /nonexistent </dev/null >"$WORK/out" 2>&1
 is "no such command" $? 127

@@ -79,8 +79,8 @@ struct fuse {
     struct hidden *hidden;
     unsigned hidden_count;
 
-    char args[FUSE_ARGS_MOST + 1];
-    char scratch[FUSE_ARGS_MOST]; /* answers, directories */
+    _Alignas(8) char args[FUSE_ARGS_MOST + 1];
+    _Alignas(8) char scratch[FUSE_ARGS_MOST]; /* answers, directories */
     struct iovec iov[FUSE_IOV];
 };
 
