@@ -21,7 +21,7 @@ $(B)/obj/kvm/doctor.o: $(B)/gen/kvm/probe.inc
 $(B)/gen/kvm/init: src/kvm/throw/init/init.c src/kvm/legacy/report.h $(B)/flags
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
-	$(Q)$(CC) -D_GNU_SOURCE -Isrc $(CSTD) $(WARN) -Os -static -no-pie -fno-pie -s -o $@ $<
+	$(Q)$(CC) -D_GNU_SOURCE -Isrc $(CSTD) $(WARN) -Os -static -fno-pie -s -o $@ $<
 
 $(B)/obj/kvm/throw/init.o: $(B)/gen/kvm/init
 $(B)/fuzz/obj/kvm/throw/init.o: $(B)/gen/kvm/init
