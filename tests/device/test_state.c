@@ -171,6 +171,26 @@ static void test_hold(void **state)
     assert_true(driver_reset(&drv));
 }
 
+/* The answer to a hold that was given up is none to the reset that came after it. */
+static void test_late_answer(void **state)
+{
+    struct error err;
+
+    (void)state;
+    assert_true(driver_start(&drv, DRIVER_ALL, 2, 8));
+    struct seg s = driver_buffer(&drv, 4, true);
+    driver_send(&drv, 1, &s, 1);
+    board_turn(&one);
+    assert_int_equal(virtio_hold_all(&one.virtio, 20, &err), -1);
+    driver_set_status(&drv, 0);
+    echo_release(&first); /* before its worker knows of the reset */
+    assert_int_not_equal(driver_status(&drv), 0);
+    assert_int_equal(first.resets, 0);
+    board_turn(&one);
+    assert_int_equal(driver_status(&drv), 0);
+    assert_int_equal(first.resets, 1);
+}
+
 /* A reset that is under way is waited for. */
 static void test_hold_in_reset(void **state)
 {
@@ -351,13 +371,9 @@ static void test_tampered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),
-        T(test_hold),
-        T(test_hold_in_reset),
-        T(test_move),
-        T(test_pending),
-        T(test_other_machine),
-        T(test_tampered),
+        cmocka_unit_test(test_bytes), T(test_hold),     T(test_late_answer),
+        T(test_hold_in_reset),        T(test_move),     T(test_pending),
+        T(test_other_machine),        T(test_tampered),
     };
 
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);

@@ -37,6 +37,7 @@ struct counter {
 static void count_ready(void *arg, uint32_t events)
 {
     struct counter *c = arg;
+    const bool hold = c->holds; /* before anybody knows that it was here */
     eventfd_t n;
 
     (void)events;
@@ -46,7 +47,7 @@ static void count_ready(void *arg, uint32_t events)
     if (c->remove)
         worker_remove(c->worker, &c->remove->source);
     sem_post(&c->done);
-    if (c->holds)
+    if (hold)
         sem_wait(&c->hold);
 }
 

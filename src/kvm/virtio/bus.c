@@ -81,6 +81,7 @@ void virtio_release_all(struct virtio_bus *bus)
         pthread_mutex_lock(&d->lock);
         if (d->holding) {
             d->holding = d->held = false;
+            d->draining &= d->resetting;
             virtio_update_live(d);
         }
         pthread_mutex_unlock(&d->lock);

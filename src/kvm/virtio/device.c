@@ -203,13 +203,22 @@ static void forget_driver(struct virtio_device *d)
     d->status = 0;
 }
 
-/* All that was under way is done: a reset is complete, or the device at rest. */
+/*
+ * All that was under way is done: a reset is complete, or the device at rest. An answer to what is
+ * no longer asked for (the hold was given up) says nothing of handlers that run now.
+ */
 void virtio_drained(struct virtio_device *d)
 {
-    if (d->resetting && d->type->reset)
+    pthread_mutex_lock(&d->lock);
+    bool asked = d->draining, resetting = d->resetting;
+    d->draining = false;
+    pthread_mutex_unlock(&d->lock);
+    if (!asked)
+        return;
+    if (resetting && d->type->reset)
         d->type->reset(d);
     pthread_mutex_lock(&d->lock);
-    if (d->resetting)
+    if (resetting)
         forget_driver(d);
     d->held = d->holding;
     pthread_mutex_unlock(&d->lock);
@@ -220,6 +229,9 @@ static void drain(void *arg)
 {
     struct virtio_device *d = arg;
 
+    pthread_mutex_lock(&d->lock);
+    d->draining = d->resetting || d->holding;
+    pthread_mutex_unlock(&d->lock);
     if (!d->type->drain || d->type->drain(d))
         virtio_drained(d);
 }

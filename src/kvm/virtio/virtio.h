@@ -158,6 +158,7 @@ struct virtio_device {
     unsigned busy_workers; /* a reset waits for so many of them */
     bool active;           /* since DRIVER_OK: a reset must wait */
     bool resetting;        /* and it does */
+    bool draining;         /* drain() was asked, virtio_drained() is waited for */
     bool holding, held;    /* it shall come to rest, and has */
 
     struct virtio_transport *transport;
