@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -361,11 +362,23 @@ static int make_initramfs(struct vm *vm, struct error *err)
     return 0;
 }
 
+/* Each queue of a device has two descriptors: a large machine has more than the usual 1024. */
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int kvm_start(struct keeper *k, struct error *err)
 {
     const struct guest_def *def = k->def;
     struct settings settings;
 
+    allow_descriptors();
     if (kvm_check(def, err) < 0 || settings_read(def, &settings, err) < 0)
         return -1;
     if (kvm_kind() == KVM_EMULATING)
