@@ -22,6 +22,9 @@ static const struct cpu_topology topologies[] = {
     {1, 64, 1}, {1, 1, 64}, {1, 9, 7}, {7, 3, 3}, {2, 4, 8}, {12, 1, 5}, {4, 5, 3},
 };
 
+#ifdef __clang__ /* the entries follow, as KVM wants it */
+#pragma clang diagnostic ignored "-Wgnu-variable-sized-type-not-at-end"
+#endif
 struct cpuid {
     struct kvm_cpuid2 c;
     struct kvm_cpuid_entry2 room[CPU_LEAVES];

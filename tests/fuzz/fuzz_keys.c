@@ -86,7 +86,7 @@ static const char *const themes[] = {
 /* A key that has a name is found by it. */
 static void must_have_name(const struct key *key)
 {
-    char name[24];
+    char name[KEY_NAME_ROOM];
     struct key again;
     key_name(key, name);
     must(strlen(name) < sizeof name);
