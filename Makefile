@@ -18,7 +18,7 @@ RUN_PKGS   := ncurses-base uidmap
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
               qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev
 LINT_PKGS  := clang libclang-rt-dev clang-format clang-tidy cppcheck
-BENCH_PKGS := crun runc lxc bubblewrap
+BENCH_PKGS := crun runc lxc bubblewrap strace
 
 # make V=1 shows whole command lines.
 Q       := $(if $(V),,@)

@@ -24,6 +24,11 @@
 #endif
 
 #define PAGE 4096ull
+/*
+ * So much at the start is in small pages: of it we write some pages to boot, and few systems use
+ * more. To clear huge pages for that would take longer than all else that a start takes.
+ */
+#define SMALL_PAGES (4ull << 20)
 /* A smaller piece of what a file was laid over would cost more mappings than it gives memory. */
 #define DISCARD_FILE_MIN (64ull << 10)
 
@@ -100,7 +105,10 @@ int memory_create_as(struct memory *m, const struct memory_config *config, struc
         memory_destroy(m);
         return -1;
     }
-    if (advise(config, host, config->size) < 0) {
+    int rc = advise(config, host, config->size);
+    if (!config->huge)
+        madvise(host, min(config->size, SMALL_PAGES), MADV_NOHUGEPAGE);
+    if (rc < 0) {
         error_set(err, errno, "let the host merge pages of the guest's memory (KSM)");
         memory_destroy(m);
         return -1;
