@@ -29,6 +29,7 @@ struct memfile {
     uint64_t full_at;           /* writes that end behind it fail with ENOSPC; 0: never */
     long fail_in;               /* so many changes from now one fails with fail_with; -1: none */
     int fail_with;
+    bool no_holes; /* as a file system that cannot make any */
     bool record;
     struct memfile_op *ops;
     size_t nops, ops_room;
@@ -159,6 +160,10 @@ static inline int memfile_allocate(struct hostfile *f, int mode, uint64_t offset
 {
     struct memfile *m = f->arg;
     int rc = 0;
+    if (m->no_holes && mode != 0) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
     pthread_mutex_lock(&m->lock);
     if (mode == 0 || mode == FALLOC_FL_ZERO_RANGE)
         rc = memfile_fails(m, offset + length) ? -1 : memfile_grow(m, offset + length);

@@ -1,92 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* qcow2 images in memory: random use held against a model, power cuts, full disks, bad images. */
+/* qcow2 images in memory: random use held against a model, snapshots, full disks, bad images. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/cleanup.h"
-#include "disk/qcow2.h"
-#include "memfile.h"
-
-#define K     UINT64_C(1024)
-#define M     (K * K)
-#define LIMIT (256 * M)
-
-static struct error err;
-static uint64_t seed;
-
-/* Numbers that are the same each time; xorshift64*. */
-static uint64_t rnd(uint64_t below)
-{
-    seed ^= seed >> 12;
-    seed ^= seed << 25;
-    seed ^= seed >> 27;
-    return (seed * UINT64_C(0x2545f4914f6cdd1d) >> 16) % below;
-}
-
-/* ---- images ---- */
-
-static void format(struct memfile *m, uint64_t size, unsigned cluster_size)
-{
-    struct hostfile f;
-    struct disk_new n = {.path = "image",
-                         .format = "qcow2",
-                         .size = size,
-                         .cluster_size = cluster_size};
-    memfile_open(m, &f, "image");
-    if (qcow2_format(&f, &n, &err) < 0)
-        fail_msg("%s", err.text);
-    hostfile_close(&f);
-}
-
-static int try_open(struct memfile *m, struct disk *backing, unsigned flags, struct disk **d)
-{
-    struct hostfile f;
-    struct disk_spec spec = {.path = "image", .format = "qcow2", .flags = flags};
-    memfile_open(m, &f, "image");
-    return disk_open_on(&driver_qcow2, &f, backing, &spec, d, &err);
-}
-
-static struct disk *open_image(struct memfile *m, struct disk *backing, unsigned flags)
-{
-    struct disk *d;
-    if (try_open(m, backing, flags, &d) < 0)
-        fail_msg("%s", err.text);
-    return d;
-}
-
-static void close_image(struct disk *d)
-{
-    if (disk_close(d, &err) < 0)
-        fail_msg("%s", err.text);
-}
-
-static void print_finding(void *arg, const char *text)
-{
-    (void)arg;
-    fprintf(stderr, "%s\n", text);
-}
-
-/* No errors, and no more leaks than that. */
-static void must_be_sound(struct memfile *m, uint64_t leaks)
-{
-    struct disk_check c = {0};
-    struct disk *d = open_image(m, NULL, DISK_READONLY | DISK_FOR_CHECK | DISK_NO_BACKING);
-    if (disk_check(d, &c, &err) < 0)
-        fail_msg("%s", err.text);
-    if (c.errors > 0 || c.leaks > leaks) {
-        c.say = print_finding;
-        disk_check(d, &c, &err);
-        fail_msg("%llu errors, %llu leaks", (unsigned long long)c.errors,
-                 (unsigned long long)c.leaks);
-    }
-    close_image(d);
-}
+#include "images.h"
 
 /* ---- random use ---- */
 
@@ -118,8 +39,8 @@ static void compare_all(struct disk *d, const struct model *m)
 {
     cleanup_free uint8_t *buf = malloc(m->size);
     assert_int_equal(disk_size(d), m->size);
-    if (disk_pread(d, buf, m->size, 0, &err) < 0)
-        fail_msg("%s", err.text);
+    if (disk_pread(d, buf, m->size, 0, &image_err) < 0)
+        fail_msg("%s", image_err.text);
     for (uint64_t i = 0; i < m->size; i++)
         if (buf[i] != m->data[i])
             fail_msg("at %#llx: %#x instead of %#x", (unsigned long long)i, buf[i], m->data[i]);
@@ -133,8 +54,8 @@ static void write_some(struct disk *d, struct model *m, uint64_t most)
     struct iovec v[3] = {{m->data + offset, len / 3},
                          {m->data + offset + len / 3, 0},
                          {m->data + offset + len / 3, len - len / 3}};
-    if (disk_pwritev(d, v, 3, offset, &err) < 0)
-        fail_msg("%s", err.text);
+    if (disk_pwritev(d, v, 3, offset, &image_err) < 0)
+        fail_msg("%s", image_err.text);
 }
 
 static void zero_some(struct disk *d, struct model *m, uint64_t most)
@@ -142,8 +63,8 @@ static void zero_some(struct disk *d, struct model *m, uint64_t most)
     uint64_t offset, len;
     pick_range(m->size, most, &offset, &len);
     memset(m->data + offset, 0, len);
-    if (disk_write_zeroes(d, offset, len, DISK_WAIT | (rnd(2) ? DISK_UNMAP : 0), &err) != 0)
-        fail_msg("%s", err.text);
+    if (disk_write_zeroes(d, offset, len, DISK_WAIT | (rnd(2) ? DISK_UNMAP : 0), &image_err) != 0)
+        fail_msg("%s", image_err.text);
 }
 
 /* Where nothing is below, what is discarded in whole clusters reads as zeroes. */
@@ -154,8 +75,8 @@ static void discard_some(struct disk *d, struct model *m, uint64_t most)
     uint64_t start = (offset + mask) & ~mask, end = offset + len;
     if (end != m->size)
         end &= ~mask;
-    if (disk_discard(d, offset, len, DISK_WAIT, &err) != 0)
-        fail_msg("%s", err.text);
+    if (disk_discard(d, offset, len, DISK_WAIT, &image_err) != 0)
+        fail_msg("%s", image_err.text);
     if (end > start)
         memset(m->data + start, 0, end - start);
 }
@@ -165,8 +86,8 @@ static void read_some(struct disk *d, const struct model *m, uint64_t most)
     uint64_t offset, len;
     pick_range(m->size, most, &offset, &len);
     cleanup_free uint8_t *buf = malloc(len);
-    if (disk_pread(d, buf, len, offset, &err) < 0)
-        fail_msg("%s", err.text);
+    if (disk_pread(d, buf, len, offset, &image_err) < 0)
+        fail_msg("%s", image_err.text);
     assert_memory_equal(buf, m->data + offset, len);
 }
 
@@ -181,8 +102,8 @@ static void use(struct disk *d, struct model *m, unsigned steps, uint64_t most)
             zero_some(d, m, 2 * most);
             break;
         case 2:
-            if (disk_flush(d, &err) < 0)
-                fail_msg("%s", err.text);
+            if (disk_flush(d, &image_err) < 0)
+                fail_msg("%s", image_err.text);
             break;
         case 3:
         case 4:
@@ -199,17 +120,17 @@ static void random_use(uint64_t size, unsigned cluster_size, unsigned steps)
     struct memfile m;
     struct model model = {xcalloc(1, size), size};
     memfile_init(&m, LIMIT);
-    format(&m, size, cluster_size);
+    image_format(&m, size, cluster_size);
     for (int round = 0; round < 4; round++) {
-        struct disk *d = open_image(&m, NULL, 0);
+        struct disk *d = image_open(&m, NULL, 0);
         use(d, &model, steps, min(size, max(8 * K * 4, 8 * (uint64_t)cluster_size)));
         compare_all(d, &model);
-        close_image(d);
-        must_be_sound(&m, 0);
+        image_close(d);
+        image_must_be_sound(&m, 0);
     }
-    struct disk *d = open_image(&m, NULL, DISK_READONLY);
+    struct disk *d = image_open(&m, NULL, DISK_READONLY);
     compare_all(d, &model);
-    close_image(d);
+    image_close(d);
     memfile_clear(&m);
     free(model.data);
 }
@@ -217,7 +138,7 @@ static void random_use(uint64_t size, unsigned cluster_size, unsigned steps)
 static void holds_what_was_written(void **state)
 {
     (void)state;
-    seed = 1;
+    image_seed = 1;
     random_use(4 * M, 65536, 300);
     random_use(1 * M + 512, 512, 600);
     random_use(3 * M, 4096, 600);
