@@ -357,13 +357,6 @@ static uint64_t empty_entry(const struct qcow2 *q)
     return !q->h.backing ? 0 : q->h.version >= 3 ? ENTRY_ZERO : CANNOT;
 }
 
-/* Version 2 could only let what is below shine through: there it stays. */
-static uint64_t discarded(const struct qcow2 *q, uint64_t entry)
-{
-    uint64_t cluster, empty = empty_entry(q);
-    return empty == CANNOT || qcow2_entry_clusters(q, entry, &cluster) == 0 ? entry : empty;
-}
-
 static uint64_t cut_off(const struct qcow2 *q, uint64_t entry)
 {
     (void)q;
@@ -375,6 +368,13 @@ static uint64_t zeroed(const struct qcow2 *q, uint64_t entry)
 {
     bool unallocated = !(entry & (ENTRY_COMPRESSED | ENTRY_ZERO | ENTRY_OFFSET));
     return unallocated && !q->h.backing ? entry : empty_entry(q);
+}
+
+/* Version 2 could only let what is below shine through: there it stays. */
+static uint64_t discarded(const struct qcow2 *q, uint64_t entry)
+{
+    uint64_t new = zeroed(q, entry);
+    return new == CANNOT ? entry : new;
 }
 
 static uint64_t zeroed_in_place(const struct qcow2 *q, uint64_t entry)
