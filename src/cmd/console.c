@@ -21,20 +21,26 @@ void console_hint(const char *name)
         fprintf(stderr, "[the console of '%s'; Ctrl-] d leaves it, Ctrl-] ? tells more]\n", name);
 }
 
-int console_session(const struct cmd_args *a, const char *name, int console)
+/* Be at the console, or at another terminal. */
+static int attend(const struct cmd_args *a, const char *name, const char *port, int fd)
 {
     struct error err = {0};
     bool tty = terminal_here();
     struct session s = {
         .name = name,
-        .there = console,
+        .port = port,
+        .there = fd,
         .control = -1,
         .tty = tty,
-        .prefix = tty,
+        .prefix = tty && !cmd_opt(a, "no-prefix"),
         .resized = session_resize_console,
     };
     enum session_end how;
-    console_hint(name);
+    if (port && tty)
+        fprintf(stderr, "[a terminal of '%s'; if it is silent, the guest needs a getty there]\n",
+                name);
+    if (s.prefix)
+        console_hint(name);
     if (session_run(&s, &how, &err) < 0)
         return cmd_fail(a, &err);
     if (tty)
@@ -42,10 +48,15 @@ int console_session(const struct cmd_args *a, const char *name, int console)
     return how == SESSION_SIGNAL ? 128 + s.signal : EXIT_OK;
 }
 
+int console_session(const struct cmd_args *a, const char *name, int console)
+{
+    return attend(a, name, NULL, console);
+}
+
 static int console_run(const struct cmd_args *a)
 {
     struct error err = {0};
-    const char *name = cmd_pos(a, 0), *history = cmd_opt(a, "history");
+    const char *name = cmd_pos(a, 0), *history = cmd_opt(a, "history"), *port = cmd_opt(a, "port");
     uint64_t bytes;
     if (size_parse(history ? history : HISTORY, &bytes, &err) < 0)
         return cmd_usage(a, "--history: %s", err.text);
@@ -58,10 +69,10 @@ static int console_run(const struct cmd_args *a)
     unsigned cols = 0, rows = 0;
     if (terminal_here() && !how.mute)
         terminal_size(&cols, &rows);
-    cleanup_close int console = client_attach(name, &how, cols, rows, &err);
+    cleanup_close int console = client_attach(name, port, &how, cols, rows, &err);
     if (console < 0)
         return cmd_fail(a, &err);
-    return console_session(a, name, console);
+    return attend(a, name, port, console);
 }
 
 const struct command cmd_console = {
@@ -74,6 +85,8 @@ const struct command cmd_console = {
         (const struct cmd_option[]){
             {"history", 'H', "SIZE", false, "show at most so much of the past first (" HISTORY ")"},
             {"read-only", 'r', NULL, false, "only look: what is typed is thrown away"},
+            {"port", 'p', "PORT", false, "not the console, but another terminal or port of a VM"},
+            {"no-prefix", 0, NULL, false, "every key goes to the guest, Ctrl-] too"},
             {0},
         },
     .help = "enter the console of a running guest",
@@ -81,7 +94,14 @@ const struct command cmd_console = {
               "Ctrl-]; after it d (or Ctrl-] again) leaves, ] sends Ctrl-] itself, X kills the\n"
               "guest, ? shows this. Leaving does nothing to the guest, and several may look at\n"
               "the same console. Without a terminal the console is copied to standard output\n"
-              "until the guest ends.",
+              "until the guest ends.\n\n"
+              "A VM has a second terminal, for another shell: --port second. In the guest it is\n"
+              "hvc0, where systemd starts a getty by itself; with vm.console = virtio it is\n"
+              "hvc1, where `systemctl enable --now serial-getty@hvc1` does. The ports that\n"
+              "vm.port.0 and so on name are reached by their names: streams of bytes, which go\n"
+              "to /dev/virtio-ports/NAME in the guest.\n\n"
+              "  pult console web1 --port second\n"
+              "  pult console web1 --port org.example.agent <requests >answers",
     .safe = true,
     .states = ON_ALIVE,
     .run = console_run,

@@ -40,7 +40,7 @@ static int follow(const char *name, size_t history, bool raw, struct error *err)
     static char buf[64 * 1024];
     size_t len = 0;
     struct console_reader how = {.history = history, .mute = true};
-    cleanup_close int fd = client_attach(name, &how, 0, 0, err);
+    cleanup_close int fd = client_attach(name, NULL, &how, 0, 0, err);
     if (fd < 0)
         return -1;
     for (;;) {

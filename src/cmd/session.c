@@ -296,5 +296,5 @@ int session_run(struct session *s, enum session_end *how, struct error *err)
 void session_resize_console(struct session *s, unsigned cols, unsigned rows)
 {
     struct error err;
-    client_resize(s->name, cols, rows, &err);
+    client_resize(s->name, s->port, cols, rows, &err);
 }

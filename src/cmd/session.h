@@ -26,6 +26,7 @@ enum session_end {
 
 struct session {
     const char *name;  /* the guest */
+    const char *port;  /* another terminal of it than the console, or NULL */
     int there;         /* stays open */
     int control;       /* a subscribed control connection, or -1 */
     bool tty;          /* here is a terminal; in raw mode while the session lasts */

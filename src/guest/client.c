@@ -261,19 +261,21 @@ json_t *client_event(int fd, int ms, struct error *err)
     }
 }
 
-static json_t *attach_request(const struct console_reader *how, unsigned cols, unsigned rows)
+/* port may be NULL: json_pack() leaves out what is marked with a star. */
+static json_t *attach_request(const char *port, const struct console_reader *how, unsigned cols,
+                              unsigned rows)
 {
-    return json_pack("{s:s, s:I, s:b, s:b, s:i, s:i}", "cmd", "attach", "history",
-                     (json_int_t)how->history, "every_byte", how->every_byte, "mute", how->mute,
-                     "cols", (int)cols, "rows", (int)rows);
+    return json_pack("{s:s, s:s*, s:I, s:b, s:b, s:i, s:i}", "cmd", "attach", "port", port,
+                     "history", (json_int_t)how->history, "every_byte", how->every_byte, "mute",
+                     how->mute, "cols", (int)cols, "rows", (int)rows);
 }
 
-int client_attach(const char *name, const struct console_reader *how, unsigned cols, unsigned rows,
-                  struct error *err)
+int client_attach(const char *name, const char *port, const struct console_reader *how,
+                  unsigned cols, unsigned rows, struct error *err)
 {
     cleanup_close int fd = client_connect(name, err);
-    if (fd < 0 ||
-        client_call(fd, attach_request(how, cols, rows), NULL, 0, ANSWER_MS, NULL, NULL, err) < 0)
+    if (fd < 0 || client_call(fd, attach_request(port, how, cols, rows), NULL, 0, ANSWER_MS, NULL,
+                              NULL, err) < 0)
         return -1;
     return steal_fd(fd);
 }
@@ -296,14 +298,15 @@ int client_begin(const char *name, json_t *request, struct error *err)
 int client_attach_begin(const char *name, const struct console_reader *how, unsigned cols,
                         unsigned rows, struct error *err)
 {
-    return client_begin(name, attach_request(how, cols, rows), err);
+    return client_begin(name, attach_request(NULL, how, cols, rows), err);
 }
 
-int client_resize(const char *name, unsigned cols, unsigned rows, struct error *err)
+int client_resize(const char *name, const char *port, unsigned cols, unsigned rows,
+                  struct error *err)
 {
     return client_ask(name,
-                      json_pack("{s:s, s:i, s:i}", "cmd", "resize", "cols", (int)cols, "rows",
-                                (int)rows),
+                      json_pack("{s:s, s:s*, s:i, s:i}", "cmd", "resize", "port", port, "cols",
+                                (int)cols, "rows", (int)rows),
                       ANSWER_MS, NULL, err);
 }
 

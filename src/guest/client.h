@@ -35,10 +35,10 @@ json_t *client_event(int fd, int ms, struct error *err);
 
 /*
  * Open the console: returns a socket that carries nothing but console bytes both ways.
- * cols × rows, if not 0, becomes the size of the console.
+ * cols × rows, if not 0, becomes the size of the console. port: another terminal, or NULL.
  */
-int client_attach(const char *name, const struct console_reader *how, unsigned cols, unsigned rows,
-                  struct error *err);
+int client_attach(const char *name, const char *port, const struct console_reader *how,
+                  unsigned cols, unsigned rows, struct error *err);
 /*
  * For who may not wait: the request (stolen) is sent, and its answer is the first line that the
  * returned non-blocking socket will bring. client_answer() judges that line.
@@ -47,7 +47,8 @@ int client_begin(const char *name, json_t *request, struct error *err);
 int client_attach_begin(const char *name, const struct console_reader *how, unsigned cols,
                         unsigned rows, struct error *err);
 int client_answer(const char *line, size_t len, struct error *err);
-int client_resize(const char *name, unsigned cols, unsigned rows, struct error *err);
+int client_resize(const char *name, const char *port, unsigned cols, unsigned rows,
+                  struct error *err);
 
 /* Wait until the guest is in state s, ms at most (-1: for ever). -1 with ETIMEDOUT. */
 int client_wait(const char *name, enum guest_state s, int ms, struct error *err);

@@ -61,6 +61,7 @@ struct console {
     uint8_t *ring;
     size_t size;
     struct ttymodes modes;
+    bool stream;
     bool put_waits; /* console_put() took fewer than it was given */
 
     int wake_fd; /* eventfd: another thread printed, or can take input again */
@@ -71,6 +72,7 @@ struct console {
     struct event *pty_readable, *pty_writable;
     const struct console_port *port;
     void *port_arg;
+    unsigned cols, rows; /* 0: nobody said */
 
     uint8_t *rest; /* printed before the unplugging, waits for room in the ring */
     size_t rest_len;
@@ -88,13 +90,13 @@ static void wake_cb(evutil_socket_t fd, short what, void *arg);
 
 /* ---- ring ---- */
 
-struct console *console_create(struct event_base *base, int run_dir_fd, size_t size,
-                               struct error *err)
+struct console *console_create(struct event_base *base, int run_dir_fd, const char *file,
+                               size_t size, struct error *err)
 {
     size = min(max(size, (size_t)RING_HEADER), (size_t)CONSOLE_RING_MAX);
     size = (size + RING_HEADER - 1) / RING_HEADER * RING_HEADER;
     cleanup_close int fd =
-        openat(run_dir_fd, CONSOLE_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        openat(run_dir_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)(RING_HEADER + size)) < 0) {
         error_set(err, errno, "create the console's history");
         return NULL;
@@ -131,6 +133,11 @@ struct console *console_create(struct event_base *base, int run_dir_fd, size_t s
     return c;
 }
 
+void console_make_stream(struct console *c)
+{
+    c->stream = true;
+}
+
 /* How many bytes may be written before a reader that wants every byte loses one. Locked. */
 static size_t ring_room(const struct console *c)
 {
@@ -144,7 +151,8 @@ static size_t ring_room(const struct console *c)
 /* Bytes were put into the ring at its position: count them. Locked. */
 static void ring_advance(struct console *c, size_t len)
 {
-    ttymodes_feed(&c->modes, c->ring + c->header->position % c->size, len);
+    if (!c->stream)
+        ttymodes_feed(&c->modes, c->ring + c->header->position % c->size, len);
     __atomic_store_n(&c->header->position, c->header->position + len, __ATOMIC_RELEASE);
 }
 
@@ -203,6 +211,13 @@ void console_put_last(struct console *c, const void *data, size_t len)
 static void input_push(struct console *c);
 static void pty_listen(struct console *c);
 
+/* Somebody came or went: tell the port if that is the first or the last of them. */
+static void attended(struct console *c, bool gone)
+{
+    if (c->port && c->port->attended && console_readers(c) == (gone ? 0 : 1))
+        c->port->attended(c->port_arg, !gone);
+}
+
 static void reader_free(struct reader *r)
 {
     struct console *c = r->console;
@@ -221,6 +236,7 @@ static void reader_free(struct reader *r)
     close(r->fd);
     free(r->preface);
     free(r);
+    attended(c, true);
 }
 
 /* Put the modes of the terminal before what the reader gets next. Locked. */
@@ -545,6 +561,10 @@ void console_plug(struct console *c, const struct console_port *port, void *arg)
 {
     c->port = port;
     c->port_arg = arg;
+    if (port->resize && c->cols && c->rows)
+        port->resize(arg, c->cols, c->rows);
+    if (port->attended)
+        port->attended(arg, c->readers != NULL);
     input_push(c);
 }
 
@@ -599,6 +619,8 @@ int console_attach(struct console *c, int fd, const struct console_reader *how, 
     r->console = c;
     r->fd = fd;
     r->how = *how;
+    if (c->stream)
+        r->how = (struct console_reader){.every_byte = true, .mute = how->mute};
     int flags = fcntl(fd, F_GETFL);
     if (flags >= 0)
         fcntl(fd, F_SETFL, flags | O_NONBLOCK);
@@ -610,7 +632,7 @@ int console_attach(struct console *c, int fd, const struct console_reader *how, 
         return -1;
     }
     pthread_mutex_lock(&c->lock);
-    reader_place(r, how->history);
+    reader_place(r, r->how.history);
     if (c->modes.on) {
         reader_restate(r, first, first_len);
     } else if (first_len) {
@@ -621,6 +643,7 @@ int console_attach(struct console *c, int fd, const struct console_reader *how, 
     r->next = c->readers;
     c->readers = r;
     pthread_mutex_unlock(&c->lock);
+    attended(c, false);
     input_listen(c);
     reader_serve(r);
     return 0;
@@ -632,6 +655,14 @@ unsigned console_readers(const struct console *c)
     for (const struct reader *r = c->readers; r; r = r->next)
         n++;
     return n;
+}
+
+void console_resize(struct console *c, unsigned cols, unsigned rows)
+{
+    c->cols = cols;
+    c->rows = rows;
+    if (c->port && c->port->resize)
+        c->port->resize(c->port_arg, cols, rows);
 }
 
 /* Time is up for readers that need not have every byte. */

@@ -37,18 +37,29 @@ struct console;
  * Create the ring file in run_dir_fd, `size` bytes (rounded up to pages; guest.console.history).
  * base is the keeper's loop.
  */
-struct console *console_create(struct event_base *base, int run_dir_fd, size_t size,
-                               struct error *err);
+struct console *console_create(struct event_base *base, int run_dir_fd, const char *file,
+                               size_t size, struct error *err);
 void console_free(struct console *c);
+
+/*
+ * It is no terminal, but carries bytes for programs: there is no past and no mode to be restated,
+ * and every reader is one that wants every byte.
+ */
+void console_make_stream(struct console *c);
 
 /* ---- engine's side ---- */
 
-/* What an engine that is not a file descriptor plugs in. Both are called in the loop thread. */
+/* What an engine that is not a file descriptor plugs in. All are called in the loop thread. */
 struct console_port {
     /* Bytes for the guest. Returns how many it took; after fewer, console_input_ready(). */
     size_t (*input)(void *arg, const void *data, size_t len);
     /* console_put() took fewer than given; now it would take more. */
     void (*output_ready)(void *arg);
+
+    /* Both optional. The size in cells, when it is set and when the port is plugged in. */
+    void (*resize)(void *arg, unsigned cols, unsigned rows);
+    /* The first reader has come, or the last is gone; also told when the port is plugged in. */
+    void (*attended)(void *arg, bool yes);
 };
 void console_plug(struct console *c, const struct console_port *port, void *arg);
 /*
@@ -85,6 +96,8 @@ int console_attach(struct console *c, int fd, const struct console_reader *how, 
 /* Bytes for the guest that came another way than from a reader; what it has no room for is lost. */
 void console_type(struct console *c, const void *data, size_t len);
 unsigned console_readers(const struct console *c);
+/* Tell the port that it has a new size. */
+void console_resize(struct console *c, unsigned cols, unsigned rows);
 /*
  * Nothing more will be printed: send each reader the rest, close it, and call done when none is
  * left. Readers that want every byte are waited for as long as they live, others for ms.

@@ -40,6 +40,7 @@
 #include "guest/scope.h"
 
 #define LOG_LIMIT    (256u << 10)
+#define PORT_HISTORY (64u << 10)
 #define LAST_READ_MS 1000 /* what a reader that need not have every byte gets for the last ones */
 
 /* ---- state ---- */
@@ -80,6 +81,46 @@ int keeper_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *
     k->rows = k->status.page->rows = rows;
     status_commit(&k->status);
     return k->def->engine->resize(k, cols, rows, err);
+}
+
+/* ---- ports ---- */
+
+struct console *keeper_port(struct keeper *k, const char *name, bool stream, struct error *err)
+{
+    struct port **end = &k->priv->ports;
+
+    for (; *end; end = &(*end)->next)
+        if (strcmp((*end)->name, name) == 0)
+            return (*end)->console;
+    cleanup_free struct port *p = xcalloc(1, sizeof *p);
+    cleanup_free char *file = xasprintf(CONSOLE_FILE ".%s", name);
+    snprintf(p->name, sizeof p->name, "%s", name);
+    p->console = console_create(k->base, k->run_dir, file, PORT_HISTORY, err);
+    if (!p->console)
+        return NULL;
+    if (stream)
+        console_make_stream(p->console);
+    *end = p;
+    return steal_ptr(p)->console;
+}
+
+struct console *keeper_port_find(const struct keeper *k, const char *name, struct error *err)
+{
+    const struct port *first = k->priv->ports;
+
+    if (first && str_eq(name, "second"))
+        return first->console;
+    for (const struct port *p = first; p; p = p->next)
+        if (str_eq(p->name, name))
+            return p->console;
+    if (!first) {
+        error_set(err, 0, "a %s has only its console to attach to", k->def->engine->type);
+        return NULL;
+    }
+    error_set(err, 0, "'%s' has no port '%.60s'", k->def->name, name);
+    for (const struct port *p = first; p; p = p->next)
+        error_hint(err, "%s%s", p == first ? "there is " : "", p->name);
+    return NULL;
 }
 
 /* ---- stopping ---- */
@@ -181,10 +222,23 @@ static void end_announce(struct keeper *k)
     control_broadcast(k, e);
 }
 
+/* One console more has no readers left. */
 static void drained_cb(void *arg)
 {
     struct keeper *k = arg;
-    event_base_loopbreak(k->base);
+    if (--k->priv->unread == 0)
+        event_base_loopbreak(k->base);
+}
+
+/* Give the readers of all consoles what they have not got yet, and the loop its end. */
+static void finish_consoles(struct keeper *k)
+{
+    k->priv->unread = 1;
+    for (const struct port *p = k->priv->ports; p; p = p->next)
+        k->priv->unread++;
+    for (const struct port *p = k->priv->ports; p; p = p->next)
+        console_finish(p->console, LAST_READ_MS, drained_cb, k);
+    console_finish(k->console, LAST_READ_MS, drained_cb, k);
 }
 
 /* May the guest's end be told before the engine has cleaned up? */
@@ -214,7 +268,7 @@ static void keeper_finish(struct keeper *k)
     if (!cleans_late(k))
         run_dir_retire(k->def->name, &p->run);
     end_announce(k);
-    console_finish(k->console, LAST_READ_MS, drained_cb, k);
+    finish_consoles(k);
     if (!cleans_late(k))
         return;
     k->def->engine->cleanup(k);
@@ -361,7 +415,7 @@ static int keeper_open(struct keeper *k, struct error *err)
         return error_set(err, ENOMEM, "set up the event loop");
     if (watch_sigterm(k, err) < 0 || status_open(&k->status, k->run_dir, err) < 0)
         return -1;
-    k->console = console_create(k->base, k->run_dir, (size_t)history, err);
+    k->console = console_create(k->base, k->run_dir, CONSOLE_FILE, (size_t)history, err);
     if (!k->console)
         return -1;
 

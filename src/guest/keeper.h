@@ -6,6 +6,7 @@
  *                                 ├ RUN/web1/           locked (flock) while it lives
  *                                 │   control           unix socket: requests, events, consoles
  *                                 │   console, status   the ring and the status page, mapped
+ *                                 │   console.PORT      rings of what else can be attached to
  *                                 └ engine              in process: vCPU threads, or init as child
  *
  * The engine reports with keeper_started() and keeper_ended(); everything else is asked of it
@@ -52,6 +53,14 @@ void keeper_started(struct keeper *k);
  * exit_status is 0..255, or -1 where it has none; reason, one line, may be NULL for a plain exit.
  */
 void keeper_ended(struct keeper *k, enum guest_end how, int exit_status, const char *reason);
+
+/*
+ * A terminal, or another stream of bytes, that the guest has beside its console: clients attach to
+ * it by this name, and the engine plugs itself in as into the console. It is made when it is first
+ * asked for and lasts over reboots, as the console does. The first is the "second" terminal.
+ * With `stream` it is none, but a way for programs.
+ */
+struct console *keeper_port(struct keeper *k, const char *name, bool stream, struct error *err);
 
 /*
  * Start a keeper for a guest: forks, waits until the guest runs or failed, and returns. On

@@ -15,16 +15,25 @@ struct conn;
 struct event;
 struct exec_child;
 
+/* What can be attached to beside the console. */
+struct port {
+    struct port *next;
+    struct console *console;
+    char name[64];
+};
+
 struct keeper_private {
     struct run_dir run;
     int listener; /* control.c */
     struct event *accept;
     struct conn *conns;
+    struct port *ports; /* in the order in which they were made */
     struct exec_child *execs;   /* requests.c */
     struct event *stop_timer;   /* kills a guest that does not stop in time */
     struct event *reboot_timer; /* starts the next life of a guest that rebooted */
     struct event *ended_event;  /* runs the end outside of engine calls */
     bool ended, started_once;
+    unsigned unread; /* consoles whose readers have not got all, at the end */
     enum guest_end how;
     int exit_status;
     char reason[160];
@@ -38,6 +47,8 @@ enum guest_state keeper_state(const struct keeper *k);
 int keeper_stop(struct keeper *k, unsigned seconds, struct error *err);
 int keeper_kill(struct keeper *k, struct error *err);
 int keeper_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *err);
+/* The port of this name, NULL where there is none; "second" is the first. */
+struct console *keeper_port_find(const struct keeper *k, const char *name, struct error *err);
 
 /* The event that tells of the present state. */
 json_t *keeper_state_event(const struct keeper *k);

@@ -61,13 +61,16 @@ static int do_info(struct conn *c, const json_t *request, json_t *answer, int *f
     (void)err;
     const struct keeper *k = conn_keeper(c);
     const struct status_page *p = k->status.page;
+    json_t *ports = json_array();
+    for (const struct port *port = k->priv->ports; port; port = port->next)
+        json_array_append_new(ports, json_string(port->name));
     json_t *info =
-        json_pack("{s:s, s:s, s:s, s:b, s:i, s:i, s:I, s:i, s:i, s:i, s:s}", "name", k->def->name,
+        json_pack("{s:s, s:s, s:s, s:b, s:i, s:i, s:I, s:i, s:i, s:i, s:s, s:o}", "name", k->def->name,
                   "type", k->def->engine->type, "state", state_name(keeper_state(k)), "throwaway",
                   k->def->throwaway, "keeper_pid", p->keeper_pid, "pid", p->guest_pid,
                   "uptime_seconds", (json_int_t)((now_boot_ns() - p->started_ns) / 1000000000),
                   "cols", (int)p->cols, "rows", (int)p->rows, "readers",
-                  (int)console_readers(k->console), "note", p->note);
+                  (int)console_readers(k->console), "note", p->note, "ports", ports);
     return json_object_set_new(answer, "info", info);
 }
 
@@ -133,6 +136,27 @@ static int do_thaw(struct conn *c, const json_t *request, json_t *answer, int *f
     return 0;
 }
 
+/* The console that is meant, or the port that the request names. */
+static int get_port(const struct conn *c, const json_t *request, struct console **out,
+                    struct error *err)
+{
+    const struct keeper *k = conn_keeper(c);
+    const json_t *port = json_object_get(request, "port");
+    if (port && !json_is_string(port))
+        return error_set(err, 0, "\"port\" must be a string");
+    *out = port ? keeper_port_find(k, json_string_value(port), err) : k->console;
+    return *out ? 0 : -1;
+}
+
+static int resize(struct keeper *k, struct console *console, unsigned cols, unsigned rows,
+                  struct error *err)
+{
+    if (console == k->console)
+        return keeper_resize(k, cols, rows, err);
+    console_resize(console, cols, rows);
+    return 0;
+}
+
 static int do_resize(struct conn *c, const json_t *request, json_t *answer, int *fd,
                      struct error *err)
 {
@@ -142,7 +166,10 @@ static int do_resize(struct conn *c, const json_t *request, json_t *answer, int 
     if (get_int(request, "cols", 1, 4096, 80, &cols, err) < 0 ||
         get_int(request, "rows", 1, 4096, 24, &rows, err) < 0)
         return -1;
-    return keeper_resize(conn_keeper(c), (unsigned)cols, (unsigned)rows, err);
+    struct console *console;
+    if (get_port(c, request, &console, err) < 0)
+        return -1;
+    return resize(conn_keeper(c), console, (unsigned)cols, (unsigned)rows, err);
 }
 
 static int do_send(struct conn *c, const json_t *request, json_t *answer, int *fd,
@@ -166,8 +193,10 @@ static int do_attach(struct conn *c, const json_t *request, json_t *answer, int 
 {
     (void)fd;
     struct keeper *k = conn_keeper(c);
+    struct console *console;
     json_int_t history, cols, rows;
-    if (get_int(request, "history", 0, CONSOLE_RING_MAX, 65536, &history, err) < 0 ||
+    if (get_port(c, request, &console, err) < 0 ||
+        get_int(request, "history", 0, CONSOLE_RING_MAX, 65536, &history, err) < 0 ||
         get_int(request, "cols", 0, 4096, 0, &cols, err) < 0 ||
         get_int(request, "rows", 0, 4096, 0, &rows, err) < 0)
         return -1;
@@ -179,13 +208,13 @@ static int do_attach(struct conn *c, const json_t *request, json_t *answer, int 
     cleanup_free char *text = json_dumps(answer, JSON_COMPACT);
     cleanup_free char *line = xasprintf("%s\n", text ? text : "{}");
     if (cols && rows)
-        keeper_resize(k, (unsigned)cols, (unsigned)rows, NULL);
+        resize(k, console, (unsigned)cols, (unsigned)rows, NULL);
     size_t typed_len;
     const char *typed = conn_rest(c, &typed_len);
-    if (console_attach(k->console, conn_steal(c), &how, line, strlen(line), err) < 0)
+    if (console_attach(console, conn_steal(c), &how, line, strlen(line), err) < 0)
         return -1;
     if (!how.mute)
-        console_type(k->console, typed, typed_len);
+        console_type(console, typed, typed_len);
     return 0;
 }
 
@@ -267,6 +296,11 @@ static int do_exec(struct conn *c, const json_t *request, json_t *answer, int *f
     cleanup_free char **argv = NULL;
     cleanup_free char **env = NULL;
     json_int_t cols, rows;
+    if (!engine->exec && k->priv->ports) {
+        error_set(err, 0, "a %s runs no commands from outside", engine->type);
+        return error_hint(err, "`pult console %s --port second` is at another terminal of it",
+                          k->def->name);
+    }
     if (!engine->exec)
         return error_set(err, 0, "a %s runs no commands from outside", engine->type);
     if (get_strings(json_object_get(request, "argv"), "argv", 1, &argv, err) < 0 ||

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "guest/keeper.h"
 #include "kvm/machine.h"
+#include "kvm/terminals.h"
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
 #include "kvm/virtio/rng.h"
@@ -32,6 +33,7 @@ static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *e
     add_rng,
     add_shares,
     add_root,
+    terminals_add,
 };
 
 int devices_add(struct machine *m, struct keeper *k, struct error *err)

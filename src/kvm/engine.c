@@ -3,8 +3,7 @@
  * The engine "vm": a machine (machine.h) in a keeper.
  *
  *     keeper's loop                                        machine
- *       console_port.input  ─────► serial_input()
- *       console_put()       ◄───── COM1's wire               (vCPU threads)
+ *       terminals.c         ◄────► COM1's wire, virtio's terminals
  *       event on event_fd   ◄───── ended, or perhaps panicked
  *       event on clock_fd   ─────► rtc_expired()
  *       event on loop_fd    ─────► machine_loop()            (devices without a thread)
@@ -33,14 +32,17 @@
 #include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
 #include "kvm/settings.h"
+#include "kvm/terminals.h"
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
+#include "kvm/vm.h"
 
 /* The console that a kernel is told to use where its command line names none. */
-#define CONSOLE_APPEND "console=ttyS0"
-#define DEFAULT_APPEND CONSOLE_APPEND " quiet"
+#define SERIAL_APPEND  "console=ttyS0"
+#define VIRTIO_APPEND  "console=hvc0 earlyprintk=ttyS0"
+#define DEFAULT_APPEND "quiet"
 /* The console of a throwaway VM is its command's alone, but for a panic. */
-#define ROOTFS_APPEND CONSOLE_APPEND " quiet loglevel=1"
+#define ROOTFS_APPEND SERIAL_APPEND " quiet loglevel=1"
 
 #define COM2_SOCKET "com2" /* docs/protocol.md names it */
 
@@ -54,8 +56,17 @@ static const struct conf_key kvm_keys[] = {
              "unpack it once, and let all VMs of that kernel share its pages"},
     {.name = "vm.initrd", .check = conf_is_abs_path, .help = "its initial RAM disk"},
     {.name = "vm.append",
-     .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" CONSOLE_APPEND
-             "\" is put before one without console="},
+     .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" SERIAL_APPEND
+             "\", or \"" VIRTIO_APPEND
+             "\" with vm.console = virtio, is put before one without console="},
+    {.name = "vm.console",
+     .check = terminals_is_console,
+     .help = "serial: the console is the first serial port, ttyS0 (default); virtio: it is hvc0, "
+             "which knows the console's size"},
+    {.name = "vm.port.#",
+     .check = terminals_is_port,
+     .help = "a port for programs: vm.port.0 = org.example.agent is "
+             "/dev/virtio-ports/org.example.agent in the guest"},
     {.name = "vm.serial2",
      .check = conf_is_bool,
      .help = "1: a second serial port, COM2 (ttyS1); its other end is the unix socket com2 in the "
@@ -96,19 +107,6 @@ static const struct conf_key kvm_keys[] = {
              "PATH[,tag=TAG][,ro][,map=identity|UID[:GID]][,cache=auto|none|always][,setid]"
              "[,nosecrets]"},
     {NULL},
-};
-
-/* What a running VM is to its keeper. */
-struct vm {
-    struct keeper *keeper;
-    struct machine *machine;
-    struct wire *com2; /* NULL: not asked for */
-    struct event *machine_event, *clock_event, *loop_event, *panic_timer;
-    struct boot_request boot; /* its files stay open for a reboot */
-    int image;                /* and the kernel's image, -1: none */
-    char *cmdline;
-    bool frozen, ended;
-    _Atomic bool deaf; /* a throwaway VM's console is not set up yet */
 };
 
 /* ---- the definition ---- */
@@ -160,8 +158,8 @@ static int kvm_check(const struct guest_def *def, struct error *err)
     cleanup_files struct boot_request rq = NO_FILES;
     struct settings settings;
 
-    if (settings_read(def, &settings, err) < 0 || open_files(def, &rq, err) < 0 ||
-        boot_check(&rq.kernel, err) < 0 || fs_check(def, err) < 0)
+    if (settings_read(def, &settings, err) < 0 || terminals_check(def, err) < 0 ||
+        open_files(def, &rq, err) < 0 || boot_check(&rq.kernel, err) < 0 || fs_check(def, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);
@@ -174,63 +172,14 @@ static int kvm_check(const struct guest_def *def, struct error *err)
 static char *command_line(const struct guest_def *def)
 {
     const char *append = conf_get(def->conf, "vm.append");
+    const char *console = terminals_virtio(def) ? VIRTIO_APPEND : SERIAL_APPEND;
 
     if (throw_wanted(def))
         return xasprintf(ROOTFS_APPEND "%s%s", append ? " " : "", append ? append : "");
-    if (!append)
-        return xstrdup(DEFAULT_APPEND);
-    if (str_starts(append, "console=") || strstr(append, " console="))
+    if (append && (str_starts(append, "console=") || strstr(append, " console=")))
         return xstrdup(append);
-    return xasprintf(CONSOLE_APPEND " %s", append);
+    return xasprintf("%s %s", console, append ? append : DEFAULT_APPEND);
 }
-
-/* ---- console ---- */
-
-static size_t port_input(void *arg, const void *data, size_t len)
-{
-    struct vm *vm = arg;
-
-    if (vm->deaf)
-        return 0;
-    return serial_input(&vm->machine->com1, data, len);
-}
-
-static void port_output_ready(void *arg)
-{
-    struct vm *vm = arg;
-
-    serial_output_ready(&vm->machine->com1);
-}
-
-static const struct console_port port = {port_input, port_output_ready};
-
-static size_t line_put(void *arg, const void *data, size_t len)
-{
-    struct vm *vm = arg;
-
-    if (!vm->ended)
-        return console_put(vm->keeper->console, data, len);
-    console_put_last(vm->keeper->console, data, len);
-    return len;
-}
-
-static void line_input_ready(void *arg)
-{
-    struct vm *vm = arg;
-
-    console_input_ready(vm->keeper->console);
-}
-
-/* What was typed meanwhile may come. */
-static void line_ready(void *arg)
-{
-    struct vm *vm = arg;
-
-    vm->deaf = false;
-    console_input_ready(vm->keeper->console);
-}
-
-static const struct serial_line line = {line_put, line_input_ready};
 
 /* ---- events ---- */
 
@@ -335,7 +284,7 @@ static int boot(struct vm *vm, struct error *err)
     vm->deaf = throw_wanted(vm->keeper->def);
     if (boot_load(&vm->machine->memory, &vm->boot, &entry, err) < 0)
         return -1;
-    console_plug(vm->keeper->console, &port, vm);
+    terminals_plug(vm);
     if (machine_start(vm->machine, &entry, err) < 0)
         return -1;
     keeper_started(vm->keeper);
@@ -398,10 +347,10 @@ static int kvm_start(struct keeper *k, struct error *err)
         .memory = settings.memory,
         .topology = settings.topology,
         .affinity = settings.affinity,
-        .console = &line,
+        .console = &terminals_com1,
         .console_arg = vm,
         .exits = k->status.page->exits,
-        .ready = throw_wanted(def) ? line_ready : NULL,
+        .ready = throw_wanted(def) ? terminals_ready : NULL,
     };
     k->engine_data = vm;
     if (settings.com2) {
@@ -428,7 +377,7 @@ static int kvm_restart(struct keeper *k, struct error *err)
 {
     struct vm *vm = k->engine_data;
 
-    serial_output_ready(&vm->machine->com1); /* a slow reader may have kept the last bytes in it */
+    terminals_last(vm);
     if (machine_reset(vm->machine, err) < 0)
         return -1;
     vm->ended = false;
@@ -474,10 +423,14 @@ static int kvm_thaw(struct keeper *k, struct error *err)
     return 0;
 }
 
-/* A serial line has no size; virtio's console will. */
+/* A serial line has no size, and takes none. */
 static int kvm_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *err)
 {
-    (void)k, (void)cols, (void)rows, (void)err;
+    struct vm *vm = k->engine_data;
+
+    (void)err;
+    if (vm)
+        terminals_resize(vm, cols, rows);
     return 0;
 }
 
@@ -489,7 +442,7 @@ static int kvm_send(struct keeper *k, enum console_signal what, struct error *er
         return error_set(err, 0,
                          "this machine has no keyboard for ctrl-alt-del; 'stop' presses its power "
                          "button");
-    serial_break(&vm->machine->com1);
+    terminals_break(vm);
     return 0;
 }
 
@@ -499,9 +452,9 @@ static void kvm_cleanup(struct keeper *k)
 
     if (!vm)
         return;
-    if (vm->ended) /* a slow reader may have kept the last bytes in the port */
-        serial_output_ready(&vm->machine->com1);
-    console_unplug(k->console);
+    if (vm->ended)
+        terminals_last(vm);
+    terminals_unplug(vm);
     if (vm->machine_event)
         event_free(vm->machine_event);
     if (vm->clock_event)

@@ -137,9 +137,15 @@ static size_t console_put(void *arg, const void *data, size_t len)
     size_t n = m->console->put(m->console_arg, data, len);
 
     m->spoke |= n > 0;
-    if (n && panic_watch_feed(&m->panic, data, n))
+    if (n && panic_watch_feed(&m->panic[0], data, n))
         eventfd_write(m->event_fd, 1);
     return n;
+}
+
+void machine_printed(struct machine *m, const void *data, size_t len)
+{
+    if (len && panic_watch_feed(&m->panic[1], data, len))
+        eventfd_write(m->event_fd, 1);
 }
 
 static void console_input_ready(void *arg)
@@ -226,11 +232,18 @@ void machine_resume(struct machine *m)
 
 /* ---- panic ---- */
 
+/* Did either console come to this state? NULL: no. */
+static const struct panic_watch *panic_said(const struct machine *m, int state)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(m->panic); i++)
+        if (m->panic[i].state == state)
+            return &m->panic[i];
+    return NULL;
+}
+
 bool machine_panic_suspected(const struct machine *m)
 {
-    int said = m->panic.state;
-
-    return said == PANIC_HALTED || (m->pvpanicked && said != PANIC_REBOOTS);
+    return panic_said(m, PANIC_HALTED) || (m->pvpanicked && !panic_said(m, PANIC_REBOOTS));
 }
 
 /* The liveliest of what the vCPUs show. */
@@ -261,11 +274,12 @@ bool machine_look_for_panic(struct machine *m)
         m->pvpanicked = false;
     }
     if (m->still_looks < PANIC_LOOKS ||
-        (m->panic.state != PANIC_HALTED && m->panic_looks < PVPANIC_LOOKS)) {
+        (!panic_said(m, PANIC_HALTED) && m->panic_looks < PVPANIC_LOOKS)) {
         machine_resume(m);
         return machine_panic_suspected(m);
     }
-    machine_crash(m, "kernel panic%s%s", m->panic.text[0] ? ": " : "", m->panic.text);
+    const char *text = m->panic[0].text[0] ? m->panic[0].text : m->panic[1].text;
+    machine_crash(m, "kernel panic%s%s", text[0] ? ": " : "", text);
     return false;
 }
 
@@ -483,7 +497,7 @@ int machine_reset(struct machine *m, struct error *err)
     m->vm = -1;
     for (unsigned i = 0; i < m->memory.count; i++)
         memory_discard(&m->memory, m->memory.slots[i].base, m->memory.slots[i].size);
-    m->panic = (struct panic_watch){0};
+    memset(m->panic, 0, sizeof(m->panic));
     m->pvpanicked = m->spoke = false;
     m->panic_looks = m->still_looks = 0;
     m->hold = m->pause = m->over = false;

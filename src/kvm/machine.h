@@ -98,8 +98,8 @@ struct machine {
     struct bridge bridge;
     struct report report;
 
-    _Atomic bool spoke; /* the guest has sent something by COM1 */
-    struct panic_watch panic;
+    _Atomic bool spoke;          /* the guest has sent something by COM1 */
+    struct panic_watch panic[2]; /* what COM1 said, and what the other console did */
     _Atomic bool pvpanicked;
     unsigned panic_looks; /* since they found it alive, or nothing was suspected */
     unsigned still_looks; /* how many of the last of them found it still */
@@ -150,6 +150,8 @@ void machine_triple_fault(struct machine *m, unsigned vcpu);
 /* True when all threads have left; *ending says how it came to that. */
 bool machine_ended(struct machine *m, struct machine_ending *ending);
 
+/* The guest printed this on the console that it has beside COM1. From the owner's thread. */
+void machine_printed(struct machine *m, const void *data, size_t len);
 /* True if there are signs that the guest's kernel panicked and will do nothing more. */
 bool machine_panic_suspected(const struct machine *m);
 /*

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "guest/engine.h"
 #include "ui/app.h"
 #include "ui/screen.h"
 #include "ui/verb.h"
@@ -324,6 +325,18 @@ static bool selected_is(struct ui *ui, const char *verb, unsigned states)
     return false;
 }
 
+/* A guest that runs no commands from outside has its shell on another terminal. */
+static bool open_second(struct ui *ui)
+{
+    const struct watched *w = roster_selected(&ui->roster);
+    char *words[] = {(char *)"console", ui->roster.selected,   (char *)"--port",
+                     (char *)"second",  (char *)"--no-prefix", NULL};
+    if (!w || !w->info.engine || w->info.engine->exec)
+        return false;
+    open_program(ui, "second terminal", words);
+    return true;
+}
+
 static void act_exec(struct ui *ui, int argc, char *const *argv)
 {
     if (!selected_is(ui, "exec", ON_STATE(GUEST_RUNNING)))
@@ -334,6 +347,8 @@ static void act_exec(struct ui *ui, int argc, char *const *argv)
         ui_focus(ui, &view_pane);
         return;
     }
+    if (argc < 2 && open_second(ui))
+        return;
     char **words = xcalloc((size_t)argc + 4, sizeof *words);
     size_t n = 0;
     words[n++] = (char *)"exec";
@@ -507,8 +522,8 @@ const struct action actions[] = {
     {"throwaway", "[OPTIONS] [-- CMD]", "start a container of this machine that leaves nothing",
      act_throwaway, 0, NULL},
     {"console", "[NAME]", "enter a guest's console", act_console, ON_ALIVE, NULL},
-    {"exec", "[CMD…]", "run a shell, or a command, in the selected container", act_exec,
-     ON_STATE(GUEST_RUNNING), NULL},
+    {"exec", "[CMD…]", "open a second shell of the guest's, or run a command in a container",
+     act_exec, ON_STATE(GUEST_RUNNING), NULL},
     {"edit", NULL, "edit the selected guest's definition", act_edit, ON_ANY, NULL},
     {"freeze-or-thaw", NULL, "freeze what runs, thaw what is frozen", act_freeze_or_thaw,
      ON_STATE(GUEST_RUNNING) | ON_STATE(GUEST_FROZEN), NULL},

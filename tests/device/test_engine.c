@@ -150,7 +150,7 @@ static void test_last_bytes(void **state)
     assert_int_equal(status_create(dir, &err), 0);
     assert_int_equal(status_open(&k.status, dir, &err), 0);
     k.base = event_base_new();
-    k.console = console_create(k.base, dir, 4096, &err);
+    k.console = console_create(k.base, dir, CONSOLE_FILE, 4096, &err);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire), 0);
     setsockopt(wire[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
     assert_int_equal(console_attach(k.console, wire[0], &how, NULL, 0, &err), 0);

@@ -132,7 +132,7 @@ static struct keeper *keeper(void)
         priv.ended_event = evtimer_new(k.base, nothing, &k);
         must(status_create(k.run_dir, NULL) == 0);
         must(status_open(&k.status, k.run_dir, NULL) == 0);
-        k.console = console_create(k.base, k.run_dir, 8192, NULL);
+        k.console = console_create(k.base, k.run_dir, CONSOLE_FILE, 8192, NULL);
         must(k.console != NULL);
         console_plug(k.console, &port, NULL);
     }

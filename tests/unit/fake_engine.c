@@ -19,6 +19,7 @@
 #include "guest/keeper.h"
 
 struct fake {
+    struct console *port;
     int master, slave, pidfd;
     pid_t pid;
     struct event *exited;
@@ -44,6 +45,52 @@ static void exited_cb(evutil_socket_t fd, short what, void *arg)
         keeper_ended(k, ENDED_REBOOT, 0, NULL);
     else
         keeper_ended(k, ENDED_EXIT, WEXITSTATUS(status), NULL);
+}
+
+/* A port: what is sent there comes back in brackets, and it says what it is told. */
+static size_t port_input(void *arg, const void *data, size_t len)
+{
+    struct fake *f = arg;
+    char text[4096];
+    int n = snprintf(text, sizeof text, "<%.*s>", (int)min(len, (size_t)4000), (const char *)data);
+    console_put(f->port, text, (size_t)n);
+    return len;
+}
+
+static void port_say(struct fake *f, const char *what, unsigned a, unsigned b)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "[%s %u %u]", what, a, b);
+    console_put(f->port, text, (size_t)n);
+}
+
+static void port_ready(void *arg)
+{
+    (void)arg;
+}
+
+static void port_resize(void *arg, unsigned cols, unsigned rows)
+{
+    port_say(arg, "size", cols, rows);
+}
+
+static void port_attended(void *arg, bool yes)
+{
+    port_say(arg, "attended", yes, 0);
+}
+
+static const struct console_port port = {port_input, port_ready, port_resize, port_attended};
+
+static int add_ports(struct keeper *k, struct fake *f, struct error *err)
+{
+    const char *ports = conf_get(k->def->conf, "fake.port");
+    if (!ports)
+        return 0;
+    f->port = keeper_port(k, ports, str_eq(ports, "fake.stream"), err);
+    if (!f->port)
+        return -1;
+    console_plug(f->port, &port, f);
+    return 0;
 }
 
 static int fake_start(struct keeper *k, struct error *err)
@@ -81,7 +128,7 @@ static int fake_start(struct keeper *k, struct error *err)
     k->status.page->guest_pid = f->pid;
     snprintf(k->status.page->figures[FIGURE_CPU].path, 64, "/proc/%d/stat", f->pid);
     k->status.page->figures[FIGURE_CPU].kind = FIGURE_PROC_STAT;
-    if (console_plug_fd(k->console, f->master, err) < 0)
+    if (console_plug_fd(k->console, f->master, err) < 0 || add_ports(k, f, err) < 0)
         return -1;
     keeper_started(k);
     return 0;
@@ -140,6 +187,8 @@ static void fake_cleanup(struct keeper *k)
         close(f->master);
         close(f->slave);
     }
+    if (f && f->port)
+        console_unplug(f->port);
     free(f);
     k->engine_data = NULL;
 }
@@ -157,6 +206,7 @@ static int fake_recover(const char *name, const char *run_dir, const struct stat
 
 static const struct conf_key fake_keys[] = {
     {"fake.command", NULL, false, "a shell command", NULL},
+    {"fake.port", NULL, false, "the name of a port; fake.stream is none for people", NULL},
     {NULL},
 };
 

@@ -112,7 +112,7 @@ static void life_and_exit_status(void **unused)
     int control = start_ok("a");
     assert_int_equal(state_of("a", NULL), GUEST_RUNNING);
     struct console_reader how = {.history = 1000};
-    int console = client_attach("a", &how, 0, 0, NULL);
+    int console = client_attach("a", NULL, &how, 0, 0, NULL);
     assert_true(console >= 0);
     assert_int_equal(write(console, "\n", 1), 1);
     wait_for("a", GUEST_STOPPED);
@@ -186,7 +186,7 @@ static void what_does_not_stop_is_killed(void **unused)
     define("e", "trap '' TERM; echo ready; while :; do sleep 0.05; done");
     int control = start_ok("e");
     struct console_reader how = {.history = 1000};
-    int console = client_attach("e", &how, 0, 0, NULL);
+    int console = client_attach("e", NULL, &how, 0, 0, NULL);
     expect(console, "ready");
     struct error err = {0};
     assert_int_equal(client_ask("e", json_pack("{s:s, s:i}", "cmd", "stop", "timeout", 0), 1000,
@@ -225,7 +225,7 @@ static void reboot_starts_again(void **unused)
     define("g", command);
     int control = start_ok("g");
     struct console_reader how = {.history = 1000};
-    int console = client_attach("g", &how, 0, 0, NULL);
+    int console = client_attach("g", NULL, &how, 0, 0, NULL);
     expect(console, "second");
     ask_ok("g", "kill");
     wait_for("g", GUEST_STOPPED);
@@ -239,8 +239,8 @@ static void history_and_several_readers(void **unused)
     define("h", "echo early; read x; echo got-$x; read y");
     int control = start_ok("h");
     struct console_reader how = {.history = 1000};
-    int one = client_attach("h", &how, 100, 40, NULL);
-    int two = client_attach("h", &how, 0, 0, NULL);
+    int one = client_attach("h", NULL, &how, 100, 40, NULL);
+    int two = client_attach("h", NULL, &how, 0, 0, NULL);
     expect(one, "early");
     expect(two, "early");
     assert_int_equal(write(one, "word\n", 5), 5);
@@ -254,6 +254,90 @@ static void history_and_several_readers(void **unused)
     size_t len;
     assert_int_equal(store_console("h", &data, &len, NULL), 0);
     assert_non_null(strstr(data, "got-word"));
+    close(control);
+}
+
+/* Define a guest that has a port beside its console, and start it. */
+static int start_with_port(const char *name, const char *port, const char *command)
+{
+    struct error err = {0};
+    cleanup_conf struct conf *c = fake_conf(command);
+    conf_set(c, "fake.port", port);
+    if (store_create(name, c, NULL, NULL, &err) < 0)
+        fail_msg("%s", err.text);
+    return start_ok(name);
+}
+
+static void write_text(int fd, const char *text)
+{
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void second_terminal(void **unused)
+{
+    (void)unused;
+    struct console_reader how = {.history = 1000};
+    struct error err = {0};
+    int control = start_with_port("p", "tty2", "read x; exit 99");
+    int one = client_attach("p", "tty2", &how, 90, 30, &err);
+    int two = client_attach("p", "second", &how, 0, 0, &err);
+    assert_true(one >= 0 && two >= 0);
+    expect(one, "[attended 0 0][size 90 30][attended 1 0]");
+    write_text(one, "hello");
+    expect(one, "<hello>");
+    expect(two, "<hello>");
+    assert_int_equal(client_resize("p", "tty2", 100, 40, &err), 0);
+    expect(two, "[size 100 40]");
+    close(one);
+    write_text(two, "still");
+    expect(two, "<still>");
+
+    /* It outlives the guest's reboot, with its history, its readers and its size. */
+    int console = client_attach("p", NULL, &how, 0, 0, NULL);
+    write_text(console, "\n");
+    expect(two, "[size 100 40][attended 1 0]");
+    write_text(two, "again");
+    expect(two, "<again>");
+    close(two);
+    two = client_attach("p", "second", &how, 0, 0, NULL);
+    expect(two, "<again>");
+    assert_int_equal(client_attach("p", "other", &how, 0, 0, &err), -1);
+    assert_non_null(strstr(err.text, "there is tty2"));
+    ask_ok("p", "kill");
+    wait_for("p", GUEST_STOPPED);
+    char rest[64];
+    while (read(two, rest, sizeof rest) > 0) /* its end is the guest's */
+        ;
+    close(two);
+    close(console);
+    close(control);
+}
+
+/* A port for programs: nothing of the past, nothing added, and who comes is announced. */
+static void stream_of_bytes(void **unused)
+{
+    (void)unused;
+    struct console_reader how = {.history = 1000};
+    char got[256];
+    size_t n = 0;
+    int control = start_with_port("q", "fake.stream", "read x");
+    int fd = client_attach("q", "fake.stream", &how, 0, 0, NULL);
+    expect(fd, "[attended 1 0]");
+    write_text(fd, "\033[?1049h");
+    expect(fd, "<\033[?1049h>");
+    close(fd);
+    fd = client_attach("q", "fake.stream", &how, 0, 0, NULL);
+    write_text(fd, "x");
+    do {
+        ssize_t more = read(fd, got + n, sizeof got - 1 - n);
+        assert_true(more > 0);
+        n += (size_t)more;
+        got[n] = '\0';
+    } while (!strstr(got, "<x>"));
+    assert_null(strchr(got, '\033'));
+    close(fd);
+    ask_ok("q", "kill");
+    wait_for("q", GUEST_STOPPED);
     close(control);
 }
 
@@ -332,9 +416,9 @@ static void slow_reader_is_cut_off_and_told_the_modes(void **unused)
                 "echo finished; read x");
     int control = start_ok("j");
     struct console_reader how = {.history = 0};
-    int slow = client_attach("j", &how, 0, 0, NULL);
+    int slow = client_attach("j", NULL, &how, 0, 0, NULL);
     struct console_reader fast_how = {.history = 1u << 20, .every_byte = true};
-    int fast = client_attach("j", &fast_how, 0, 0, NULL);
+    int fast = client_attach("j", NULL, &fast_how, 0, 0, NULL);
     static char buf[1 << 16];
     size_t tail = 0;
     for (ssize_t n; (n = read(fast, buf + tail, sizeof buf - tail - 1)) > 0;) {
@@ -367,7 +451,7 @@ static void killed_keeper_is_recovered(void **unused)
     define("k", "echo last words; exec sleep 1000");
     int control = start_ok("k");
     struct console_reader how = {.history = 1000};
-    int console = client_attach("k", &how, 0, 0, NULL);
+    int console = client_attach("k", NULL, &how, 0, 0, NULL);
     expect(console, "last words");
     struct guest_info info;
     assert_int_equal(state_of("k", &info), GUEST_RUNNING);
@@ -480,6 +564,8 @@ int main(void)
         cmocka_unit_test(signal_death_is_a_crash),
         cmocka_unit_test(reboot_starts_again),
         cmocka_unit_test(history_and_several_readers),
+        cmocka_unit_test(second_terminal),
+        cmocka_unit_test(stream_of_bytes),
         cmocka_unit_test(every_byte_arrives),
         cmocka_unit_test(who_does_not_read_does_not_hold_up_the_end),
         cmocka_unit_test(stop_and_kill_between_two_lives),

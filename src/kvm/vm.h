@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A running VM: what its engine (engine.c) and those parts of it share that join the machine's
+ * devices to the keeper.
+ */
+#ifndef PULT_KVM_VM_H
+#define PULT_KVM_VM_H
+
+#include <stdbool.h>
+
+#include "guest/keeper.h"
+#include "kvm/boot/boot.h"
+#include "kvm/machine.h"
+
+struct event;
+struct terminals;
+struct wire;
+
+struct vm {
+    struct keeper *keeper;
+    struct machine *machine;
+    struct terminals *terminals;
+    struct wire *com2; /* NULL: not asked for */
+    struct event *machine_event, *clock_event, *loop_event, *panic_timer;
+    struct boot_request boot; /* its files stay open for a reboot */
+    int image;                /* and the kernel's image, -1: none */
+    char *cmdline;
+    bool frozen, ended;
+    _Atomic bool deaf; /* a throwaway VM's console is not set up yet */
+};
+
+static inline struct vm *vm_of(const struct keeper *k)
+{
+    return k->engine_data;
+}
+
+#endif
