@@ -464,8 +464,8 @@ void console_type(struct console *c, const void *data, size_t len)
  */
 static void input_eof(struct console *c)
 {
-    for (unsigned n = 0; (c->pty >= 0 || c->port) && n < VEOF_TIMES && c->input_len < INPUT_SIZE;
-         n++)
+    bool terminal = !c->stream && (c->pty >= 0 || c->port);
+    for (unsigned n = 0; terminal && n < VEOF_TIMES && c->input_len < INPUT_SIZE; n++)
         c->input[c->input_len++] = VEOF_BYTE;
     input_push(c);
 }

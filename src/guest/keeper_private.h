@@ -5,6 +5,7 @@
 #ifndef PULT_GUEST_KEEPER_PRIVATE_H
 #define PULT_GUEST_KEEPER_PRIVATE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "guest/keeper.h"

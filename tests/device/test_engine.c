@@ -21,7 +21,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "guest/console.h"
-#include "guest/keeper.h"
+#include "guest/keeper_private.h"
 #include "kvm/host.h"
 #include "kvm/kvm.h"
 #include "kvm/legacy/serial.h"
@@ -136,7 +136,8 @@ static void test_last_bytes(void **state)
     const struct console_reader how = {.every_byte = true};
     const int little = 1;
     char path[] = "/tmp/pult-test.XXXXXX", got[65536];
-    struct keeper k = {.def = &def};
+    struct keeper_private priv = {0};
+    struct keeper k = {.def = &def, .priv = &priv};
     struct error err;
     int wire[2];
 
@@ -150,6 +151,7 @@ static void test_last_bytes(void **state)
     assert_int_equal(status_create(dir, &err), 0);
     assert_int_equal(status_open(&k.status, dir, &err), 0);
     k.base = event_base_new();
+    k.run_dir = dir;
     k.console = console_create(k.base, dir, CONSOLE_FILE, 4096, &err);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire), 0);
     setsockopt(wire[0], SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
@@ -174,6 +176,8 @@ static void test_last_bytes(void **state)
     assert_true(finished);
     assert_in_range(total, before + 1, before + SERIAL_FIFO);
 
+    console_free(priv.ports->console);
+    free(priv.ports);
     console_free(k.console);
     event_base_free(k.base);
     status_close(&k.status);
