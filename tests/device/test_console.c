@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "device/driver.h"
 #include "kvm/virtio/console.h"
@@ -29,10 +30,10 @@ struct far {
     unsigned emergencies;
 };
 
-static struct far far[1 + NAMED];
+static struct far far[1 + NAMED], other_far[1 + NAMED];
 static struct virtio_port *terminal;
 static struct virtio_port_setup named[NAMED];
-static struct board board;
+static struct board board, other;
 static struct driver drv;
 
 static size_t far_put(void *arg, const void *data, size_t len)
@@ -68,30 +69,41 @@ static void far_emergency(void *arg, uint8_t byte)
 
 static const struct virtio_port_line line = {far_put, far_ready, far_opened, far_emergency};
 
-static int setup(void **state)
+/* A board with both devices, joined to these ends. */
+static int build(struct board *b, struct far *ends)
 {
     struct error err;
 
-    (void)state;
-    memset(far, 0, sizeof(far));
+    memset(ends, 0, sizeof(far));
     for (unsigned i = 0; i < ARRAY_SIZE(far); i++)
-        far[i].room = SIZE_MAX;
-    if (board_init(&board, false) < 0)
+        ends[i].room = SIZE_MAX;
+    if (board_init(b, false) < 0)
         return -1;
-    terminal = virtio_terminal_add(&board.virtio, &line, &far[0], &err);
-    named[0] = (struct virtio_port_setup){.name = "org.one", .line = &line, .arg = &far[1]};
-    named[1] = (struct virtio_port_setup){.name = "org.two", .line = &line, .arg = &far[2]};
-    if (!terminal || virtio_ports_add(&board.virtio, named, NAMED, &err) < 0)
+    terminal = virtio_terminal_add(&b->virtio, &line, &ends[0], &err);
+    named[0] = (struct virtio_port_setup){.name = "org.one", .line = &line, .arg = &ends[1]};
+    named[1] = (struct virtio_port_setup){.name = "org.two", .line = &line, .arg = &ends[2]};
+    if (!terminal || virtio_ports_add(&b->virtio, named, NAMED, &err) < 0)
         return -1;
-    return board_start(&board);
+    return board_start(b);
+}
+
+static void tear_down(struct board *b, struct far *ends)
+{
+    board_destroy(b);
+    for (unsigned i = 0; i < ARRAY_SIZE(far); i++)
+        free(ends[i].got);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return build(&board, far);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    board_destroy(&board);
-    for (unsigned i = 0; i < ARRAY_SIZE(far); i++)
-        free(far[i].got);
+    tear_down(&board, far);
     return 0;
 }
 
@@ -361,6 +373,67 @@ static void test_last(void **state)
     assert_string_equal(far[0].got, "last words");
 }
 
+/* The driver goes on where it was, on the other board. */
+static void move_driver(void)
+{
+    struct error err;
+    struct state s;
+
+    if (virtio_hold_all(&board.virtio, 1000, &err) < 0)
+        fail_msg("%s", err.text);
+    state_save(&s, &err);
+    pci_state(&board.pci, &s);
+    virtio_state_all(&board.virtio, &s);
+    assert_int_equal(state_finish(&s), 0);
+    cleanup_free uint8_t *data = s.data;
+
+    assert_int_equal(build(&other, other_far), 0);
+    for (unsigned i = 0; i < board.memory->count; i++)
+        memcpy(other.memory->slots[i].host, board.memory->slots[i].host,
+               board.memory->slots[i].size);
+    state_load(&s, data, s.len, &err);
+    pci_state(&other.pci, &s);
+    virtio_state_all(&other.virtio, &s);
+    if (state_finish(&s) < 0)
+        fail_msg("%s", err.text);
+    virtio_release_all(&other.virtio);
+    drv.board = &other;
+    other.next = board.next;
+    for (unsigned i = 0; i < DRIVER_QUEUES; i++) {
+        struct driver_queue *q = &drv.queues[i];
+        q->desc = memory_at(other.memory, q->desc_at, 1);
+        q->avail = memory_at(other.memory, q->avail_at, 1);
+        q->used = memory_at(other.memory, q->used_at, 1);
+    }
+    board_turn(&other);
+}
+
+/* Half a buffer was passed on: the other half comes there, where the terminal has another size. */
+static void test_saved(void **state)
+{
+    struct seg s;
+
+    (void)state;
+    use_terminal();
+    far[0].room = 2;
+    s = driver_bytes(&drv, "half", 4);
+    driver_send(&drv, TX, &s, 1);
+    board_turn(&board);
+    move_driver();
+    assert_string_equal(other_far[0].got, "lf");
+    assert_true(driver_used(&drv, TX, NULL, NULL));
+    assert_int_equal(other_far[0].opens, 1);
+    driver_interrupts(&drv, 0);
+    virtio_port_resize(terminal, 60, 20);
+    board_turn(&other);
+    assert_int_equal(mmio_read(&other, drv.device + COLS, 2), 60);
+    assert_int_equal(driver_interrupts(&drv, 0), 1);
+    s = driver_buffer(&drv, 10, true);
+    driver_send(&drv, RX, &s, 1);
+    assert_int_equal(virtio_port_input(terminal, "in", 2), 2);
+    tear_down(&other, other_far);
+}
+
 /* ---- named ports ---- */
 
 static void use_ports(void)
@@ -510,6 +583,26 @@ static void test_nonsense(void **state)
     assert_int_equal(driver_status(&drv) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
+/* A driver that has been told that somebody is there is told that here is nobody. */
+static void test_ports_saved(void **state)
+{
+    (void)state;
+    reply_head = reply_tail = 0;
+    use_ports();
+    listen(4);
+    virtio_port_attend(named[0].port, true);
+    say(1, VIRTIO_CONSOLE_PORT_READY, 1);
+    heard(1, VIRTIO_CONSOLE_PORT_NAME, 1, "org.one");
+    heard(1, VIRTIO_CONSOLE_PORT_OPEN, 1, "");
+    say(1, VIRTIO_CONSOLE_PORT_OPEN, 1);
+    move_driver();
+    for (unsigned i = 0; i < ARRAY_SIZE(replies); i++)
+        replies[i].host = memory_at(other.memory, replies[i].at, replies[i].len);
+    heard(1, VIRTIO_CONSOLE_PORT_OPEN, 0, "");
+    assert_int_equal(other_far[1].opens, 1);
+    tear_down(&other, other_far);
+}
+
 /* A buffer too small for a message gets what fits. */
 static void test_small_buffers(void **state)
 {
@@ -530,11 +623,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_identity), TEST(test_size),          TEST(test_emergency),
-        TEST(test_transmit), TEST(test_flow_out),      TEST(test_long),
-        TEST(test_input),    TEST(test_empty_buffers), TEST(test_reset),
-        TEST(test_paused),   TEST(test_last),          TEST(test_introduction),
-        TEST(test_streams),  TEST(test_nonsense),      TEST(test_small_buffers),
+        TEST(test_identity),    TEST(test_size),          TEST(test_emergency),
+        TEST(test_transmit),    TEST(test_flow_out),      TEST(test_long),
+        TEST(test_input),       TEST(test_empty_buffers), TEST(test_reset),
+        TEST(test_paused),      TEST(test_last),          TEST(test_saved),
+        TEST(test_ports_saved), TEST(test_introduction),  TEST(test_streams),
+        TEST(test_nonsense),    TEST(test_small_buffers),
     };
     return cmocka_run_group_tests_name("console", tests, NULL, NULL);
 }

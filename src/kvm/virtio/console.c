@@ -232,7 +232,7 @@ static void catch_up(void *arg)
     struct ports *d = arg;
     const bool multiport = d->virtio->queue_count > 2;
 
-    if (d->resized)
+    if (d->resized && !multiport)
         virtio_set_config(d->virtio, 0, &d->config,
                           offsetof(struct virtio_console_config, max_nr_ports));
     d->resized = false;
@@ -307,6 +307,39 @@ static void ports_reset(struct virtio_device *v)
     }
 }
 
+/* What the driver was told, and how far its buffers were read. Our end is as it is here and now. */
+static void ports_state(struct virtio_device *v, struct state *s)
+{
+    struct ports *d = v->state;
+    uint32_t count = d->count;
+
+    state_section(s, v->type->name, 1);
+    state_item(s, count);
+    if (count != d->count) {
+        state_refuse(s, "it has %u ports, and this machine %u", count, d->count);
+        return;
+    }
+    for (unsigned i = 0; i < d->count; i++) {
+        struct virtio_port *p = &d->port[i];
+        uint64_t taken = p->taken;
+        uint8_t open = p->open, ready = p->ready, tell = (uint8_t)p->tell;
+        state_item(s, taken);
+        state_item(s, open);
+        state_item(s, ready);
+        state_item(s, tell);
+        if (!s->loading)
+            continue;
+        p->taken = taken;
+        p->ready = ready;
+        p->tell = (tell & (TELL_ADD | TELL_NAME)) | (ready ? TELL_OPEN : 0);
+        set_open(p, open);
+    }
+    if (!s->loading)
+        return;
+    d->resized = true; /* the configuration that was saved has another size */
+    worker_post(v->workers[0], &d->call);
+}
+
 static void ports_destroy(struct virtio_device *v)
 {
     free(v->state);
@@ -338,6 +371,7 @@ static const struct virtio_device_type virtio_terminal = {
     .handle = terminal_handle,
     .config_written = terminal_config_written,
     .reset = ports_reset,
+    .state = ports_state,
     .destroy = ports_destroy,
 };
 
@@ -351,6 +385,7 @@ static const struct virtio_device_type virtio_ports = {
     .config_size = offsetof(struct virtio_console_config, emerg_wr),
     .handle = ports_handle,
     .reset = ports_reset,
+    .state = ports_state,
     .destroy = ports_destroy,
 };
 
