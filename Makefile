@@ -14,7 +14,7 @@ VERSION := 0.1
 BUILD_PKGS := gcc libc6-dev libncurses-dev libevent-dev libjansson-dev libcap-dev \
               libseccomp-dev libvterm-dev zlib1g-dev liblzma-dev liblz4-dev libzstd-dev \
               libbz2-dev acpica-tools
-RUN_PKGS   := ncurses-base uidmap
+RUN_PKGS   := ncurses-base uidmap passt
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
               qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev
 LINT_PKGS  := clang libclang-rt-dev clang-format clang-tidy cppcheck

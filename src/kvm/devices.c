@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "guest/keeper.h"
 #include "kvm/machine.h"
+#include "kvm/networks.h"
 #include "kvm/terminals.h"
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
@@ -31,6 +32,7 @@ static int add_root(struct machine *m, struct keeper *k, struct error *err)
 
 static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *err) = {
     add_rng,
+    networks_add,
     add_shares,
     add_root,
     terminals_add,

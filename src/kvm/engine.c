@@ -31,6 +31,7 @@
 #include "kvm/host.h"
 #include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
+#include "kvm/networks.h"
 #include "kvm/settings.h"
 #include "kvm/terminals.h"
 #include "kvm/throw/throw.h"
@@ -106,6 +107,12 @@ static const struct conf_key kvm_keys[] = {
      .help = "a folder of the host, mounted in the guest by `mount -t virtiofs TAG DIR`: "
              "PATH[,tag=TAG][,ro][,map=identity|UID[:GID]][,cache=auto|none|always][,setid]"
              "[,nosecrets]"},
+    {.name = "vm.net.#",
+     .check = network_is_value,
+     .help = "a network card, N from 0 on: tap=NAME (there already, or made by root and gone with "
+             "the guest)[,bridge=NAME][,queues=N][,vhost=auto|on|off], or "
+             "user[,forward=PROTO:[ADDRESS:]PORT[:GUEST-PORT]] for a network without any rights, "
+             "by passt; either with [,mac=ADDRESS][,mtu=N]; or none"},
     {NULL},
 };
 
@@ -159,7 +166,8 @@ static int kvm_check(const struct guest_def *def, struct error *err)
     struct settings settings;
 
     if (settings_read(def, &settings, err) < 0 || terminals_check(def, err) < 0 ||
-        open_files(def, &rq, err) < 0 || boot_check(&rq.kernel, err) < 0 || fs_check(def, err) < 0)
+        open_files(def, &rq, err) < 0 || boot_check(&rq.kernel, err) < 0 ||
+        fs_check(def, err) < 0 || networks_check(def, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);

@@ -283,6 +283,16 @@ void virtqueue_flush(struct virtqueue *q)
         virtio_pci_interrupt(q->device, q);
 }
 
+void virtqueue_take_back(struct virtqueue *q, uint16_t next_avail)
+{
+    if (!q->used)
+        return;
+    q->next_avail = next_avail;
+    q->next_used = q->last_flush = load16(&q->used[RING_INDEX]);
+    q->outstanding = 0;
+    q->kicks_off = true; /* perhaps */
+}
+
 /* ---- chains ---- */
 
 /* Move between a buffer and the front of a list of iovecs, which shrinks. */

@@ -100,6 +100,11 @@ void virtqueue_unpop(struct virtqueue *q, struct chain *c);
 /* Give it back with so many bytes written into it, from its first writable byte on. */
 void virtqueue_push(struct virtqueue *q, const struct chain *c, size_t written);
 void virtqueue_flush(struct virtqueue *q);
+/*
+ * Somebody else served it (vhost), up to this available index, and has shown the driver all that it
+ * gave back: go on there.
+ */
+void virtqueue_take_back(struct virtqueue *q, uint16_t next_avail);
 /* Have the handler called soon, as by a kick. From any thread. */
 void virtqueue_kick(struct virtqueue *q);
 

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * passt and its supervisor, see passt.h.
+ */
+#include "net/passt.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/title.h"
+#include "base/util.h"
+
+#define PROGRAM   "passt"
+#define PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define LOG_LIMIT (64u << 10)
+
+#define STEADY_NS 10000000000ull /* who lived so long is started anew at once */
+#define PAUSE_MS  1000           /* the others after this, doubled each time */
+#define PAUSE_MAX 30000
+
+/* ---- forwards ---- */
+
+/* A forward in its parts. */
+struct forward {
+    bool udp, v6;
+    char address[INET6_ADDRSTRLEN]; /* "": all */
+    char ports[16];                 /* PORT or PORT-PORT on the host */
+    char guest_ports[16];           /* "": the same */
+    unsigned first, last;           /* on the host */
+};
+
+static int parse_range(const char *text, unsigned *first, unsigned *last, struct error *err)
+{
+    cleanup_free char *copy = xstrdup(text);
+    char *dash = strchr(copy, '-');
+    int64_t lo, hi;
+
+    if (dash)
+        *dash = '\0';
+    if (number_parse(copy, 1, UINT16_MAX, &lo, err) < 0)
+        return -1;
+    hi = lo;
+    if (dash && number_parse(dash + 1, lo, UINT16_MAX, &hi, err) < 0)
+        return -1;
+    *first = (unsigned)lo;
+    *last = (unsigned)hi;
+    return 0;
+}
+
+/* Cut "ADDRESS:" off, if the text begins with one. Returns what is behind it. */
+static const char *take_address(const char *text, struct forward *f)
+{
+    uint8_t bytes[16];
+    const char *end = *text == '[' ? strchr(text, ']') : strchr(text, ':');
+
+    if (!end || (*text == '[' && end[1] != ':'))
+        return text;
+    const char *from = *text == '[' ? text + 1 : text;
+    if ((size_t)(end - from) >= sizeof(f->address))
+        return text;
+    memcpy(f->address, from, (size_t)(end - from));
+    f->address[end - from] = '\0';
+    f->v6 = *text == '[';
+    if (inet_pton(f->v6 ? AF_INET6 : AF_INET, f->address, bytes) == 1)
+        return end + (f->v6 ? 2 : 1);
+    f->address[0] = '\0';
+    return text;
+}
+
+static int parse_forward(const char *text, struct forward *f, struct error *err)
+{
+    unsigned first, last;
+
+    *f = (struct forward){0};
+    if (!str_starts(text, "tcp:") && !str_starts(text, "udp:"))
+        return error_set(err, 0, "'%s' begins with neither tcp: nor udp:", text);
+    f->udp = *text == 'u';
+    cleanup_free char *copy = xstrdup(take_address(text + 4, f));
+    char *guest = strchr(copy, ':');
+    if (guest)
+        *guest++ = '\0';
+    if (parse_range(copy, &f->first, &f->last, err) < 0)
+        return error_wrap(err, "'%s': port", text);
+    if (guest && parse_range(guest, &first, &last, err) < 0)
+        return error_wrap(err, "'%s': port of the guest", text);
+    if (guest && last - first != f->last - f->first)
+        return error_set(err, 0, "'%s': the two ranges of ports are not of the same length", text);
+    snprintf(f->ports, sizeof(f->ports), "%s", copy);
+    snprintf(f->guest_ports, sizeof(f->guest_ports), "%s", guest ? guest : "");
+    return 0;
+}
+
+int passt_is_forward(const char *value, struct error *err)
+{
+    struct forward f;
+
+    return parse_forward(value, &f, err);
+}
+
+/* Could somebody listen there? */
+static int try_port(const struct forward *f, unsigned port, struct error *err)
+{
+    bool v6 = f->v6;
+    struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    const struct sockaddr *a = v6 ? (const void *)&a6 : (const void *)&a4;
+    int yes = 1;
+
+    if (f->address[0])
+        inet_pton(v6 ? AF_INET6 : AF_INET, f->address,
+                  v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr);
+    cleanup_close int fd =
+        socket(a->sa_family, (f->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_set(err, errno, "create a socket");
+    if (!f->udp)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    if (bind(fd, a, v6 ? sizeof(a6) : sizeof(a4)) == 0)
+        return 0;
+    const int why = errno;
+    error_set(err, why, "listen at %s port %u", f->udp ? "UDP" : "TCP", port);
+    if (why == EACCES)
+        return error_hint(err,
+                          "ports below 1024 need root, see net.ipv4.ip_unprivileged_port_start");
+    return why == EADDRINUSE ? error_hint(err, "another process does") : -1;
+}
+
+/* ---- the program ---- */
+
+/* Where it is, for the caller to free; or NULL. */
+static char *find_program(void)
+{
+    const char *path = getenv("PATH");
+    cleanup_free char *copy = xstrdup(path && *path ? path : PATH);
+    char *rest = copy;
+
+    for (char *dir; (dir = strsep(&rest, ":"));) {
+        char *file = xasprintf("%s/" PROGRAM, dir);
+        if (*dir == '/' && access(file, X_OK) == 0)
+            return file;
+        free(file);
+    }
+    return NULL;
+}
+
+int passt_check(const struct passt_request *rq, struct error *err)
+{
+    cleanup_free char *program = find_program();
+    struct forward f;
+
+    if (!program) {
+        error_set(err, 0, "user-mode networking needs passt, which is not there");
+        return error_hint(err, "install the package passt");
+    }
+    for (size_t i = 0; rq->forwards && rq->forwards[i]; i++) {
+        if (parse_forward(rq->forwards[i], &f, err) < 0)
+            return -1;
+        for (unsigned port = f.first; port <= f.last; port++)
+            if (try_port(&f, port, err) < 0)
+                return error_wrap(err, "forward=%s", rq->forwards[i]);
+    }
+    return 0;
+}
+
+static void add_word(char ***words, char *word)
+{
+    size_t n = *words ? strv_len(*words) : 0;
+
+    *words = xrealloc(*words, n + 2, sizeof(char *));
+    (*words)[n] = word;
+    (*words)[n + 1] = NULL;
+}
+
+/* In its words: ADDRESS/PORTS:GUEST-PORTS. */
+static void add_forward(char ***words, const char *text)
+{
+    struct forward f;
+
+    if (parse_forward(text, &f, NULL) < 0)
+        return;
+    add_word(words, xstrdup(f.udp ? "-u" : "-t"));
+    add_word(words, xasprintf("%s%s%s%s%s", f.address, f.address[0] ? "/" : "", f.ports,
+                              f.guest_ports[0] ? ":" : "", f.guest_ports));
+}
+
+static char **command_line(const struct passt_request *rq, int stream)
+{
+    char **words = NULL;
+
+    add_word(&words, xstrdup(PROGRAM));
+    add_word(&words, xstrdup("--foreground"));
+    add_word(&words, xstrdup("--quiet"));
+    add_word(&words, xstrdup("--stderr"));
+    add_word(&words, xstrdup("--fd"));
+    add_word(&words, xasprintf("%d", stream));
+    if (rq->mtu) {
+        add_word(&words, xstrdup("--mtu"));
+        add_word(&words, xasprintf("%u", rq->mtu));
+    }
+    for (size_t i = 0; rq->forwards && rq->forwards[i]; i++)
+        add_forward(&words, rq->forwards[i]);
+    return words;
+}
+
+/* ---- the supervisor ---- */
+
+struct supervisor {
+    const struct passt_request *rq;
+    char *program;
+    int channel;
+    pid_t pid;
+    int pidfd, words; /* of passt, and its standard error */
+    char line[512];
+    size_t len;
+    uint64_t started;
+    int pause_ms;
+};
+
+/* What it says at each start, and is no news. */
+static bool is_noise(const char *line)
+{
+    return !*line || str_starts(line, "Failed to send ") || str_starts(line, "Don't run as root") ||
+           str_starts(line, "No external routable interface for IPv6") ||
+           str_starts(line, "Couldn't get any nameserver address");
+}
+
+static void log_words(struct supervisor *s)
+{
+    s->line[s->len] = '\0';
+    if (!is_noise(s->line))
+        log_line("%s: passt: %s", s->rq->name, s->line);
+    s->len = 0;
+}
+
+/* Its words, line by line, until there are no more for now. */
+static void read_words(struct supervisor *s)
+{
+    char buf[256];
+    ssize_t n;
+
+    while ((n = read(s->words, buf, sizeof(buf))) > 0)
+        for (ssize_t i = 0; i < n; i++) {
+            if (buf[i] != '\n')
+                s->line[s->len++] = buf[i];
+            if (buf[i] == '\n' || s->len == sizeof(s->line) - 1)
+                log_words(s);
+        }
+}
+
+/* In the child: nothing of ours but the stream and its standard error. */
+static void become_passt(const struct supervisor *s, int stream, int words)
+{
+    sigset_t none;
+    int keep = 3;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int n = 1; n < NSIG; n++)
+        signal(n, SIG_DFL);
+    dup2(words, STDERR_FILENO);
+    if (stream != keep)
+        dup2(stream, keep);
+    else
+        fcntl(keep, F_SETFD, 0);
+    close_range((unsigned)keep + 1, ~0u, 0);
+    execv(s->program, command_line(s->rq, keep));
+    dprintf(STDERR_FILENO, "start '%s': %s\n", s->program, strerror(errno));
+    _exit(127);
+}
+
+/* Send our end of the stream to where it is wanted. */
+static int send_stream(int channel, int stream)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec byte = {.iov_base = (char[]){'p'}, .iov_len = 1};
+    struct msghdr m = {.msg_iov = &byte,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &stream, sizeof(stream));
+    return sendmsg(channel, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+/* Start passt. -1: it could not be. */
+static int launch(struct supervisor *s)
+{
+    int stream[2] = {-1, -1}, words[2] = {-1, -1};
+    int ret = -1;
+
+    s->started = now_mono_ns();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) == 0 &&
+        pipe2(words, O_CLOEXEC) == 0 && (s->pid = fork()) >= 0) {
+        if (s->pid == 0)
+            become_passt(s, stream[1], words[1]);
+        fcntl(words[0], F_SETFL, O_NONBLOCK);
+        s->pidfd = pidfd_open(s->pid, 0);
+        s->words = steal_fd(words[0]);
+        send_stream(s->channel, stream[0]);
+        ret = 0;
+    } else {
+        log_line("%s: start passt: %s", s->rq->name, strerror(errno));
+    }
+    for (int i = 0; i < 2; i++) {
+        cleanup_close_fn(&stream[i]);
+        cleanup_close_fn(&words[i]);
+    }
+    return ret;
+}
+
+static int reap(struct supervisor *s)
+{
+    int status = 0;
+
+    while (waitpid(s->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    read_words(s);
+    if (s->len)
+        log_words(s);
+    close(s->pidfd);
+    close(s->words);
+    s->pid = -1;
+    return status;
+}
+
+/* The other end of the channel was closed, or nobody holds it any more. */
+static bool is_over(const struct pollfd *channel)
+{
+    return channel->revents != 0;
+}
+
+/* Wait until passt has ended. False: nobody wants it any more. */
+static bool attend(struct supervisor *s)
+{
+    struct pollfd p[] = {{.fd = s->channel, .events = POLLIN},
+                         {.fd = s->pidfd, .events = POLLIN},
+                         {.fd = s->words, .events = POLLIN}};
+
+    for (;;) {
+        if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
+            return false;
+        if (p[2].revents & POLLIN)
+            read_words(s);
+        else if (p[2].revents)
+            p[2].fd = -1;
+        if (p[1].revents)
+            return true;
+        if (is_over(&p[0]))
+            return false;
+    }
+}
+
+/* One life of passt, and the pause after it. False: it was the last. */
+static bool live(struct supervisor *s)
+{
+    struct pollfd channel = {.fd = s->channel, .events = POLLIN};
+
+    if (launch(s) == 0) {
+        if (!attend(s)) {
+            kill(s->pid, SIGKILL);
+            reap(s);
+            return false;
+        }
+        int status = reap(s);
+        if (poll(&channel, 1, 0) == 1) /* it ends with its stream, as we do */
+            return false;
+        if (now_mono_ns() - s->started >= STEADY_NS)
+            s->pause_ms = 0;
+        log_line("%s: passt ended (%s %d): it is started again %s", s->rq->name,
+                 WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+                 s->pause_ms ? "in a moment" : "now");
+    }
+    if (s->pause_ms && poll(&channel, 1, s->pause_ms) == 1)
+        return false;
+    s->pause_ms = min(max(2 * s->pause_ms, PAUSE_MS), PAUSE_MAX);
+    return true;
+}
+
+static void supervise(const struct passt_request *rq, char *program, int channel)
+{
+    struct supervisor s = {.rq = rq, .program = program, .channel = 3};
+    sigset_t none;
+
+    log_to(STDERR_FILENO, LOG_LIMIT);
+    if (channel != s.channel)
+        dup3(channel, s.channel, O_CLOEXEC);
+    close_range((unsigned)s.channel + 1, ~0u, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, SIG_IGN); /* it ends with the one that wants the network */
+    title_set("pult: passt %s", rq->title);
+    while (live(&s))
+        ;
+    _exit(0);
+}
+
+/* ---- the other side ---- */
+
+int passt_start(const struct passt_request *rq, pid_t *supervisor, int *channel, struct error *err)
+{
+    cleanup_free char *program = find_program();
+    int ends[2];
+
+    if (!program)
+        return error_set(err, ENOENT, "start passt");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return error_set(err, errno, "create a socket for passt");
+    *supervisor = fork();
+    if (*supervisor == 0)
+        supervise(rq, program, ends[1]);
+    const int why = errno;
+    close(ends[1]);
+    if (*supervisor < 0) {
+        close(ends[0]);
+        return error_set(err, why, "start a process for passt");
+    }
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    *channel = ends[0];
+    return 0;
+}
+
+int passt_receive(int channel)
+{
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    char byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof(control)};
+    int fd = -1;
+
+    ssize_t n = recvmsg(channel, &m, MSG_CMSG_CLOEXEC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return -EAGAIN;
+    if (n <= 0)
+        return -EPIPE;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    return fd < 0 ? -EAGAIN : fd;
+}
+
+void passt_stop(pid_t supervisor, int channel)
+{
+    if (channel >= 0)
+        close(channel);
+    while (supervisor > 0 && waitpid(supervisor, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
