@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pult create container and pult create vm: a definition in the store, all of it or nothing. */
 #include "base/cleanup.h"
+#include "cmd/newdisk.h"
 #include "cmd/newguest.h"
 #include "cmd/table.h"
 #include "guest/def.h"
@@ -86,6 +87,8 @@ const struct command cmd_create_vm = {
             OPTION_KERNEL,
             OPTION_INITRD,
             OPTION_APPEND,
+            OPTION_DISK,
+            OPTION_SNAPSHOT,
             OPTION_SHARE,
             OPTION_MEMORY,
             OPTION_CPUS,
@@ -98,7 +101,7 @@ const struct command cmd_create_vm = {
     .detail =
         "Its console is its first serial port: console=ttyS0 on the kernel's command line.\n\n"
         "  pult create vm web2 --kernel /boot/vmlinuz --initrd /boot/initrd.img \\\n"
-        "      --append 'console=ttyS0 quiet' --memory 1G --cpus 2",
+        "      --append 'root=/dev/vda1' --memory 1G --cpus 2 --disk /srv/web2.qcow2",
     .safe = true,
     .run = create_vm_run,
 };

@@ -101,7 +101,10 @@ json_t *facts_guest(const struct watched *w)
     json_object_set_new(o, "exits_per_second", integer_or_null(vm, (uint64_t)w->now.exits));
     json_object_set_new(o, "throwaway", json_boolean(info->throwaway));
     json_object_set_new(o, "autostart", json_boolean(info->autostart));
-    json_object_set_new(o, "reason", string_or_null(ended ? info->last.reason : NULL));
+    json_object_set_new(o, "reason",
+                        string_or_null(ended                         ? info->last.reason
+                                       : info->state == GUEST_FROZEN ? info->page.note
+                                                                     : NULL));
     json_object_set_new(o, "broken", string_or_null(info->broken));
     return o;
 }
@@ -122,5 +125,7 @@ const char *facts_note(const struct watched *w)
         return w->info.broken;
     if (w->info.state == GUEST_CRASHED)
         return w->info.last.reason;
+    if (w->info.state == GUEST_FROZEN && w->info.page.note[0])
+        return w->info.page.note;
     return w->addresses;
 }

@@ -9,6 +9,7 @@
 #include "cmd/facts.h"
 #include "cmd/print.h"
 #include "cmd/table.h"
+#include "disk/definition.h"
 #include "guest/engine.h"
 #include "guest/store.h"
 #include "guest/watch.h"
@@ -38,6 +39,54 @@ static json_t *exits_object(const struct guest_info *info)
     return o;
 }
 
+static json_t *string_or_null(const char *s)
+{
+    return s ? json_string(s) : json_null();
+}
+
+/* What a disk is based on, from the next to the last. */
+static json_t *backing_facts(const struct disk_spec *s)
+{
+    json_t *array = json_array();
+    for (s = s->backing; s; s = s->backing)
+        json_array_append_new(array, json_pack("{s:s, s:s}", "path", s->path, "format", s->format));
+    return array;
+}
+
+/* How large the disk is, and what it takes on the host; null where that cannot be seen. */
+static void add_sizes(json_t *o, const struct disk_spec *s)
+{
+    struct disk_info info;
+    bool known = disk_inspect(s->path, s->format, &info, NULL) == 0;
+    json_object_set_new(o, "size_bytes", known ? json_integer((json_int_t)info.size) : json_null());
+    json_object_set_new(o, "allocated_bytes",
+                        known ? json_integer((json_int_t)info.allocated) : json_null());
+    if (known)
+        disk_info_clear(&info);
+}
+
+/* The disks of a VM, as its definition has them. */
+static json_t *disk_facts(const struct guest_def *def)
+{
+    json_t *array = json_array();
+    cleanup_disk_keys struct disk_keys k = disk_keys(def->conf);
+    for (size_t i = 0; i < k.count; i++) {
+        cleanup_definition struct disk_definition d;
+        if (disk_definition_parse(k.all[i].value, def->dir, &d, NULL) < 0)
+            continue;
+        json_t *o = json_pack("{s:s, s:s, s:s}", "key", k.all[i].key, "path", d.spec.path, "format",
+                              d.spec.format);
+        add_sizes(o, &d.spec);
+        json_object_set_new(o, "read_only", json_boolean(d.spec.flags & DISK_READONLY));
+        json_object_set_new(o, "snapshot", json_boolean(d.spec.flags & DISK_SNAPSHOT));
+        json_object_set_new(o, "cache", json_string(d.cache));
+        json_object_set_new(o, "serial", string_or_null(d.serial));
+        json_object_set_new(o, "backing", backing_facts(&d.spec));
+        json_array_append_new(array, o);
+    }
+    return array;
+}
+
 /* What list does not show: where it is kept, how its last run ended. */
 static void add_details(json_t *o, const struct guest_info *info)
 {
@@ -46,6 +95,7 @@ static void add_details(json_t *o, const struct guest_info *info)
                         info->def && info->def->cpus_milli
                             ? json_real((double)info->def->cpus_milli / 1000)
                             : json_null());
+    json_object_set_new(o, "disks", info->def ? disk_facts(info->def) : json_array());
     json_object_set_new(o, "keeper_pid",
                         state_alive(info->state) ? json_integer(info->page.keeper_pid)
                                                  : json_null());
@@ -64,6 +114,24 @@ static void add_details(json_t *o, const struct guest_info *info)
                                   "reason", info->last.reason));
 }
 
+static void print_facts(const json_t *o, const char *prefix);
+
+/* The members of an object, or of each object of an array, which are numbered. */
+static void print_inner(const char *prefix, const char *key, const json_t *v)
+{
+    cleanup_free char *inner = xasprintf("%s%s.", prefix, key);
+    if (json_is_object(v)) {
+        print_facts(v, inner);
+        return;
+    }
+    size_t i;
+    json_t *each;
+    json_array_foreach ((json_t *)v, i, each) {
+        cleanup_free char *numbered = xasprintf("%s%zu.", inner, i);
+        print_facts(each, numbered);
+    }
+}
+
 /* One line a fact; what is not known is left out. */
 static void print_facts(const json_t *o, const char *prefix)
 {
@@ -72,9 +140,8 @@ static void print_facts(const json_t *o, const char *prefix)
     json_object_foreach ((json_t *)o, key, v) {
         if (json_is_null(v) || (json_is_array(v) && json_array_size(v) == 0))
             continue;
-        if (json_is_object(v)) {
-            cleanup_free char *inner = xasprintf("%s.", key);
-            print_facts(v, inner);
+        if (json_is_object(v) || json_is_object(json_array_get(v, 0))) {
+            print_inner(prefix, key, v);
             continue;
         }
         cleanup_free char *text = json_is_string(v)

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "cmd/newdisk.h"
 #include "guest/def.h"
 
 /* Options that set one key each. */
@@ -140,7 +141,7 @@ bool new_guest_on_files(const struct conf *conf)
 static int set_vm_of_host(const struct cmd_args *a, struct conf *conf, struct error *err)
 {
     if (!cmd_opt(a, "config") && !conf_get(conf, "vm.rootfs") && !conf_get(conf, "vm.initrd") &&
-        !conf_get(conf, "vm.disk.0"))
+        !new_disks_any(conf))
         conf_set(conf, "vm.rootfs", "host:/");
     return new_guest_on_files(conf) ? set_workdir(a, conf, err) : 0;
 }
@@ -206,6 +207,19 @@ static int begin(const struct cmd_args *a, const char *type, struct new_guest *g
     return 0;
 }
 
+/* Options that may be repeated. */
+static int set_lists(const struct cmd_args *a, struct conf *conf, struct error *err)
+{
+    const char *value;
+    for (int i = 0; (value = cmd_opt_nth(a, "share", i)); i++)
+        if (set_share(conf, value, err) < 0)
+            return -1;
+    for (int i = 0; (value = cmd_opt_nth(a, "disk", i)); i++)
+        if (new_disk(conf, value, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
                      struct new_guest *g, struct error *err)
 {
@@ -221,12 +235,12 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         return -1;
     if (cmd_opt(a, "autostart"))
         conf_set(g->conf, "guest.autostart", "1");
-    const char *share;
-    for (int i = 0; (share = cmd_opt_nth(a, "share", i)); i++)
-        if (set_share(g->conf, share, err) < 0)
-            return -1;
+    if (set_lists(a, g->conf, err) < 0)
+        return -1;
     set_command(a, g->conf);
     if (set_keys(a, g->conf, err) < 0)
+        return -1;
+    if (cmd_opt(a, "snapshot") && new_disks_forget(g->conf, err) < 0)
         return -1;
     if (throwaway)
         set_copy_of_host(g);

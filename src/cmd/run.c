@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "cmd/ask.h"
 #include "cmd/console.h"
+#include "cmd/newdisk.h"
 #include "cmd/newguest.h"
 #include "cmd/session.h"
 #include "cmd/table.h"
@@ -153,7 +154,8 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
 /* An option of the other kind of guest, or NULL. */
 static const char *wrong_option(const struct cmd_args *a, bool vm)
 {
-    static const char *const of_vm[] = {"kernel", "initrd", "append", "share", "rw"};
+    static const char *const of_vm[] = {"kernel",   "initrd", "append", "disk",
+                                        "snapshot", "share",  "rw"};
     if (vm)
         return cmd_opt(a, "rootfs") ? "rootfs" : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++)
@@ -205,6 +207,8 @@ const struct command cmd_run = {
             OPTION_KERNEL,
             OPTION_INITRD,
             OPTION_APPEND,
+            OPTION_DISK,
+            OPTION_SNAPSHOT,
             OPTION_SHARE,
             {"rw", 0, NULL, false, "a VM may change the working directory; else it forgets"},
             OPTION_MEMORY,

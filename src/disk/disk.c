@@ -13,8 +13,6 @@
 #include "base/util.h"
 #include "disk/driver.h"
 
-#define CHAIN_MAX 64 /* images that are based on each other */
-
 static const struct disk_driver *const drivers[] = {&driver_raw, &driver_qcow2};
 const char *const disk_formats[] = {"raw", "qcow2", NULL};
 
@@ -109,9 +107,9 @@ static int open_chain(const struct disk_spec *spec, int level, struct disk **out
     if (driver == NULL)
         return error_set(err, 0, "'%s': there is no disk format '%s'", spec->path,
                          spec->format ? spec->format : "");
-    if (level == CHAIN_MAX)
+    if (level == DISK_CHAIN_MAX)
         return error_set(err, ELOOP, "'%s': more than %d images based on each other", spec->path,
-                         CHAIN_MAX);
+                         DISK_CHAIN_MAX);
     if (spec->backing) {
         struct disk_spec below = *spec->backing;
         below.flags |= DISK_READONLY;

@@ -65,6 +65,8 @@ enum {
     DISK_FOR_CHECK = 1 << 6,   /* take one that is dirty or marked corrupt, as it is */
 };
 
+#define DISK_CHAIN_MAX 64 /* images that are based on each other */
+
 /* A file and how to read it. The format is never guessed. */
 struct disk_spec {
     const char *path;

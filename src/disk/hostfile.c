@@ -98,7 +98,10 @@ int hostfile_adopt(struct hostfile *f, int fd, const char *path, struct error *e
     return learn(f, err);
 }
 
-/* O_NONBLOCK: a FIFO in a file's place must not hold us up. */
+/*
+ * O_NONBLOCK: a FIFO in a file's place must not hold us up. It does not stay, for io_uring would
+ * rather give up than wait where it is set.
+ */
 int hostfile_open(struct hostfile *f, const char *path, unsigned flags, struct error *err)
 {
     int mode = O_CLOEXEC | O_NOCTTY | (flags & DISK_READONLY ? O_RDONLY : O_RDWR);
@@ -110,6 +113,8 @@ int hostfile_open(struct hostfile *f, const char *path, unsigned flags, struct e
                          flags & DISK_READONLY ? "" : " for writing");
     if (learn(f, err) < 0)
         return -1;
+    if (fcntl(f->fd, F_SETFL, 0) < 0)
+        return error_set(err, errno, "set up the descriptor of '%s'", path);
     if (flags & DISK_DIRECT) {
         cleanup_free char *self = xasprintf("/proc/self/fd/%d", f->meta);
         f->fd = open(self, mode | O_DIRECT);

@@ -74,6 +74,15 @@ void keeper_started(struct keeper *k)
         keeper_set_state(k, GUEST_RUNNING, NULL);
 }
 
+void keeper_frozen(struct keeper *k, const char *why)
+{
+    const unsigned when = 1u << GUEST_RUNNING | 1u << GUEST_STOPPING | 1u << GUEST_FROZEN;
+    if (!(when & 1u << keeper_state(k)))
+        return;
+    log_line("frozen: %s", why);
+    keeper_set_state(k, GUEST_FROZEN, why);
+}
+
 int keeper_resize(struct keeper *k, unsigned cols, unsigned rows, struct error *err)
 {
     status_begin(&k->status);

@@ -48,6 +48,9 @@ struct keeper {
 /* The guest runs. From the loop thread. */
 void keeper_started(struct keeper *k);
 
+/* The engine has frozen the guest by itself; why: one line for the list. From the loop thread. */
+void keeper_frozen(struct keeper *k, const char *why);
+
 /*
  * The guest is gone. Once per start, from the loop thread, also when it never came to run.
  * exit_status is 0..255, or -1 where it has none; reason, one line, may be NULL for a plain exit.

@@ -132,7 +132,7 @@ static int do_thaw(struct conn *c, const json_t *request, json_t *answer, int *f
     struct keeper *k = conn_keeper(c);
     if (k->def->engine->thaw(k, err) < 0)
         return error_wrap(err, "thaw '%s'", k->def->name);
-    keeper_set_state(k, GUEST_RUNNING, NULL);
+    keeper_set_state(k, k->stop_asked ? GUEST_STOPPING : GUEST_RUNNING, NULL);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "guest/keeper.h"
+#include "kvm/disks.h"
 #include "kvm/machine.h"
 #include "kvm/networks.h"
 #include "kvm/terminals.h"
@@ -32,6 +33,7 @@ static int add_root(struct machine *m, struct keeper *k, struct error *err)
 
 static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *err) = {
     add_rng,
+    disks_add,
     networks_add,
     add_shares,
     add_root,

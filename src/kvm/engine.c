@@ -24,9 +24,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "disk/definition.h"
 #include "guest/keeper.h"
 #include "kvm/boot/boot.h"
 #include "kvm/devices.h"
+#include "kvm/disks.h"
 #include "kvm/doctor.h"
 #include "kvm/host.h"
 #include "kvm/legacy/wire.h"
@@ -102,6 +104,11 @@ static const struct conf_key kvm_keys[] = {
      .check = throw_is_workdir,
      .help = "DIR[,rw]: a directory of the host that is at the same place there, and where the "
              "command runs; without rw its changes are forgotten"},
+    {.name = "vm.disk.#",
+     .check = disk_is_definition,
+     .help = "a disk: FILE,format=raw|qcow2[,backing=FILE:FORMAT]…[,ro][,snapshot]"
+             "[,cache=writeback|none|writethrough|directsync|unsafe][,serial=TEXT][,bps=SIZE]"
+             "[,iops=N]; vm.disk.0 is the guest's vda, and so on"},
     {.name = "vm.share.#",
      .check = fs_is_share,
      .help = "a folder of the host, mounted in the guest by `mount -t virtiofs TAG DIR`: "
@@ -167,7 +174,7 @@ static int kvm_check(const struct guest_def *def, struct error *err)
 
     if (settings_read(def, &settings, err) < 0 || terminals_check(def, err) < 0 ||
         open_files(def, &rq, err) < 0 || boot_check(&rq.kernel, err) < 0 ||
-        fs_check(def, err) < 0 || networks_check(def, err) < 0)
+        fs_check(def, err) < 0 || networks_check(def, err) < 0 || disks_check(def, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);
@@ -190,6 +197,8 @@ static char *command_line(const struct guest_def *def)
 }
 
 /* ---- events ---- */
+
+static int kvm_freeze(struct keeper *k, struct error *err);
 
 /* While a panic is suspected, look at the vCPUs each second. */
 static void watch_panic(struct vm *vm)
@@ -246,6 +255,35 @@ static void on_loop(evutil_socket_t fd, short what, void *arg)
     machine_loop(vm->machine);
 }
 
+/*
+ * In machine_loop(), where the machine cannot be stopped: that has to wait until it returns.
+ */
+static void line_disk_full(void *arg, const char *why)
+{
+    struct vm *vm = arg;
+
+    snprintf(vm->full, sizeof(vm->full), "%s", why);
+    event_active(vm->full_event, EV_TIMEOUT, 0);
+}
+
+/* Freeze it, and say why. A host out of breath is asked again. */
+static void on_disk_full(evutil_socket_t fd, short what, void *arg)
+{
+    const struct timeval second = {.tv_sec = 1};
+    struct vm *vm = arg;
+    struct error err;
+
+    (void)fd, (void)what;
+    if (vm->ended)
+        return;
+    if (!vm->frozen && kvm_freeze(vm->keeper, &err) < 0) {
+        log_line("%s; it is to be frozen: %s", vm->full, err.text);
+        evtimer_add(vm->full_event, &second);
+        return;
+    }
+    keeper_frozen(vm->keeper, vm->full);
+}
+
 static int add_events(struct vm *vm, struct error *err)
 {
     struct event_base *base = vm->keeper->base;
@@ -255,9 +293,10 @@ static int add_events(struct vm *vm, struct error *err)
     vm->clock_event = event_new(base, machine_clock_fd(m), EV_READ | EV_PERSIST, on_clock, vm);
     vm->loop_event = event_new(base, machine_loop_fd(m), EV_READ | EV_PERSIST, on_loop, vm);
     vm->panic_timer = evtimer_new(base, on_panic_timer, vm);
+    vm->full_event = evtimer_new(base, on_disk_full, vm);
     if (!vm->machine_event || !vm->clock_event || !vm->loop_event || !vm->panic_timer ||
-        event_add(vm->machine_event, NULL) < 0 || event_add(vm->clock_event, NULL) < 0 ||
-        event_add(vm->loop_event, NULL) < 0)
+        !vm->full_event || event_add(vm->machine_event, NULL) < 0 ||
+        event_add(vm->clock_event, NULL) < 0 || event_add(vm->loop_event, NULL) < 0)
         return error_set(err, ENOMEM, "watch the machine's events");
     return 0;
 }
@@ -359,6 +398,7 @@ static int kvm_start(struct keeper *k, struct error *err)
         .console_arg = vm,
         .exits = k->status.page->exits,
         .ready = throw_wanted(def) ? terminals_ready : NULL,
+        .disk_full = line_disk_full,
     };
     k->engine_data = vm;
     if (settings.com2) {
@@ -428,6 +468,7 @@ static int kvm_thaw(struct keeper *k, struct error *err)
     (void)err;
     vm->frozen = false;
     machine_resume(vm->machine);
+    disks_retry(vm->machine);
     return 0;
 }
 
@@ -471,6 +512,8 @@ static void kvm_cleanup(struct keeper *k)
         event_free(vm->loop_event);
     if (vm->panic_timer)
         event_free(vm->panic_timer);
+    if (vm->full_event)
+        event_free(vm->full_event);
     machine_destroy(vm->machine);
     wire_destroy(vm->com2);
     close_files(&vm->boot);

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "kvm/disks.h"
 #include "kvm/host.h"
 #include "kvm/irq.h"
 
@@ -444,6 +445,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     m->com2_line = config->com2;
     m->com2_arg = config->com2_arg;
     m->ready = config->ready;
+    m->disk_full = config->disk_full;
     m->topology = config->topology;
     m->cpus = topology_cpus(&m->topology);
     m->vcpus = xcalloc(m->cpus, sizeof(m->vcpus[0]));
@@ -517,6 +519,7 @@ void machine_destroy(struct machine *m)
     destroy_vcpus(m);
     workers_stop(&m->workers);
     virtio_remove_all(&m->virtio);
+    disks_close(m->disks);
     pci_destroy(&m->pci);
     workers_destroy(&m->workers);
     irq_destroy(&m->irq);

@@ -49,6 +49,8 @@
 
 #define MACHINE_CPUS 64
 
+struct disks;
+
 /* What a machine is made of. */
 struct machine_config {
     struct memory_config memory;
@@ -62,6 +64,9 @@ struct machine_config {
     /* It has the port of report.h, and this is called from a vCPU's thread when the guest says there
      * that its console is set up. NULL: it has none. */
     void (*ready)(void *console_arg);
+    /* The host has no room for what the guest writes: stop it, and disks_retry() later. On the
+     * owner's thread, in machine_loop(). NULL: the guest's requests fail. */
+    void (*disk_full)(void *console_arg, const char *why);
 };
 
 /* How it ended. */
@@ -91,6 +96,8 @@ struct machine {
     void *com2_arg;
     struct serial com1, com2;
     void (*ready)(void *console_arg);
+    void (*disk_full)(void *console_arg, const char *why);
+    struct disks *disks; /* disks.h */
     struct rtc rtc;
     struct i8042 i8042;
     struct pm pm;

@@ -22,6 +22,8 @@ struct vm {
     struct terminals *terminals;
     struct wire *com2; /* NULL: not asked for */
     struct event *machine_event, *clock_event, *loop_event, *panic_timer;
+    struct event *full_event; /* the host has no room for what the guest writes: freeze it */
+    char full[160];           /* where that is */
     struct boot_request boot; /* its files stay open for a reboot */
     int image;                /* and the kernel's image, -1: none */
     char *cmdline;

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/conf.h"
 #include "base/util.h"
+#include "disk/definition.h"
 #include "ui/app.h"
 #include "ui/screen.h"
 
@@ -63,6 +64,22 @@ static int check_file(struct ui *ui, const char *value, struct error *err)
     return check_readable(value, false, err);
 }
 
+/* A file or a block device. */
+static int check_path(struct ui *ui, const char *value, struct error *err)
+{
+    (void)ui;
+    return access(value, R_OK) == 0 ? 0 : error_set(err, 0, "%s", strerror(errno));
+}
+
+/* FILE[,OPTION…]; the command says what is wrong with the options. */
+static int check_disk(struct ui *ui, const char *value, struct error *err)
+{
+    cleanup_options struct options o;
+    if (options_parse(value, disk_definition_options, &o, err) < 0)
+        return -1;
+    return check_path(ui, options_get(&o, ""), err);
+}
+
 static int check_words(struct ui *ui, const char *value, struct error *err)
 {
     (void)ui;
@@ -85,6 +102,7 @@ static const struct field vm_fields[] = {
     {"Kernel", "--kernel", "a bzImage or vmlinux", true, check_file},
     {"Initrd", "--initrd", "none", false, check_file},
     {"Kernel options", "--append", "such as console=ttyS0 quiet", false, NULL},
+    {"Disk", "--disk", "none; such as /srv/web1.qcow2", false, check_disk},
     {"Memory", "--memory", "such as 512M", false, check_size},
     {"CPUs", "--cpus", "1", false, check_cpus},
     {NULL, NULL, NULL, false, NULL},

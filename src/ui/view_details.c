@@ -77,8 +77,11 @@ static void draw_alive(const struct watched *w, int y, struct rect in)
     n += screen_putf(y + 3, x + n, w4 - n, EL_TEXT, "%d", w->info.page.guest_pid);
     if (w->info.throwaway)
         screen_put(y + 3, x + n, w4 - n, EL_CHANGING, "  throwaway");
-    const char *last = w->addresses[0] ? w->addresses : w->info.page.note;
-    screen_put(y + 4, x, w4, EL_TEXT, last);
+    const char *note = w->info.page.note;
+    if (w->info.state == GUEST_FROZEN && note[0]) /* why: it did not ask for it */
+        screen_wrapped(y + 4, x, w4, max(in.y + in.h - y - 4, 1), EL_BAD, note);
+    else
+        screen_put(y + 4, x, w4, EL_TEXT, w->addresses[0] ? w->addresses : note);
 }
 
 static void draw_down(const struct watched *w, int y, struct rect in, int h)

@@ -102,6 +102,34 @@ elif [ ! -w /dev/kvm ]; then
 else
     ok "a VM" pult create vm vm1 --kernel "$kernel" --append 'console=ttyS0 x="a b"' -m 256M -c 2
     is "VM: its command line" "$(pult config get vm1 vm.append)" 'console=ttyS0 x="a b"'
+    : >d.raw; truncate -s 1M d.raw; cp d.raw d,2.img; cp d.raw noname; printf 'QFI\373' >trap.img
+    pult disk create q.qcow2 1M && pult disk create top.qcow2 --backing q.qcow2,format=qcow2
+    kd() { pult create vm "$1" --kernel "$kernel" "${@:2}"; }
+    ok "VM: with disks" kd vmd --disk d.raw,ro,serial=A1 --disk d,,2.img --disk q.qcow2,cache=none \
+        --disk noname,format=raw,snapshot,bps=1M,iops=100
+    is "VM: a disk's format is from its name" "$(pult config get vmd vm.disk.0)" \
+        "$WORK/files/d.raw,format=raw,ro,serial=A1"
+    is "VM: a comma in a name" "$(pult config get vmd vm.disk.1)" "$WORK/files/d,,2.img,format=raw"
+    is "VM: options are kept" "$(pult config get vmd vm.disk.2)" "$WORK/files/q.qcow2,format=qcow2,cache=none"
+    is "VM: a format that was said" "$(pult config get vmd vm.disk.3)" \
+        "$WORK/files/noname,format=raw,snapshot,bps=1M,iops=100"
+    like "VM: info shows disks" "$(pult info vmd)" "disks.3.path: +$WORK/files/noname"
+    is "VM: and how large they are" "$(pult info vmd -o json | python3 -c 'import json, sys
+for d in json.load(sys.stdin)["disks"]: print(d["key"], d["format"], d["size_bytes"], d["read_only"], d["snapshot"], d["serial"])')" \
+        $'vm.disk.0 raw 1048576 True False A1\nvm.disk.1 raw 1048576 False False None\nvm.disk.2 qcow2 1048576 False False None\nvm.disk.3 raw 1048576 False True None'
+    ok "VM: with what a disk is based on" kd vmb --disk top.qcow2,backing=q.qcow2:qcow2 --snapshot
+    is "VM: all that it writes is forgotten" "$(pult config get vmb vm.disk.0)" \
+        "$WORK/files/top.qcow2,format=qcow2,backing=$WORK/files/q.qcow2:qcow2,snapshot"
+    bad "VM: a disk that is not there" 1 "--disk: find 'nix'" v1 --kernel "$kernel" --disk nix
+    bad "VM: a disk of no known format" 1 "noname.*format" v1 --kernel "$kernel" --disk noname
+    bad "VM: a disk of an unknown format" 1 "vmdk" v1 --kernel "$kernel" --disk noname,format=vmdk
+    bad "VM: a raw name on something else" 1 "add ,format=qcow2, or ,format=raw" v1 --kernel "$kernel" --disk trap.img
+    bad "VM: a disk that is not what it is called" 1 "vm.disk.0.*d.raw" v1 --kernel "$kernel" --disk d.raw,format=qcow2
+    bad "VM: an unknown option of a disk" 1 "snapshit.*snapshot" v1 --kernel "$kernel" --disk d.raw,snapshit
+    bad "VM: a disk without what it is based on" 1 "backing=q.qcow2:qcow2" v1 --kernel "$kernel" --disk top.qcow2
+    bad "VM: a disk twice" 1 "one file" v1 --kernel "$kernel" --disk d.raw --disk d.raw
+    bad "VM: a directory as a disk" 1 "" v1 --kernel "$kernel" --disk .,format=raw
+    bad "VM: --snapshot without a disk" 1 "no disk" v1 --kernel "$kernel" --snapshot
     bad "VM: an initrd that is not there" 1 "--initrd: .*'nix'" v1 --kernel "$kernel" --initrd nix
     bad "VM: half a CPU" 1 "guest.cpus" v1 --kernel "$kernel" --cpus 0.5
     bad "VM: too many CPUs" 1 "guest.cpus" v1 --kernel "$kernel" --cpus 1000

@@ -53,6 +53,27 @@ out=$(run_vm --append do=pl)
 like "run: a panic is told, with its words" "$out" 'kernel panic: out of coffee'
 is "nothing is left of them" "$("$PULT" list --names)" ""
 
+# Disks: two that only read one, and one that writes it alone.
+truncate -s 1M "$WORK/d.raw"
+disk() { create "$1" --kernel "$guest" --memory 16M --append do=hb --disk "$WORK/d.raw$2"; }
+ok "a VM with a disk" disk "$test_id-d" ""
+ok "one that has it too" disk "$test_id-e" ",serial=two"
+ok "one that only reads it" disk "$test_id-f" ",ro"
+ok "and another" disk "$test_id-g" ",snapshot"
+ok "it starts" "$PULT" start "$test_id-d"
+says "the other does not" "d.raw' is in use: .*writes it; stop the guest" "$PULT" start "$test_id-e"
+says "nor does one that would read it" "d.raw' is in use: .*writes it" "$PULT" start "$test_id-f"
+ok "the first ends" "$PULT" kill "$test_id-d"
+ok "then one reads it" "$PULT" start "$test_id-f"
+ok "and another too" "$PULT" start "$test_id-g"
+says "but none writes it" "d.raw' is in use: .*reads it" "$PULT" start "$test_id-d"
+ok "they end" "$PULT" kill "$test_id-f" "$test_id-g"
+ok "and it is free again" "$PULT" start "$test_id-d"
+rm "$WORK/d.raw"
+ok "a disk whose name is gone stays" "$PULT" kill "$test_id-d"
+says "but it is missed at the next start" "d.raw.*No such file" "$PULT" start "$test_id-d"
+ok "destroy" "$PULT" destroy "$test_id-d" "$test_id-e" "$test_id-f" "$test_id-g"
+
 v=$test_id
 ok "create" create "$v" --kernel "$guest" --memory 16M --append do=hb
 ok "start" "$PULT" start "$v"

@@ -100,9 +100,11 @@ static void blk_handle(struct virtqueue *q)
     struct blk_lane *lane = &b->lanes[q->index % b->lane_count];
     struct blk_request *r;
 
-    while ((r = lane->free) && may_go_on(b) &&
-           virtqueue_pop_into(q, &r->chain, r->iov, q->max_size)) {
-        lane->free = r->next;
+    while (may_go_on(b) && (r = blk_take(lane))) {
+        if (!virtqueue_pop_into(q, &r->chain, r->iov, q->max_size)) {
+            blk_give_back(r);
+            break;
+        }
         blk_begin(r);
     }
     blk_lane_go(lane);
@@ -240,13 +242,11 @@ static void load_waiting(struct blk *b, struct state *s)
         uint16_t at[2] = {0};
         state_item(s, at);
         struct virtqueue *q = at[0] < d->queue_count ? &d->queues[at[0]] : NULL;
-        struct blk_lane *lane = &b->lanes[at[0] % b->lane_count];
-        struct blk_request *r = lane->free;
+        struct blk_request *r = blk_take(&b->lanes[at[0] % b->lane_count]);
         if (!q || !r || !virtqueue_retake(q, at[1], &r->chain, r->iov, q->max_size)) {
             state_refuse(s, "'blk' has a request in the saved state that cannot be");
             return;
         }
-        lane->free = r->next;
         r->used = true;
         r->begun = r->mapped = false;
         blk_wait_for_room(r);
@@ -318,7 +318,7 @@ static void blk_destroy(struct virtio_device *d)
 
     for (unsigned i = 0; i < b->lane_count; i++) {
         struct blk_lane *lane = &b->lanes[i];
-        for (unsigned k = 0; k < lane->count; k++)
+        for (unsigned k = 0; k < lane->touched; k++)
             if (lane->requests[k].used && lane->requests[k].mapped)
                 disk_unmap(&lane->requests[k].map, false, NULL);
     }
@@ -368,13 +368,6 @@ static void init_lane(struct blk *b, struct blk_lane *lane, unsigned queues)
     lane->count = queues * BLK_QUEUE_SIZE;
     lane->requests = xcalloc(lane->count, sizeof(lane->requests[0]));
     lane->iov = xcalloc(lane->count, BLK_QUEUE_SIZE * sizeof(lane->iov[0]));
-    for (unsigned i = lane->count; i-- > 0;) {
-        struct blk_request *r = &lane->requests[i];
-        r->lane = lane;
-        r->iov = lane->iov + (size_t)i * BLK_QUEUE_SIZE;
-        r->next = lane->free;
-        lane->free = r;
-    }
     blk_list_init(&lane->busy);
     blk_list_init(&lane->full);
     lane->done_call = (struct worker_call){.fn = call_done, .arg = lane};

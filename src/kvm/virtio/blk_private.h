@@ -87,8 +87,8 @@ struct blk_lane {
     struct uring ring;
     struct worker_source ring_source;
     struct blk_request *requests, *free;
-    unsigned count;
-    struct iovec *iov; /* of all requests */
+    unsigned count, touched; /* all of them; those that were ever used */
+    struct iovec *iov;       /* of all requests */
     struct blk_list busy, full;
     struct blk_request *_Atomic done; /* from the pool, last one first */
     struct worker_call done_call, retry_call, drain_call, end_call;
@@ -134,6 +134,9 @@ struct blk {
 
 /* ---- blk_request.c ---- */
 
+/* One for a chain, or NULL. It is given back by the end of the request, or by blk_give_back(). */
+struct blk_request *blk_take(struct blk_lane *lane);
+void blk_give_back(struct blk_request *r);
 /* A chain was popped into r->chain. */
 void blk_begin(struct blk_request *r);
 /* Submit, take what is complete, tell the driver. */

@@ -21,6 +21,31 @@ static void tell_driver(struct blk_lane *lane);
 
 /* ---- ends ---- */
 
+/* The last that was given back first, so that the memory of most is never touched. */
+struct blk_request *blk_take(struct blk_lane *lane)
+{
+    struct blk_request *r = lane->free;
+
+    if (r) {
+        lane->free = r->next;
+    } else if (lane->touched < lane->count) {
+        r = &lane->requests[lane->touched];
+        r->lane = lane;
+        r->iov = lane->iov + (size_t)lane->touched * BLK_QUEUE_SIZE;
+        lane->touched++;
+    }
+    return r;
+}
+
+void blk_give_back(struct blk_request *r)
+{
+    struct blk_lane *lane = r->lane;
+
+    r->used = false;
+    r->next = lane->free;
+    lane->free = r;
+}
+
 /* What went wrong on the host is said once for each disk, for the guest may cause it at will. */
 static void complain(struct blk *b, const struct error *err)
 {
@@ -54,9 +79,7 @@ static void finish(struct blk_request *r, uint8_t status)
     }
     *r->status = status;
     virtqueue_push(r->chain.queue, &r->chain, written);
-    r->used = false;
-    r->next = lane->free;
-    lane->free = r;
+    blk_give_back(r);
     if (lane->moved > MOVED_MOST)
         tell_driver(lane);
     blk_request_gone(b);
