@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The devices of a guest, see devices.h. Each kind has a function here that reads the definition
- * and a place in the table, whose order is that of the slots on the bus.
+ * The devices of a guest, see devices.h. Each kind has its functions that read the
+ * definition, and a place in the table, whose order is that of the slots on the bus.
  */
 #include "kvm/devices.h"
 
@@ -31,19 +31,30 @@ static int add_root(struct machine *m, struct keeper *k, struct error *err)
     return throw_wanted(k->def) ? throw_add(&m->virtio, k->def, err) : 0;
 }
 
-static int (*const kinds[])(struct machine *m, struct keeper *k, struct error *err) = {
-    add_rng,
-    disks_add,
-    networks_add,
-    add_shares,
-    add_root,
-    terminals_add,
+static const struct {
+    int (*check)(const struct guest_def *def, struct error *err); /* NULL: nothing to be told */
+    int (*add)(struct machine *m, struct keeper *k, struct error *err);
+} kinds[] = {
+    {NULL, add_rng},
+    {disks_check, disks_add},
+    {networks_check, networks_add},
+    {fs_check, add_shares},
+    {NULL, add_root},
+    {terminals_check, terminals_add},
 };
+
+int devices_check(const struct guest_def *def, struct error *err)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+        if (kinds[i].check && kinds[i].check(def, err) < 0)
+            return -1;
+    return 0;
+}
 
 int devices_add(struct machine *m, struct keeper *k, struct error *err)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
-        if (kinds[i](m, k, err) < 0)
+        if (kinds[i].add(m, k, err) < 0)
             return -1;
     return 0;
 }

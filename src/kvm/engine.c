@@ -172,9 +172,8 @@ static int kvm_check(const struct guest_def *def, struct error *err)
     cleanup_files struct boot_request rq = NO_FILES;
     struct settings settings;
 
-    if (settings_read(def, &settings, err) < 0 || terminals_check(def, err) < 0 ||
-        open_files(def, &rq, err) < 0 || boot_check(&rq.kernel, err) < 0 ||
-        fs_check(def, err) < 0 || networks_check(def, err) < 0 || disks_check(def, err) < 0)
+    if (settings_read(def, &settings, err) < 0 || open_files(def, &rq, err) < 0 ||
+        boot_check(&rq.kernel, err) < 0 || devices_check(def, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);
