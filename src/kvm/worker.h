@@ -82,11 +82,11 @@ struct workers {
     unsigned helpers_wanted;
 };
 
-int workers_create(struct workers *w, struct error *err);
-void workers_destroy(struct workers *w); /* stops them first; accepts what was zeroed */
+int workers_create(struct workers *p, struct error *err);
+void workers_destroy(struct workers *p); /* stops them first; accepts what was zeroed */
 
 /* One more with a thread of its own; name has at most 15 characters. NULL: see err. */
-struct worker *workers_add(struct workers *w, const char *name, struct error *err);
+struct worker *workers_add(struct workers *p, const char *name, struct error *err);
 /* There shall be so many helpers. Before workers_start(). */
 static inline void workers_want_helpers(struct workers *w, unsigned n)
 {
@@ -99,11 +99,11 @@ static inline struct worker *workers_loop(struct workers *w)
 }
 
 /* Let the threads run. */
-int workers_start(struct workers *w, struct error *err);
+int workers_start(struct workers *p, struct error *err);
 /* Call from the owner's thread. Fails, with all running on, if one has not confirmed after ms. */
-int workers_pause(struct workers *w, unsigned ms, struct error *err);
-void workers_resume(struct workers *w);
-void workers_stop(struct workers *w);
+int workers_pause(struct workers *p, unsigned ms, struct error *err);
+void workers_resume(struct workers *p);
+void workers_stop(struct workers *p);
 
 /* The loop's descriptor, and what to do when it is readable: handle what is there, do not wait. */
 int workers_loop_fd(const struct workers *w);
