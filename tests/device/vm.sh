@@ -83,7 +83,6 @@ print(e["serial port"] >= 12, e["acpi pm"] > 0, e["nobody"], g["exits_per_second
 ok "its exits are counted by cause" wait_for 20 eval '[ "$(exits)" = "True True 0 True" ]'
 ok "freeze" "$PULT" freeze "$v"
 is "frozen" "$(state_of "$v")" frozen
-like "a freeze kicks it" "$("$PULT" info "$v")" 'exits.kick: +[1-9]'
 ok "unfreeze" "$PULT" unfreeze "$v"
 ok "stop presses the power button" "$PULT" stop -t 20 "$v"
 is "stopped" "$(state_of "$v")" stopped
@@ -91,6 +90,10 @@ like "it saw it" "$("$PULT" log "$v")" 'button'
 
 "$PULT" config set "$v" vm.append=do=hl
 ok "start one that hears nothing" "$PULT" start "$v"
+# Most of its time it is in KVM_RUN; where it is not when it is to stop, there is nobody to kick.
+kicked() { "$PULT" freeze "$v" && "$PULT" info "$v" | grep -qE 'exits.kick: +[1-9]' || { "$PULT" unfreeze "$v"; false; }; }
+ok "a freeze kicks it" wait_for 20 kicked
+ok "thaw it again" "$PULT" unfreeze "$v"
 ok "freeze it" "$PULT" freeze "$v"
 ok "kill it while it is frozen" "$PULT" kill "$v"
 is "stopped by kill" "$(state_of "$v")" stopped
