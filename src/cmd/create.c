@@ -90,6 +90,7 @@ const struct command cmd_create_vm = {
             OPTION_DISK,
             OPTION_SNAPSHOT,
             OPTION_SHARE,
+            OPTION_NET,
             OPTION_MEMORY,
             OPTION_CPUS,
             OPTION_CONFIG,
@@ -101,7 +102,14 @@ const struct command cmd_create_vm = {
     .detail =
         "Its console is its first serial port: console=ttyS0 on the kernel's command line.\n\n"
         "  pult create vm web2 --kernel /boot/vmlinuz --initrd /boot/initrd.img \\\n"
-        "      --append 'root=/dev/vda1' --memory 1G --cpus 2 --disk /srv/web2.qcow2",
+        "      --append 'root=/dev/vda1' --memory 1G --cpus 2 --disk /srv/web2.qcow2\n\n"
+        "Each --net is a network card. `user` needs no rights: the guest reaches what this host\n"
+        "reaches, through the program passt, and the host's ports that it forwards reach the\n"
+        "guest. A tap is an interface of this host; one that is not there is made, by root,\n"
+        "and gone with the guest.\n\n"
+        "  --net user,forward=tcp:8080:80,forward=udp:127.0.0.1:5353:53\n"
+        "  --net bridge=br0                a new tap in a bridge\n"
+        "  --net tap=tap0,mac=02:00:00:00:00:01,mtu=9000,queues=4,vhost=on",
     .safe = true,
     .run = create_vm_run,
 };

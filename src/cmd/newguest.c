@@ -189,6 +189,23 @@ static int set_share(struct conf *conf, const char *value, struct error *err)
     return new_guest_share(conf, path, options, err) < 0 ? error_wrap(err, "--share") : 0;
 }
 
+/* --net: cards in their order, and none of those that FILE has. */
+static void set_nets(const struct cmd_args *a, struct conf *conf)
+{
+    const char *net = cmd_opt_nth(a, "net", 0);
+    char key[32];
+    for (size_t i = conf->count; net && i-- > 0;)
+        if (conf->lines[i].key && str_starts(conf->lines[i].key, "vm.net.")) {
+            cleanup_free char *name = xstrdup(conf->lines[i].key);
+            conf_unset(conf, name);
+            i = min(i, conf->count);
+        }
+    for (int i = 0; (net = cmd_opt_nth(a, "net", i)); i++) {
+        snprintf(key, sizeof key, "vm.net.%d", i);
+        conf_set(conf, key, net);
+    }
+}
+
 /* The definition to begin with: FILE, or nothing but the type. */
 static int begin(const struct cmd_args *a, const char *type, struct new_guest *g, struct error *err)
 {
@@ -217,6 +234,7 @@ static int set_lists(const struct cmd_args *a, struct conf *conf, struct error *
     for (int i = 0; (value = cmd_opt_nth(a, "disk", i)); i++)
         if (new_disk(conf, value, err) < 0)
             return -1;
+    set_nets(a, conf);
     return 0;
 }
 

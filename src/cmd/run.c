@@ -155,7 +155,7 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
 static const char *wrong_option(const struct cmd_args *a, bool vm)
 {
     static const char *const of_vm[] = {"kernel",   "initrd", "append", "disk",
-                                        "snapshot", "share",  "rw"};
+                                        "snapshot", "share",  "net",    "rw"};
     if (vm)
         return cmd_opt(a, "rootfs") ? "rootfs" : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++)
@@ -210,6 +210,7 @@ const struct command cmd_run = {
             OPTION_DISK,
             OPTION_SNAPSHOT,
             OPTION_SHARE,
+            OPTION_NET,
             {"rw", 0, NULL, false, "a VM may change the working directory; else it forgets"},
             OPTION_MEMORY,
             OPTION_CPUS,

@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 
-#define TEXT_MAX 8192
+#define TEXT_MAX  8192
+#define LINKS_MAX (64u << 10) /* of /proc/net/dev: some 500 interfaces */
+
+#define PROC_LINKS      "/proc/net/dev"
+#define PROC_NEIGHBOURS "/proc/net/arp"
 
 /* The number behind "key" at the start of a line, or 0. */
 static uint64_t line_value(const char *text, const char *key)
@@ -107,12 +112,102 @@ void figure_parse(enum figure_kind kind, const char *text, uint64_t v[2])
         parsers[kind](text, v);
 }
 
+/* ---- guests on taps ---- */
+
+static const char *next_line(const char *p)
+{
+    p = strchr(p, '\n');
+    return p ? p + 1 : NULL;
+}
+
+/* Is "KIND" followed by exactly these bytes one of the words? */
+static bool has_word(const char *words, const char *kind, const char *value, size_t len)
+{
+    const size_t n = strlen(kind);
+    for (const char *p = words; *p;) {
+        size_t word = strcspn(p, " ");
+        if (word == n + len && strncmp(p, kind, n) == 0 && strncasecmp(p + n, value, len) == 0)
+            return true;
+        p += word + (p[word] == ' ');
+    }
+    return false;
+}
+
+void taps_parse(const char *words, const char *net_dev, uint64_t v[2])
+{
+    for (const char *p = net_dev; p && *p; p = next_line(p)) {
+        const char *name = p + strspn(p, " ");
+        size_t len = strcspn(name, ":\n");
+        uint64_t rx, tx;
+        if (name[len] == ':' && has_word(words, "tap=", name, len) &&
+            sscanf(name + len, ": %" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &rx, &tx) ==
+                2) {
+            v[0] += tx; /* what the host sends there the guest receives */
+            v[1] += rx;
+        }
+    }
+}
+
+/* proc(5): address, type, flags, hardware address, … of each; flag 2 says that it is known. */
+void neighbours_parse(const char *words, const char *arp, char *out, size_t room)
+{
+    out[0] = '\0';
+    for (const char *p = next_line(arp); p && *p; p = next_line(p)) {
+        char address[16], mac[18];
+        unsigned flags;
+        size_t used = strlen(out);
+        if (sscanf(p, "%15[0-9.] 0x%*x 0x%x %17[0-9a-fA-F:]", address, &flags, mac) != 3 ||
+            !(flags & 2) || !has_word(words, "mac=", mac, strlen(mac)) ||
+            used + strlen(address) + 2 > room)
+            continue;
+        snprintf(out + used, room - used, "%s%s", used ? " " : "", address);
+    }
+}
+
+/* A whole file of /proc/net, which comes in pieces. */
+static void read_whole(int fd, char *text, size_t room)
+{
+    size_t len = 0;
+    ssize_t n;
+    while (len < room - 1 && (n = pread(fd, text + len, room - 1 - len, (off_t)len)) > 0)
+        len += (size_t)n;
+    text[len] = '\0';
+}
+
+static void read_taps(int fd, const char *words, uint64_t v[2])
+{
+    char text[LINKS_MAX];
+    read_whole(fd, text, sizeof text);
+    taps_parse(words, text, v);
+}
+
+static void find_neighbours(const char *words, char *out, size_t room)
+{
+    cleanup_close int fd = open(PROC_NEIGHBOURS, O_RDONLY | O_CLOEXEC);
+    char text[LINKS_MAX];
+    if (fd < 0)
+        return;
+    read_whole(fd, text, sizeof text);
+    neighbours_parse(words, text, out, room);
+}
+
+/* ---- files ---- */
+
+/* Are there taps that the page does not count? */
+static bool has_taps(const struct status_page *page)
+{
+    const struct figure_source *net = &page->figures[FIGURE_NET];
+    return net->kind == FIGURE_PAGE && strstr(net->path, "tap=");
+}
+
 void figures_open(struct figure_files *f, const struct status_page *page)
 {
     for (unsigned i = 0; i < FIGURES; i++) {
         bool file = page->figures[i].kind < FIGURE_KINDS && parsers[page->figures[i].kind];
         f->fd[i] = file ? open(page->figures[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     }
+    if (has_taps(page))
+        f->fd[FIGURE_NET] = open(PROC_LINKS, O_RDONLY | O_CLOEXEC);
 }
 
 void figures_close(struct figure_files *f)
@@ -129,7 +224,9 @@ void figures_read(const struct figure_files *f, const struct status_page *page, 
     uint64_t v[FIGURES][2] = {0};
     char text[TEXT_MAX];
     for (unsigned i = 0; i < FIGURES; i++) {
-        ssize_t n = f->fd[i] >= 0 ? pread(f->fd[i], text, sizeof text - 1, 0) : -1;
+        if (f->fd[i] < 0 || page->figures[i].kind == FIGURE_PAGE)
+            continue;
+        ssize_t n = pread(f->fd[i], text, sizeof text - 1, 0);
         if (n < 0)
             continue;
         text[n] = '\0';
@@ -142,6 +239,8 @@ void figures_read(const struct figure_files *f, const struct status_page *page, 
     if (page->figures[FIGURE_NET].kind == FIGURE_PAGE) {
         v[FIGURE_NET][0] = page->net_rx;
         v[FIGURE_NET][1] = page->net_tx;
+        if (f->fd[FIGURE_NET] >= 0)
+            read_taps(f->fd[FIGURE_NET], page->figures[FIGURE_NET].path, v[FIGURE_NET]);
     }
     uint64_t exits = 0;
     for (unsigned i = 0; i < STATUS_COUNTERS; i++)
@@ -187,6 +286,8 @@ void figures_addresses(const struct status_page *page, char *out, size_t room)
     const struct figure_source *net = &page->figures[FIGURE_NET];
     const char *slash = strrchr(net->path, '/');
     out[0] = '\0';
+    if (net->kind == FIGURE_PAGE && strstr(net->path, "mac="))
+        find_neighbours(net->path, out, room);
     if (net->kind != FIGURE_NET_DEV || !slash)
         return;
     cleanup_free char *path = xasprintf("%.*s/fib_trie", (int)(slash - net->path), net->path);

@@ -26,11 +26,24 @@ void figures_open(struct figure_files *f, const struct status_page *page);
 void figures_close(struct figure_files *f);
 void figures_read(const struct figure_files *f, const struct status_page *page, struct totals *out);
 
-/* The addresses of a network namespace, from its fib_trie: "10.0.0.2 10.0.0.3"; no loopback. */
+/*
+ * The addresses of a network namespace, from its fib_trie: "10.0.0.2 10.0.0.3"; no loopback. Of a
+ * guest that has none to look into (FIGURE_PAGE), those that this host knows as its neighbours.
+ */
 void figures_addresses(const struct status_page *page, char *out, size_t room);
+
+/*
+ * FIGURE_NET of the kind FIGURE_PAGE may say in its path, as words, what else there is of the guest
+ * in the namespace of the reader: "tap=NAME", an interface whose other end it is and whose bytes
+ * the page does not count, and "mac=ADDRESS", by which its neighbours know it.
+ */
 
 /* Parsers, for the tests. v[0] and v[1] are what the kind says. */
 void figure_parse(enum figure_kind kind, const char *text, uint64_t v[2]);
 void addresses_parse(const char *fib_trie, char *out, size_t room);
+/* Add what /proc/net/dev says of the taps among the words, as their guest sees it. */
+void taps_parse(const char *words, const char *net_dev, uint64_t v[2]);
+/* The neighbours of /proc/net/arp with an address among the words. */
+void neighbours_parse(const char *words, const char *arp, char *out, size_t room);
 
 #endif

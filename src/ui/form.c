@@ -88,6 +88,18 @@ static int check_words(struct ui *ui, const char *value, struct error *err)
     return words ? 0 : -1;
 }
 
+/* Which options there are is the engine's to know; that it begins as one of these is enough here. */
+static int check_net(struct ui *ui, const char *value, struct error *err)
+{
+    static const char *const kinds[] = {"none", "user", "tap", "bridge"};
+    const size_t len = strcspn(value, "=,");
+    (void)ui;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strlen(kinds[i]) == len && strncmp(value, kinds[i], len) == 0)
+            return 0;
+    return error_set(err, 0, "user, tap=NAME, bridge=NAME or none");
+}
+
 static const struct field container_fields[] = {
     {"Name", NULL, "letters, digits, . _ -", true, check_name},
     {"Root", "--rootfs", "a directory, or a tar archive", true, check_rootfs},
@@ -105,6 +117,7 @@ static const struct field vm_fields[] = {
     {"Disk", "--disk", "none; such as /srv/web1.qcow2", false, check_disk},
     {"Memory", "--memory", "such as 512M", false, check_size},
     {"CPUs", "--cpus", "1", false, check_cpus},
+    {"Network", "--net", "none; user, tap=NAME or bridge=NAME", false, check_net},
     {NULL, NULL, NULL, false, NULL},
 };
 

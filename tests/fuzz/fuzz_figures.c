@@ -29,6 +29,8 @@ static const char *const pieces[] = {
     "10.0.0.22",
     "/32 host LOCAL\n",
     "Main:\n",
+    "192.0.2.1        0x1         0x2         02:fc:00:00:00:05     *        eth0\n",
+    "192.0.2.2        0x1         0x0         02:fc:00:00:00:05",
     "18446744073709551616",
     "-1",
     " ",
@@ -60,6 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     figure_parse((enum figure_kind)kind, text, v);
     memset(out, 'x', sizeof out);
     addresses_parse(text, out, sizeof out);
+    must(strnlen(out, sizeof out) < sizeof out);
+    taps_parse("tap=eth0 mac=02:fc:00:00:00:05 tap=", text, v);
+    memset(out, 'x', sizeof out);
+    neighbours_parse("tap=eth0 mac=02:fc:00:00:00:05 mac=", text, out, sizeof out);
     must(strnlen(out, sizeof out) < sizeof out);
     free(text);
     return 0;
