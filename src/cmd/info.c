@@ -13,6 +13,7 @@
 #include "guest/engine.h"
 #include "guest/store.h"
 #include "guest/watch.h"
+#include "net/definition.h"
 
 static const char *const end_names[] = {
     [ENDED_EXIT] = "exit",     [ENDED_REBOOT] = "reboot", [ENDED_KILLED] = "killed",
@@ -87,6 +88,37 @@ static json_t *disk_facts(const struct guest_def *def)
     return array;
 }
 
+static json_t *mtu_or_null(const struct network_definition *n)
+{
+    return n->mtu ? json_integer(n->mtu) : json_null();
+}
+
+/* The network cards of a VM, as its definition has them. */
+static json_t *network_facts(const struct guest_def *def)
+{
+    json_t *array = json_array();
+    cleanup_networks struct network_definitions all = {0};
+    char key[24], mac[MAC_TEXT];
+    network_definitions_read(def->conf, def->name, &all, NULL);
+    for (unsigned i = 0; i < all.count; i++) {
+        const struct network_definition *n = &all.all[i];
+        if (n->kind == NETWORK_NONE)
+            continue;
+        snprintf(key, sizeof key, NETWORK_KEY "%u", n->number);
+        network_mac_text(n->mac, mac);
+        json_t *forwards = json_array();
+        for (size_t j = 0; n->forwards[j]; j++)
+            json_array_append_new(forwards, json_string(n->forwards[j]));
+        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:i, s:o}", "key",
+                                               key, "kind", network_kind_name(n->kind), "tap",
+                                               string_or_null(n->tap && *n->tap ? n->tap : NULL),
+                                               "bridge", string_or_null(n->bridge), "mac", mac,
+                                               "mtu", mtu_or_null(n), "queues", (int)n->queues,
+                                               "forwards", forwards));
+    }
+    return array;
+}
+
 /* What list does not show: where it is kept, how its last run ended. */
 static void add_details(json_t *o, const struct guest_info *info)
 {
@@ -96,6 +128,7 @@ static void add_details(json_t *o, const struct guest_info *info)
                             ? json_real((double)info->def->cpus_milli / 1000)
                             : json_null());
     json_object_set_new(o, "disks", info->def ? disk_facts(info->def) : json_array());
+    json_object_set_new(o, "networks", info->def ? network_facts(info->def) : json_array());
     json_object_set_new(o, "keeper_pid",
                         state_alive(info->state) ? json_integer(info->page.keeper_pid)
                                                  : json_null());

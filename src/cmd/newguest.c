@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "cmd/newdisk.h"
 #include "guest/def.h"
+#include "net/definition.h"
 
 /* Options that set one key each. */
 static const struct key_option {
@@ -195,13 +196,13 @@ static void set_nets(const struct cmd_args *a, struct conf *conf)
     const char *net = cmd_opt_nth(a, "net", 0);
     char key[32];
     for (size_t i = conf->count; net && i-- > 0;)
-        if (conf->lines[i].key && str_starts(conf->lines[i].key, "vm.net.")) {
+        if (conf->lines[i].key && str_starts(conf->lines[i].key, NETWORK_KEY)) {
             cleanup_free char *name = xstrdup(conf->lines[i].key);
             conf_unset(conf, name);
             i = min(i, conf->count);
         }
     for (int i = 0; (net = cmd_opt_nth(a, "net", i)); i++) {
-        snprintf(key, sizeof key, "vm.net.%d", i);
+        snprintf(key, sizeof key, NETWORK_KEY "%d", i);
         conf_set(conf, key, net);
     }
 }

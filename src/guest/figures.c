@@ -200,6 +200,12 @@ static bool has_taps(const struct status_page *page)
     return net->kind == FIGURE_PAGE && strstr(net->path, "tap=");
 }
 
+bool figures_say(const struct status_page *page, const char *kind, const char *value)
+{
+    const struct figure_source *net = &page->figures[FIGURE_NET];
+    return net->kind == FIGURE_PAGE && has_word(net->path, kind, value, strlen(value));
+}
+
 void figures_open(struct figure_files *f, const struct status_page *page)
 {
     for (unsigned i = 0; i < FIGURES; i++) {

@@ -38,6 +38,9 @@ void figures_addresses(const struct status_page *page, char *out, size_t room);
  * the page does not count, and "mac=ADDRESS", by which its neighbours know it.
  */
 
+/* Is "KIND" followed by VALUE one of these words? */
+bool figures_say(const struct status_page *page, const char *kind, const char *value);
+
 /* Parsers, for the tests. v[0] and v[1] are what the kind says. */
 void figure_parse(enum figure_kind kind, const char *text, uint64_t v[2]);
 void addresses_parse(const char *fib_trie, char *out, size_t room);

@@ -33,12 +33,12 @@
 #include "kvm/host.h"
 #include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
-#include "kvm/networks.h"
 #include "kvm/settings.h"
 #include "kvm/terminals.h"
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
 #include "kvm/vm.h"
+#include "net/definition.h"
 
 /* The console that a kernel is told to use where its command line names none. */
 #define SERIAL_APPEND  "console=ttyS0"
@@ -115,7 +115,7 @@ static const struct conf_key kvm_keys[] = {
              "PATH[,tag=TAG][,ro][,map=identity|UID[:GID]][,cache=auto|none|always][,setid]"
              "[,nosecrets]"},
     {.name = "vm.net.#",
-     .check = network_is_value,
+     .check = network_is_definition,
      .help = "a network card, N from 0 on: tap=NAME (there already, or made by root and gone with "
              "the guest)[,bridge=NAME][,queues=N][,vhost=auto|on|off], or "
              "user[,forward=PROTO:[ADDRESS:]PORT[:GUEST-PORT]] for a network without any rights, "

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The networks of a definition: each vm.net.N becomes a network device with a tap or passt as its
- * port.
+ * The networks of a definition (net/definition.h): each vm.net.N becomes a network device with a tap
+ * or passt as its port.
  */
 #ifndef PULT_KVM_NETWORKS_H
 #define PULT_KVM_NETWORKS_H
 
-#include "base/conf.h"
 #include "base/error.h"
 
 struct guest_def;
 struct keeper;
 struct machine;
-
-#define NETWORKS_MOST 8u
-
-/* The value of vm.net.N: "tap=tap0,bridge=br0,…", "user,forward=…", "none". */
-conf_value_fn network_is_value;
 
 /* Could they be set up now, as far as can be told? Changes nothing. */
 int networks_check(const struct guest_def *def, struct error *err);

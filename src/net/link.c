@@ -65,6 +65,8 @@ static void read_answer(const struct nlmsghdr *h, struct link *out)
             memcpy(&out->mtu, RTA_DATA(a), sizeof(out->mtu));
         else if (a->rta_type == IFLA_MASTER)
             memcpy(&out->master, RTA_DATA(a), sizeof(out->master));
+        else if (a->rta_type == IFLA_ADDRESS && RTA_PAYLOAD(a) == sizeof(out->mac))
+            memcpy(out->mac, RTA_DATA(a), sizeof(out->mac));
         else if (a->rta_type == IFLA_LINKINFO)
             read_kind(a, out);
     }

@@ -37,6 +37,14 @@ static int check_bridge(const char *bridge, struct link *out, struct error *err)
     return 0;
 }
 
+/* The guest's address must not be that of the host's end, or no frame would get to the guest. */
+static int check_mac(const struct tap_request *rq, const struct link *host, struct error *err)
+{
+    if (!rq->mac || !host->index || memcmp(rq->mac, host->mac, sizeof(host->mac)) != 0)
+        return 0;
+    return error_set(err, 0, "the guest's address is that of '%s' itself", host->name);
+}
+
 /* Look at the tap and its bridge. link->index 0: there is none of its name, it has to be made. */
 static int look(const struct tap_request *rq, struct link *tap, struct link *bridge,
                 struct error *err)
@@ -46,6 +54,8 @@ static int look(const struct tap_request *rq, struct link *tap, struct link *bri
 
     *tap = *bridge = (struct link){0};
     if (rq->bridge && check_bridge(rq->bridge, bridge, err) < 0)
+        return -1;
+    if (check_mac(rq, bridge, err) < 0)
         return -1;
     if (is_new(rq))
         return 0;
@@ -59,6 +69,8 @@ static int look(const struct tap_request *rq, struct link *tap, struct link *bri
     if (rq->bridge && tap->master && tap->master != bridge->index)
         return error_set(err, 0, "'%s' is to be a port of '%s', and is one of '%s' already",
                          rq->name, rq->bridge, link_name(tap->master, name));
+    if (check_mac(rq, tap, err) < 0)
+        return -1;
     if (tap->up && tap->running) {
         error_set(err, 0, "the tap '%s' is in use", rq->name);
         if (err)

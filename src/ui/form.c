@@ -13,6 +13,7 @@
 #include "base/conf.h"
 #include "base/util.h"
 #include "disk/definition.h"
+#include "net/definition.h"
 #include "ui/app.h"
 #include "ui/screen.h"
 
@@ -88,16 +89,10 @@ static int check_words(struct ui *ui, const char *value, struct error *err)
     return words ? 0 : -1;
 }
 
-/* Which options there are is the engine's to know; that it begins as one of these is enough here. */
 static int check_net(struct ui *ui, const char *value, struct error *err)
 {
-    static const char *const kinds[] = {"none", "user", "tap", "bridge"};
-    const size_t len = strcspn(value, "=,");
     (void)ui;
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strlen(kinds[i]) == len && strncmp(value, kinds[i], len) == 0)
-            return 0;
-    return error_set(err, 0, "user, tap=NAME, bridge=NAME or none");
+    return network_is_definition(value, err);
 }
 
 static const struct field container_fields[] = {

@@ -6,17 +6,16 @@
 #define PULT_KVM_VIRTIO_NET_TAP_H
 
 #include "kvm/virtio/net.h"
+#include "net/definition.h"
 #include "net/tap.h"
 
 #define NET_VHOST_PATH "/dev/vhost-net"
-
-enum net_vhost { NET_VHOST_AUTO, NET_VHOST_ON, NET_VHOST_OFF };
 
 /*
  * tap was opened with NET_HEADER bytes of header, and is the port's when this succeeds. Without
  * vhost-net, AUTO does without it; ON fails.
  */
-struct net_port *net_tap(struct tap *tap, const struct memory *memory, enum net_vhost vhost,
+struct net_port *net_tap(struct tap *tap, const struct memory *memory, enum network_vhost vhost,
                          struct error *err);
 
 #endif

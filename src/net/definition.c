@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Network cards of definitions, see definition.h.
+ */
+#include "net/definition.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/util.h"
+#include "net/link.h"
+#include "net/passt.h"
+
+#define MACHINE_ID "/etc/machine-id"
+
+static const char *const kind_names[] = {
+    [NETWORK_NONE] = "none",
+    [NETWORK_USER] = "user",
+    [NETWORK_TAP] = "tap",
+};
+
+const char *network_kind_name(enum network_kind kind)
+{
+    return kind_names[kind];
+}
+
+/* ---- values ---- */
+
+void network_mac_text(const uint8_t mac[6], char out[MAC_TEXT])
+{
+    snprintf(out, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+             mac[5]);
+}
+
+static int parse_mac(const char *text, uint8_t mac[6], struct error *err)
+{
+    int end = 0;
+
+    if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3],
+               &mac[4], &mac[5], &end) != 6 ||
+        text[end] || strlen(text) != MAC_TEXT - 1 || text[strspn(text, "0123456789abcdefABCDEF:")])
+        return error_set(err, 0, "'%s' is no address such as 02:12:34:56:78:9a", text);
+    if (mac[0] & 1)
+        return error_set(err, 0, "'%s' is the address of a group: its first byte is odd", text);
+    for (unsigned i = 0; i < 6; i++)
+        if (mac[i])
+            return 0;
+    return error_set(err, 0, "'%s' is no address", text);
+}
+
+static int is_mac(const char *value, struct error *err)
+{
+    uint8_t mac[6];
+
+    return parse_mac(value, mac, err);
+}
+
+static int is_queues(const char *value, struct error *err)
+{
+    int64_t n;
+
+    return number_parse(value, 1, NETWORK_QUEUES, &n, err);
+}
+
+static int is_mtu(const char *value, struct error *err)
+{
+    int64_t n;
+
+    return number_parse(value, NETWORK_MTU_MIN, PASST_MTU, &n, err);
+}
+
+static const char *const vhost_words[] = {
+    [NETWORK_VHOST_AUTO] = "auto",
+    [NETWORK_VHOST_ON] = "on",
+    [NETWORK_VHOST_OFF] = "off",
+};
+
+static int is_vhost(const char *value, struct error *err)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(vhost_words); i++)
+        if (str_eq(value, vhost_words[i]))
+            return 0;
+    return error_set(err, 0, "'%s' is none of auto, on, off", value);
+}
+
+static const struct option known[] = {
+    {"none", OPTION_FLAG, NULL},
+    {"user", OPTION_FLAG, NULL},
+    {"tap", OPTION_EITHER, link_name_check},
+    {"bridge", OPTION_VALUE, link_name_check},
+    {"mac", OPTION_VALUE, is_mac},
+    {"mtu", OPTION_VALUE, is_mtu},
+    {"queues", OPTION_VALUE, is_queues},
+    {"vhost", OPTION_VALUE, is_vhost},
+    {"forward", OPTION_LIST, passt_is_forward},
+    {NULL, OPTION_FLAG, NULL},
+};
+
+/* Which options go with which kind, beside its own name. */
+static const struct {
+    const char *name;
+    unsigned kinds;
+} belongs[] = {
+    {"bridge", 1u << NETWORK_TAP},
+    {"queues", 1u << NETWORK_TAP},
+    {"vhost", 1u << NETWORK_TAP},
+    {"forward", 1u << NETWORK_USER},
+    {"mac", 1u << NETWORK_TAP | 1u << NETWORK_USER},
+    {"mtu", 1u << NETWORK_TAP | 1u << NETWORK_USER},
+};
+
+/* What kind it is, or -1: the options contradict each other. */
+static int kind_of(const struct options *o, struct error *err)
+{
+    const bool tap = options_get(o, "tap") || options_get(o, "bridge");
+    const bool user = options_get(o, "user"), none = options_get(o, "none");
+
+    if (tap + user + none != 1)
+        return error_set(err, 0, "a network is one of tap=NAME, bridge=NAME, user or none");
+    enum network_kind kind = tap ? NETWORK_TAP : user ? NETWORK_USER : NETWORK_NONE;
+    for (unsigned i = 0; i < ARRAY_SIZE(belongs); i++)
+        if (options_get(o, belongs[i].name) && !(belongs[i].kinds >> kind & 1))
+            return error_set(err, 0, "'%s' has no meaning with '%s'", belongs[i].name,
+                             kind_names[kind]);
+    return (int)kind;
+}
+
+static unsigned number_of(const struct options *o, const char *name, unsigned otherwise)
+{
+    const char *value = options_get(o, name);
+
+    return value ? (unsigned)strtoul(value, NULL, 10) : otherwise;
+}
+
+/* Take a value apart: all but the address that it has by itself. */
+static int parse(const char *value, struct network_definition *n, struct error *err)
+{
+    struct options *o = &n->options;
+    const char *forward;
+
+    if (options_parse(value, known, o, err) < 0)
+        return -1;
+    int kind = kind_of(o, err);
+    if (kind < 0)
+        return -1;
+    n->kind = (enum network_kind)kind;
+    n->tap = options_get(o, "tap");
+    n->bridge = options_get(o, "bridge");
+    n->mtu = number_of(o, "mtu", 0);
+    n->queues = number_of(o, "queues", 1);
+    const char *vhost = options_get(o, "vhost");
+    while (vhost && !str_eq(vhost, vhost_words[n->vhost]))
+        n->vhost++;
+    for (unsigned i = 0; (forward = options_nth(o, "forward", i)); i++) {
+        if (i == NETWORK_FORWARDS)
+            return error_set(err, 0, "at most %u ports can be forwarded", NETWORK_FORWARDS);
+        n->forwards[i] = forward;
+    }
+    return 0;
+}
+
+int network_is_definition(const char *value, struct error *err)
+{
+    struct network_definition n = {0};
+    int ret = parse(value, &n, err);
+
+    options_clear(&n.options);
+    return ret;
+}
+
+/* ---- addresses ---- */
+
+static uint64_t hash(uint64_t h, const char *text)
+{
+    for (; *text; text++) /* FNV-1a */
+        h = (h ^ (uint8_t)*text) * 0x100000001b3ull;
+    return h;
+}
+
+/*
+ * An address that stays the same for this guest of this user on this host, and is another's
+ * nowhere: made of its name, the card's number, the user and the host's id, and marked as locally
+ * administered.
+ */
+static void make_mac(const char *guest, unsigned number, uint8_t mac[6])
+{
+    cleanup_free char *id = NULL;
+    char text[32];
+
+    snprintf(text, sizeof(text), " %u %u", number, geteuid());
+    file_read_at(AT_FDCWD, MACHINE_ID, 256, &id, NULL, NULL);
+    uint64_t h = hash(hash(hash(0xcbf29ce484222325ull, id ? id : ""), guest), text);
+    h ^= h >> 32;
+    h *= 0x9e3779b97f4a7c15ull;
+    h ^= h >> 29;
+    for (unsigned i = 0; i < 6; i++)
+        mac[i] = (uint8_t)(h >> (8 * i));
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02);
+}
+
+/* ---- a definition's ---- */
+
+void network_definitions_clear(struct network_definitions *n)
+{
+    for (unsigned i = 0; i < n->count; i++)
+        options_clear(&n->all[i].options);
+    n->count = 0;
+}
+
+/* Two cards that are one and the same to others. */
+static int check_apart(const struct network_definitions *all, const struct network_definition *n,
+                       struct error *err)
+{
+    for (const struct network_definition *o = all->all; o < n; o++) {
+        if (o->kind == NETWORK_NONE || n->kind == NETWORK_NONE)
+            continue;
+        if (memcmp(o->mac, n->mac, 6) == 0)
+            return error_set(err, 0, NETWORK_KEY "%u and " NETWORK_KEY "%u have the same address",
+                             o->number, n->number);
+        if (n->tap && *n->tap && str_eq(n->tap, o->tap))
+            return error_set(err, 0, NETWORK_KEY "%u and " NETWORK_KEY "%u use the same tap",
+                             o->number, n->number);
+    }
+    return 0;
+}
+
+/* None beyond the last number. */
+static int check_numbers(const struct conf *conf, struct error *err)
+{
+    for (size_t i = 0; i < conf->count; i++) {
+        const char *name = conf->lines[i].key;
+        if (name && str_starts(name, NETWORK_KEY) && conf_get(conf, name) &&
+            strtoul(name + strlen(NETWORK_KEY), NULL, 10) >= NETWORKS_MOST)
+            return error_set(err, 0, "%s: a VM has at most %u networks, from vm.net.0 on", name,
+                             NETWORKS_MOST);
+    }
+    return 0;
+}
+
+int network_definitions_read(const struct conf *conf, const char *guest,
+                             struct network_definitions *out, struct error *err)
+{
+    char key[24];
+
+    out->count = 0;
+    if (check_numbers(conf, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < NETWORKS_MOST; i++) {
+        snprintf(key, sizeof(key), NETWORK_KEY "%u", i);
+        const char *value = conf_get(conf, key), *mac;
+        if (!value)
+            continue;
+        struct network_definition *n = &out->all[out->count++];
+        *n = (struct network_definition){.number = i};
+        if (parse(value, n, err) < 0)
+            return error_wrap(err, "%s", key);
+        make_mac(guest, i, n->mac);
+        if ((mac = options_get(&n->options, "mac")) && parse_mac(mac, n->mac, err) < 0)
+            return error_wrap(err, "%s", key);
+        if (check_apart(out, n, err) < 0)
+            return -1;
+    }
+    return 0;
+}
