@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/log.h"
@@ -72,6 +73,35 @@ void irq_destroy(struct irq *irq)
 {
     free(irq->routes);
     irq->routes = NULL;
+}
+
+static void chip_state(const struct irq *irq, unsigned id, struct state *s)
+{
+    struct kvm_irqchip chip = {.chip_id = id};
+
+    if (!s->loading && ioctl(irq->vm, KVM_GET_IRQCHIP, &chip) < 0)
+        state_refuse(s, "read the interrupt controllers: %s", strerror(errno));
+    state_item(s, chip.chip);
+    chip.chip_id = id;
+    if (s->loading && !s->invalid && ioctl(irq->vm, KVM_SET_IRQCHIP, &chip) < 0)
+        state_refuse(s, "the interrupt controllers in the saved state: %s", strerror(errno));
+}
+
+void irq_state(struct irq *irq, struct state *s)
+{
+    static const unsigned chips[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
+                                     KVM_IRQCHIP_IOAPIC};
+    struct kvm_pit_state2 pit = {0};
+
+    if (!state_section(s, "interrupts", 1))
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(chips); i++)
+        chip_state(irq, chips[i], s);
+    if (!s->loading && ioctl(irq->vm, KVM_GET_PIT2, &pit) < 0)
+        state_refuse(s, "read the interval timer: %s", strerror(errno));
+    state_item(s, pit);
+    if (s->loading && !s->invalid && ioctl(irq->vm, KVM_SET_PIT2, &pit) < 0)
+        state_refuse(s, "the interval timer in the saved state: %s", strerror(errno));
 }
 
 void irq_set(void *arg, unsigned gsi, bool high)

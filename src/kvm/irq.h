@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "kvm/pci/pci.h"
+#include "kvm/state.h"
 
 #define IRQ_IOAPIC_PINS 24
 #define IRQ_IOAPIC_ADDR 0xfec00000u
@@ -36,6 +37,8 @@ struct irq {
 /* Create the controllers in a fresh VM and route the GSIs. */
 int irq_create(struct irq *irq, int vm, struct error *err);
 void irq_destroy(struct irq *irq); /* accepts what was zeroed */
+/* Save or load the controllers in the kernel and the PIT; lines are raised again by their devices. */
+void irq_state(struct irq *irq, struct state *s);
 /* For struct irq_line: arg points to struct irq. */
 void irq_set(void *arg, unsigned gsi, bool high);
 

@@ -288,7 +288,7 @@ bool machine_look_for_panic(struct machine *m)
 
 int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err)
 {
-    if (pci_assign(&m->pci, err) < 0 || cpu_enter(m->vcpus[0].fd, entry, err) < 0)
+    if (entry && (pci_assign(&m->pci, err) < 0 || cpu_enter(m->vcpus[0].fd, entry, err) < 0))
         return -1;
     m->active = m->cpus; /* before the first may end the machine */
     for (unsigned i = 0; i < m->cpus; i++) {
@@ -300,7 +300,11 @@ int machine_start(struct machine *m, const struct cpu_entry *entry, struct error
             return -1;
         }
     }
-    return m->workers.running ? 0 : workers_start(&m->workers, err);
+    if (!m->workers.running && workers_start(&m->workers, err) < 0)
+        return -1;
+    if (!entry)
+        virtio_release_all(&m->virtio);
+    return 0;
 }
 
 /* ---- building ---- */

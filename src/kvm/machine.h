@@ -43,6 +43,7 @@
 #include "kvm/legacy/serial.h"
 #include "kvm/memory.h"
 #include "kvm/panic.h"
+#include "kvm/state.h"
 #include "kvm/vcpu.h"
 #include "kvm/virtio/virtio.h"
 #include "kvm/worker.h"
@@ -126,6 +127,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
 /* Ends it if it runs, waits for the threads, gives everything back. Accepts NULL. */
 void machine_destroy(struct machine *m);
 
+/* entry NULL: it goes on from what machine_state() loaded. */
 int machine_start(struct machine *m, const struct cpu_entry *entry, struct error *err);
 /*
  * An ended machine as it was before machine_start(), with empty memory; its devices keep what they
@@ -145,6 +147,13 @@ void machine_resume(struct machine *m);
  * this fails.
  */
 int machine_quiesce(struct machine *m, struct error *err);
+
+/*
+ * Save all but the memory of a machine that machine_quiesce() holds, or load it into one of the same
+ * making that was never started; its memory is there already. What the guest's clocks show goes on
+ * in between, as in a frozen guest. A machine that a state was not right for can only be destroyed.
+ */
+int machine_state(struct machine *m, struct state *s);
 
 /* End it, from any thread; what comes after the first of these changes nothing. */
 void machine_end(struct machine *m, enum guest_end how);

@@ -21,7 +21,8 @@
 
 struct state {
     bool loading, invalid;
-    struct error *err; /* the first reason for being invalid; may be NULL */
+    uint64_t elapsed_ns; /* loading: how long ago it was saved, in the real world */
+    struct error *err;   /* the first reason for being invalid; may be NULL */
     uint8_t *data;
     size_t len, room, at; /* bytes that are there; that there is memory for; of them read */
 };

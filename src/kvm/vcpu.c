@@ -140,6 +140,25 @@ static void run_once(struct vcpu *v)
 /* ---- the thread ---- */
 
 /*
+ * What the last exit asked for is only done in the guest's registers when KVM is entered again: an
+ * entry that returns at once does that, or asks for the rest of it. Without this a parked vCPU
+ * could not be saved.
+ */
+static void settle(struct vcpu *v)
+{
+    unsigned reason;
+
+    do {
+        __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+        if (ioctl(v->fd, KVM_RUN, 0) < 0)
+            return;
+        reason = v->run->exit_reason;
+        if (reason < ARRAY_SIZE(exits) && exits[reason])
+            exits[reason](v);
+    } while (reason == KVM_EXIT_IO || reason == KVM_EXIT_MMIO);
+}
+
+/*
  * Park while the machine is paused. Returns false when it is over. immediate_exit is cleared
  * before `hold` is read: who sets `hold` kicks afterwards, so no kick is lost between the two.
  */
@@ -151,6 +170,7 @@ static bool pass_gate(struct vcpu *v)
         __atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (!m->hold)
             return true;
+        settle(v);
 
         pthread_mutex_lock(&m->lock);
         m->parked++;

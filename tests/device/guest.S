@@ -14,6 +14,7 @@
  *     j  let them jump to the PC's reset vector instead
  *     b  wait for the power button           v  tell pvpanic
  *     w  echo COM2 until a "q"
+ *     n  count, a line of eight digits each, until a "q" comes on the console
  *     z  wait until a second of the clock is over
  */
 #define COM1       0x3f8
@@ -33,6 +34,7 @@
 #define ICR_SIPI   0x000c4608 /* the same, at page 8 */
 #define AP_PAGE    0x8000
 #define AP_COUNT   0xff0
+#define COUNT      0x8ff8
 #define AP_JOB     0xff4 /* the letter that said what they do; 0: halt */
 
 .macro command letter, label
@@ -74,6 +76,7 @@ next:
     command 'j', others_job
     command 'b', button
     command 'z', second
+    command 'n', count
     command 'l', spin
     command 's', stand
     command 't', triple
@@ -176,6 +179,39 @@ second:
     call cmos
     cmp %al, %bl
     je 1b
+    jmp next
+
+/* In a register and in memory, which have to agree. */
+count:
+    mov $COM1_MCR, %edx
+    mov $MCR_LISTEN, %al
+    out %al, %dx
+    xor %ebx, %ebx
+    mov %ebx, COUNT
+1:  inc %ebx
+    incl COUNT
+    cmp %ebx, COUNT
+    je 2f
+    lea lost_text(%rip), %edi
+    call print
+    jmp off
+2:  mov $32, %ecx
+3:  sub $8, %ecx
+    mov %ebx, %eax
+    shr %cl, %eax
+    call put_hex
+    test %ecx, %ecx
+    jnz 3b
+    mov $'\n', %al
+    call put
+    mov $COM1_LSR, %edx
+    in %dx, %al
+    test $LSR_DR, %al
+    jz 1b
+    mov $COM1, %edx
+    in %dx, %al
+    cmp $'q', %al
+    jne 1b
     jmp next
 
 /* A port and an address where nothing is. */
@@ -330,6 +366,8 @@ ap_end:
 
 hello_text:
     .asciz "hello\n"
+lost_text:
+    .asciz "lost\n"
 ones_text:
     .asciz "all ones\n"
 others_text:

@@ -59,3 +59,16 @@ const struct bus_ops bridge_ops = {
     .read = bridge_read,
     .write = bridge_write,
 };
+
+void bridge_state(struct bridge *b, struct state *s)
+{
+    uint32_t address = b->address;
+    uint8_t reset = b->reset;
+
+    if (!state_section(s, "host bridge", 1))
+        return;
+    state_item(s, address);
+    state_item(s, reset);
+    b->address = address & ADDRESS_BITS;
+    b->reset = reset & (uint8_t)~RESET_CPU;
+}

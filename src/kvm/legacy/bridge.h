@@ -18,6 +18,7 @@
 #include "kvm/bus.h"
 #include "kvm/device.h"
 #include "kvm/pci/pci.h"
+#include "kvm/state.h"
 
 #define BRIDGE_PORT  0xcf8
 #define BRIDGE_PORTS 8
@@ -32,5 +33,7 @@ struct bridge {
 };
 
 extern const struct bus_ops bridge_ops;
+
+void bridge_state(struct bridge *b, struct state *s);
 
 #endif

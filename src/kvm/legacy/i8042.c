@@ -114,3 +114,17 @@ void i8042_init(struct i8042 *kbc, struct power power)
     *kbc = (struct i8042){.power = power};
     pthread_mutex_init(&kbc->lock, NULL);
 }
+
+void i8042_state(struct i8042 *kbc, struct state *s)
+{
+    pthread_mutex_lock(&kbc->lock);
+    if (state_section(s, "i8042", 1)) {
+        uint8_t full = kbc->out_full;
+        state_item(s, kbc->config);
+        state_item(s, kbc->pending);
+        state_item(s, kbc->out);
+        state_item(s, full);
+        kbc->out_full = full;
+    }
+    pthread_mutex_unlock(&kbc->lock);
+}

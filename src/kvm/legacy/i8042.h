@@ -15,6 +15,7 @@
 
 #include "kvm/bus.h"
 #include "kvm/device.h"
+#include "kvm/state.h"
 
 #define I8042_DATA    0x60
 #define I8042_COMMAND 0x64
@@ -31,5 +32,7 @@ struct i8042 {
 extern const struct bus_ops i8042_data_ops, i8042_command_ops;
 
 void i8042_init(struct i8042 *kbc, struct power power);
+
+void i8042_state(struct i8042 *kbc, struct state *s);
 
 #endif

@@ -120,3 +120,26 @@ bool pm_is_used(struct pm *pm)
     pthread_mutex_unlock(&pm->lock);
     return used;
 }
+
+void pm_state(struct pm *pm, struct state *s)
+{
+    pthread_mutex_lock(&pm->lock);
+    if (state_section(s, "acpi pm", 1)) {
+        const uint64_t now = now_mono_ns();
+        uint64_t age = now - pm->born_ns;
+        uint8_t early = pm->pressed_early;
+        state_item(s, pm->status);
+        state_item(s, pm->enable);
+        state_item(s, pm->control);
+        state_item(s, early);
+        state_item(s, age);
+        pm->status &= STS_CLEARABLE;
+        pm->enable &= EN_BITS;
+        pm->control &= CNT_SLEEP_TYPE;
+        pm->pressed_early = early;
+        if (s->loading)
+            pm->born_ns = now - age - s->elapsed_ns; /* as wide as it is: it may be before boot */
+        update_sci(pm);
+    }
+    pthread_mutex_unlock(&pm->lock);
+}

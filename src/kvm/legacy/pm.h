@@ -20,6 +20,7 @@
 
 #include "kvm/bus.h"
 #include "kvm/device.h"
+#include "kvm/state.h"
 
 #define PM_BASE      0x600
 #define PM_PORTS     12
@@ -46,5 +47,8 @@ void pm_init(struct pm *pm, struct irq_line sci, struct power power);
 bool pm_is_used(struct pm *pm);
 /* Press and release the power button. */
 void pm_press_power_button(struct pm *pm);
+
+/* Save or load it: the timer has gone on meanwhile. */
+void pm_state(struct pm *pm, struct state *s);
 
 #endif

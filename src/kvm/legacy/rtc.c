@@ -40,6 +40,8 @@ enum {
 
 #define NEVER INT64_MAX
 #define DAY   86400
+/* The years that the registers can say are no further from now. */
+#define MOST_OFFSET (20000ll * 366 * DAY)
 
 /* Not time(2), which may still be in the second before when the timer has expired. */
 static int64_t host_now(void)
@@ -295,4 +297,38 @@ void rtc_destroy(struct rtc *r)
     if (r->timer_fd >= 0)
         close(r->timer_fd);
     r->timer_fd = -1;
+}
+
+void rtc_state(struct rtc *r, struct state *s)
+{
+    /* The time that the guest is setting, without what struct tm has of the host's. */
+    int32_t held[] = {r->held.tm_sec, r->held.tm_min,  r->held.tm_hour, r->held.tm_mday,
+                      r->held.tm_mon, r->held.tm_year, r->held.tm_wday};
+
+    pthread_mutex_lock(&r->lock);
+    if (state_section(s, "rtc", 1)) {
+        state_item(s, r->index);
+        state_item(s, r->ram);
+        state_item(s, r->flags);
+        state_item(s, r->offset);
+        state_item(s, held);
+    }
+    if (s->loading) {
+        r->index &= 0x7f;
+        r->ram[REG_B] = (r->ram[REG_B] & B_WRITABLE) | B_24H;
+        if (r->offset > MOST_OFFSET || r->offset < -MOST_OFFSET)
+            r->offset = 0;
+        r->held = (struct tm){
+            .tm_sec = held[0] & 0xff,
+            .tm_min = held[1] & 0xff,
+            .tm_hour = held[2] & 0xff,
+            .tm_mday = held[3] & 0xff,
+            .tm_mon = held[4] & 0xff,
+            .tm_year = held[5] & 0x7fff,
+            .tm_wday = held[6] & 0xff,
+        };
+        irq_line_set(&r->irq, r->flags & r->ram[REG_B]);
+        rearm(r);
+    }
+    pthread_mutex_unlock(&r->lock);
 }

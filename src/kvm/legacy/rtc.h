@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "kvm/bus.h"
 #include "kvm/device.h"
+#include "kvm/state.h"
 
 #define RTC_PORT        0x70 /* index; the data port follows */
 #define RTC_PORTS       2
@@ -42,5 +43,8 @@ int rtc_init(struct rtc *r, struct irq_line irq, struct error *err);
 void rtc_reset(struct rtc *r);
 void rtc_destroy(struct rtc *r);
 void rtc_expired(struct rtc *r);
+
+/* Save or load it: how far the guest's time differs from the host's is kept. */
+void rtc_state(struct rtc *r, struct state *s);
 
 #endif

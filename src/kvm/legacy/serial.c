@@ -295,3 +295,41 @@ void serial_output_ready(struct serial *s)
     update_irq(s);
     pthread_mutex_unlock(&s->lock);
 }
+
+/* The FIFOs' contents. */
+static void fifo_state(struct serial *s, struct state *st)
+{
+    state_item(st, s->rx);
+    state_item(st, s->rx_head);
+    state_item(st, s->rx_count);
+    state_item(st, s->tx);
+    state_item(st, s->tx_count);
+    if (s->rx_head < SERIAL_FIFO && s->rx_count <= SERIAL_FIFO && s->tx_count <= SERIAL_FIFO)
+        return;
+    s->rx_head = s->rx_count = s->tx_count = 0;
+    state_refuse(st, "a serial port in the saved state holds more than it can");
+}
+
+void serial_state(struct serial *s, struct state *st)
+{
+    uint8_t pending = s->thr_empty_pending, overrun = s->overrun;
+
+    pthread_mutex_lock(&s->lock);
+    if (state_section(st, "serial", 1)) {
+        state_item(st, s->ier);
+        state_item(st, s->fcr);
+        state_item(st, s->lcr);
+        state_item(st, s->mcr);
+        state_item(st, s->scratch);
+        state_item(st, s->divisor);
+        state_item(st, pending);
+        state_item(st, overrun);
+        fifo_state(s, st);
+    }
+    if (st->loading) {
+        s->thr_empty_pending = pending;
+        s->overrun = overrun;
+        update_irq(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+}

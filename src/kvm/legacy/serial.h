@@ -18,6 +18,7 @@
 
 #include "kvm/bus.h"
 #include "kvm/device.h"
+#include "kvm/state.h"
 
 #define SERIAL_COM1     0x3f8
 #define SERIAL_COM1_GSI 4
@@ -63,5 +64,8 @@ size_t serial_input(struct serial *s, const void *data, size_t len);
 void serial_break(struct serial *s);
 /* The line takes bytes again. */
 void serial_output_ready(struct serial *s);
+
+/* Save or load it; to be called while no vCPU runs. Output that waited goes to the line anew. */
+void serial_state(struct serial *s, struct state *st);
 
 #endif
