@@ -12,6 +12,10 @@
 
 #include "base/util.h"
 
+#undef error_set
+#undef error_wrap
+#undef error_hint
+
 /* Put ": " and more behind the text, as much as there is room for. */
 static void append(struct error *err, const char *more)
 {

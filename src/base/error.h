@@ -26,4 +26,15 @@ int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(pr
 /* Append "; do this" to the text: what the reader can do next. Returns -1. err may be NULL. */
 int error_hint(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* That all of them return -1 is known where they are called, to analyzers too. */
+static inline int error_failed(int rc)
+{
+    (void)rc;
+    return -1;
+}
+
+#define error_set(...)  error_failed((error_set)(__VA_ARGS__))
+#define error_wrap(...) error_failed((error_wrap)(__VA_ARGS__))
+#define error_hint(...) error_failed((error_hint)(__VA_ARGS__))
+
 #endif

@@ -47,7 +47,7 @@ void disk_keys_clear(struct disk_keys *k);
 #define cleanup_disk_keys __attribute__((cleanup(disk_keys_clear)))
 
 /* dir: the guest's; NULL: names are left as they are. Clear it in either case. */
-int disk_definition_parse(const char *value, const char *dir, struct disk_definition *out,
+int disk_definition_parse(const char *value, const char *dir, struct disk_definition *d,
                           struct error *err);
 void disk_definition_clear(struct disk_definition *d);
 #define cleanup_definition __attribute__((cleanup(disk_definition_clear)))

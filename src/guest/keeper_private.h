@@ -28,7 +28,7 @@ struct keeper_private {
     int listener; /* control.c */
     struct event *accept;
     struct conn *conns;
-    struct port *ports; /* in the order in which they were made */
+    struct port *ports;         /* in the order in which they were made */
     struct exec_child *execs;   /* requests.c */
     struct event *stop_timer;   /* kills a guest that does not stop in time */
     struct event *reboot_timer; /* starts the next life of a guest that rebooted */

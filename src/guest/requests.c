@@ -65,9 +65,9 @@ static int do_info(struct conn *c, const json_t *request, json_t *answer, int *f
     for (const struct port *port = k->priv->ports; port; port = port->next)
         json_array_append_new(ports, json_string(port->name));
     json_t *info =
-        json_pack("{s:s, s:s, s:s, s:b, s:i, s:i, s:I, s:i, s:i, s:i, s:s, s:o}", "name", k->def->name,
-                  "type", k->def->engine->type, "state", state_name(keeper_state(k)), "throwaway",
-                  k->def->throwaway, "keeper_pid", p->keeper_pid, "pid", p->guest_pid,
+        json_pack("{s:s, s:s, s:s, s:b, s:i, s:i, s:I, s:i, s:i, s:i, s:s, s:o}", "name",
+                  k->def->name, "type", k->def->engine->type, "state", state_name(keeper_state(k)),
+                  "throwaway", k->def->throwaway, "keeper_pid", p->keeper_pid, "pid", p->guest_pid,
                   "uptime_seconds", (json_int_t)((now_boot_ns() - p->started_ns) / 1000000000),
                   "cols", (int)p->cols, "rows", (int)p->rows, "readers",
                   (int)console_readers(k->console), "note", p->note, "ports", ports);

@@ -49,7 +49,7 @@ void terminals_last(struct vm *vm);
 void terminals_unplug(struct vm *vm);
 
 /* A throwaway VM's console is set up, what was typed meanwhile may come: see machine_config.ready. */
-void terminals_ready(void *vm);
+void terminals_ready(void *arg);
 
 void terminals_resize(struct vm *vm, unsigned cols, unsigned rows);
 void terminals_break(struct vm *vm);

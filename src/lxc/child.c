@@ -169,6 +169,8 @@ void child_main(struct container *c, int sock)
 {
     int fds[CONSOLE_FDS], status = 1;
     struct error err = {0};
+
+    memset(fds, -1, sizeof(fds));
     sock = descriptors_reset(sock);
     if (child_setup(c, sock, fds, &err) == 0)
         init_run(&c->config, sock, fds[PTY_SLAVE], &status, &err);

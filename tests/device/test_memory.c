@@ -194,6 +194,7 @@ static void test_gigantic(void **state)
     (void)state;
     if (memory_create_as(&m, &config, &err) < 0) {
         assert_non_null(strstr(err.text, "reserve 4 huge pages"));
+        print_message("%s\n", err.text);
         skip();
     }
     assert_int_equal(memory_low_end(&m), 3 * MEMORY_1G);

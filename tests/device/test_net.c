@@ -120,7 +120,7 @@ static bool sends(struct netrig *r, size_t len, const unsigned *cuts, unsigned n
 
     netrig_frame(bytes, len, netrig_peer, (uint8_t)len);
     for (unsigned i = 0; i <= n; i++) {
-        size_t end = i < n ? cuts[i] : len;
+        size_t end = cuts && i < n ? cuts[i] : len;
         segs[i] = driver_bytes(&r->d, bytes + at, (uint32_t)(end - at));
         at = end;
     }

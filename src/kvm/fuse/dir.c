@@ -214,9 +214,9 @@ int op_create(struct request *r, const void *in)
 {
     const struct fuse_create_in *want = in;
     struct fuse_open_out out = {.open_flags = handle_flags(r->f, false)};
-    struct fuse_entry_out entry;
+    struct fuse_entry_out entry = {0};
     struct node *n = NULL;
-    const char *name;
+    const char *name = NULL;
     int fd = -1, rc = request_name(r, &name);
 
     if (rc == 0)
@@ -267,7 +267,7 @@ int op_rmdir(struct request *r, const void *in)
 static int rename_to(struct request *r, uint64_t new_dir, uint32_t flags)
 {
     struct node *to = node_find(r->f, new_dir);
-    const char *name, *new_name;
+    const char *name = NULL, *new_name = NULL;
     int rc = request_name(r, &name);
 
     if (rc == 0)

@@ -488,10 +488,11 @@ void nodes_reset(struct fuse *f)
 
 void nodes_destroy(struct fuse *f)
 {
-    if (f->nodes)
+    if (f->nodes) {
         nodes_reset(f);
-    for (unsigned i = 1; i < f->node_count; i++)
-        free(f->nodes[i]);
+        for (unsigned i = 1; i < f->node_count; i++)
+            free(f->nodes[i]);
+    }
     for (unsigned i = 0; i < f->hidden_count; i++)
         free(f->hidden[i].pattern);
     free(f->hidden);
