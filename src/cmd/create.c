@@ -72,8 +72,8 @@ const struct command cmd_create_container = {
 
 static int create_vm_run(const struct cmd_args *a)
 {
-    if (!cmd_opt(a, "kernel") && !cmd_opt(a, "config") && !cmd_opt(a, "set"))
-        return cmd_usage(a, "missing option: --kernel FILE");
+    if (!cmd_opt(a, "kernel") && !cmd_opt(a, "disk") && !cmd_opt(a, "config") && !cmd_opt(a, "set"))
+        return cmd_usage(a, "missing option: --kernel FILE, or --disk FILE to boot from");
     return create(a, "vm");
 }
 
@@ -101,6 +101,8 @@ const struct command cmd_create_vm = {
     .help = "define a virtual machine",
     .detail =
         "Its console is its first serial port: console=ttyS0 on the kernel's command line.\n\n"
+        "With a --disk and no --kernel it boots from that, with the newest kernel of this "
+        "machine.\n\n"
         "  pult create vm web2 --kernel /boot/vmlinuz --initrd /boot/initrd.img \\\n"
         "      --append 'root=/dev/vda1' --memory 1G --cpus 2 --disk /srv/web2.qcow2\n\n"
         "Each --net is a network card. `user` needs no rights: the guest reaches what this host\n"

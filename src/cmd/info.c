@@ -82,6 +82,8 @@ static json_t *disk_facts(const struct guest_def *def)
         json_object_set_new(o, "snapshot", json_boolean(d.spec.flags & DISK_SNAPSHOT));
         json_object_set_new(o, "cache", json_string(d.cache));
         json_object_set_new(o, "serial", string_or_null(d.serial));
+        json_object_set_new(o, "boot_index",
+                            d.boot_index < 0 ? json_null() : json_integer(d.boot_index));
         json_object_set_new(o, "backing", backing_facts(&d.spec));
         json_array_append_new(array, o);
     }

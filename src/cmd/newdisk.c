@@ -103,18 +103,24 @@ static char *value_of(const char *text, struct error *err)
     return disk_is_definition(value, err) < 0 ? NULL : steal_ptr(value);
 }
 
-int new_disk(struct conf *conf, const char *text, struct error *err)
+/* One more vm.disk.N; its key. */
+static int add_disk(struct conf *conf, const char *text, char key[24], struct error *err)
 {
     cleanup_free char *value = value_of(text, err);
-    char key[24];
     unsigned n = 0;
     if (value == NULL)
-        return error_wrap(err, "--disk");
+        return -1;
     do
-        snprintf(key, sizeof key, DISK_KEY "%u", n++);
+        snprintf(key, 24, DISK_KEY "%u", n++);
     while (conf_get(conf, key));
     conf_set(conf, key, value);
     return 0;
+}
+
+int new_disk(struct conf *conf, const char *text, struct error *err)
+{
+    char key[24];
+    return add_disk(conf, text, key, err) < 0 ? error_wrap(err, "--disk") : 0;
 }
 
 bool new_disks_any(const struct conf *conf)
@@ -124,15 +130,34 @@ bool new_disks_any(const struct conf *conf)
 }
 
 /* One key's disk forgets. What is only read has nothing to forget. */
-static int forget(struct conf *conf, const struct disk_key *k, struct error *err)
+static int forget(struct conf *conf, const char *key, struct error *err)
 {
     cleanup_options struct options o;
-    if (options_parse(k->value, disk_definition_options, &o, err) < 0)
-        return error_wrap(err, "%s", k->key);
+    const char *value = conf_get(conf, key);
+    if (options_parse(value, disk_definition_options, &o, err) < 0)
+        return error_wrap(err, "%s", key);
     if (options_get(&o, "ro") || options_get(&o, "snapshot"))
         return 0;
-    cleanup_free char *more = xasprintf("%s,snapshot", k->value);
-    conf_set(conf, k->key, more);
+    cleanup_free char *more = xasprintf("%s,snapshot", value);
+    conf_set(conf, key, more);
+    return 0;
+}
+
+/* The first disk is booted from anyway. */
+int new_disk_image(struct conf *conf, const char *text, struct error *err)
+{
+    cleanup_options struct options o;
+    char key[24];
+    bool first = !new_disks_any(conf);
+    if (add_disk(conf, text, key, err) < 0 || forget(conf, key, err) < 0)
+        return -1;
+    const char *value = conf_get(conf, key);
+    if (options_parse(value, disk_definition_options, &o, err) < 0)
+        return -1;
+    if (first || options_get(&o, "bootindex") || conf_get(conf, "vm.initrd"))
+        return 0;
+    cleanup_free char *more = xasprintf("%s,bootindex=0", value);
+    conf_set(conf, key, more);
     return 0;
 }
 
@@ -142,7 +167,7 @@ int new_disks_forget(struct conf *conf, struct error *err)
     if (k.count == 0)
         return error_set(err, 0, "--snapshot: it has no disk");
     for (size_t i = 0; i < k.count; i++)
-        if (forget(conf, &k.all[i], err) < 0)
+        if (forget(conf, k.all[i].key, err) < 0)
             return -1;
     return 0;
 }

@@ -135,10 +135,33 @@ static int set_workdir(const struct cmd_args *a, struct conf *conf, struct error
 bool new_guest_on_files(const struct conf *conf)
 {
     const char *root = conf_get(conf, "vm.rootfs");
-    return root && !str_eq(root, "none");
+    return root && !str_eq(root, "none") && !str_eq(root, "disk");
 }
 
-/* A throwaway VM that brings neither files nor an initrd runs on those of this machine. */
+bool new_guest_on_disk(const struct conf *conf)
+{
+    return str_eq(conf_get(conf, "vm.rootfs"), "disk");
+}
+
+/*
+ * A VM that brings neither files nor an initrd boots from its image, or from its disk if it has no
+ * kernel either.
+ */
+static int set_vm_of_disk(const struct cmd_args *a, const char *image, struct conf *conf,
+                          struct error *err)
+{
+    if (image && new_disk_image(conf, image, err) < 0) {
+        error_wrap(err, "image");
+        return access(image, F_OK) < 0 ? error_hint(err, "a command comes after --") : -1;
+    }
+    if (conf_get(conf, "vm.rootfs") || conf_get(conf, "vm.initrd"))
+        return 0;
+    if (image || (!cmd_opt(a, "config") && !conf_get(conf, "vm.kernel") && new_disks_any(conf)))
+        conf_set(conf, "vm.rootfs", "disk");
+    return 0;
+}
+
+/* A throwaway VM that has no disk of its own either runs on the files of this machine. */
 static int set_vm_of_host(const struct cmd_args *a, struct conf *conf, struct error *err)
 {
     if (!cmd_opt(a, "config") && !conf_get(conf, "vm.rootfs") && !conf_get(conf, "vm.initrd") &&
@@ -258,6 +281,8 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         return -1;
     set_command(a, g->conf);
     if (set_keys(a, g->conf, err) < 0)
+        return -1;
+    if (str_eq(type, "vm") && set_vm_of_disk(a, throwaway ? cmd_pos(a, 0) : NULL, g->conf, err) < 0)
         return -1;
     if (cmd_opt(a, "snapshot") && new_disks_forget(g->conf, err) < 0)
         return -1;

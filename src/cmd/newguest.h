@@ -39,12 +39,14 @@ struct new_guest {
 
 /*
  * Make the definition of a guest of this type ("vm", "container") from a verb's options and the
- * command after "--". A throwaway container without a root is a copy of this machine. Returns
+ * command after "--", and for a throwaway VM its argument, an image of a disk. A throwaway container
+ * without a root is a copy of this machine. A VM with a disk alone boots from that. Returns
  * EXIT_OK, or what the verb shall end with, the error being printed.
  */
 int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct new_guest *g);
-/* Is it a VM that runs on files of this host (vm.rootfs)? */
+/* Is it a VM that runs on files of this host (vm.rootfs)? Or boots from its disk? */
 bool new_guest_on_files(const struct conf *conf);
+bool new_guest_on_disk(const struct conf *conf);
 /* One more shared folder for a VM; options begin with a comma, or are "". */
 int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err);
 void new_guest_clear(struct new_guest *g);

@@ -117,12 +117,18 @@ static int fill(void *arg, const char *dir, struct error *err)
     return 0;
 }
 
+/* Does a VM run a command, or a system of its own? */
+static bool runs_command(const struct conf *conf)
+{
+    return new_guest_on_files(conf) || (new_guest_on_disk(conf) && conf_get(conf, "vm.command"));
+}
+
 /* Start what was defined. The definition is the launched keeper's, and freed here. */
 static int launch(const struct cmd_args *a, const char *name, struct new_guest *g)
 {
     struct error err = {0};
     cleanup_def struct guest_def *def = NULL;
-    bool bare = str_eq(g->engine->type, "vm") && !new_guest_on_files(g->conf);
+    bool bare = str_eq(g->engine->type, "vm") && !runs_command(g->conf);
     if (store_init(&err) < 0 || store_throwaway(name, steal_ptr(g->conf), &def, &err) < 0)
         return cmd_fail(a, &err);
     bool tty = terminal_here(), detach = cmd_opt(a, "detach") != NULL;
@@ -165,11 +171,11 @@ static const char *wrong_option(const struct cmd_args *a, bool vm)
 }
 
 /* A VM with a system of its own: what is for a throwaway one of this machine means nothing to it. */
-static int check_bare(const struct cmd_args *a)
+static int check_bare(const struct cmd_args *a, const struct conf *conf)
 {
-    if (cmd_rest(a))
-        return cmd_usage(a, "a VM takes a command only when it runs on this machine's files: leave "
-                            "out --initrd and the like");
+    if (cmd_rest(a) && !new_guest_on_disk(conf))
+        return cmd_usage(a, "a VM takes a command only when it runs on this machine's files, or "
+                            "boots from its disk: leave out --initrd and the like");
     return cmd_opt(a, "rw") ? cmd_usage(a, "--rw is for a VM on this machine's files") : EXIT_OK;
 }
 
@@ -178,6 +184,9 @@ static int run_run(const struct cmd_args *a)
     struct error err = {0};
     bool vm = cmd_opt(a, "vm") != NULL;
     const char *wrong = wrong_option(a, vm), *name = cmd_opt(a, "name");
+    if (cmd_pos(a, 0) && !vm)
+        return cmd_usage(a, "'%s' would be an image for --vm; put -- before the command",
+                         cmd_pos(a, 0));
     if (wrong)
         return cmd_usage(a, "--%s is for a %s", wrong, vm ? "container" : "VM: add --vm");
 
@@ -187,7 +196,7 @@ static int run_run(const struct cmd_args *a)
     struct new_guest g;
     int status = new_guest(a, vm ? "vm" : "container", true, &g);
     if (status == EXIT_OK && vm && !new_guest_on_files(g.conf))
-        status = check_bare(a);
+        status = check_bare(a, g.conf);
     if (status == EXIT_OK)
         status = launch(a, name ? name : fresh, &g);
     new_guest_clear(&g);
@@ -196,7 +205,8 @@ static int run_run(const struct cmd_args *a)
 
 const struct command cmd_run = {
     .name = "run",
-    .args = "[-- COMMAND...]",
+    .args = "[IMAGE] [-- COMMAND...]",
+    .max = 1,
     .rest = true,
     .options =
         (const struct cmd_option[]){
@@ -228,6 +238,12 @@ const struct command cmd_run = {
         "its files, where again all may be changed and nothing stays, the working directory\n"
         "included unless --rw is given. COMMAND, or a shell, is run there as root. With\n"
         "--initrd, or --set vm.rootfs=none for a kernel alone, it runs what it is given.\n\n"
+        "IMAGE is a disk for the VM to boot from, and nothing of what is written to it stays.\n"
+        "Options may follow its name as in --disk. The newest kernel of this machine (or\n"
+        "--kernel) mounts the largest file system on it that has an init, or what\n"
+        "--append root=LABEL=… (UUID=…, /dev/vda2) names, and runs that init, or COMMAND. A "
+        "--disk\n"
+        "without --kernel is booted in the same way, and keeps what is written.\n\n"
         "On a terminal Ctrl-] d leaves it running; `pult console` comes back. Without a\n"
         "terminal the console is copied to standard output, unchanged and complete, and\n"
         "SIGINT, SIGTERM and a closed standard output end the guest. The exit status is the\n"
@@ -236,6 +252,8 @@ const struct command cmd_run = {
         "  pult run -- apt-get -s dist-upgrade | less\n"
         "  pult run --vm -- uname -a\n"
         "  pult run --vm --kernel arch/x86/boot/bzImage --rw -- make kselftest\n"
+        "  pult run --vm debian.qcow2\n"
+        "  pult run --vm debian.qcow2 -- dpkg -l\n"
         "  pult run --vm --kernel vmlinuz --initrd initrd.img --append console=ttyS0",
     .safe = true,
     .run = run_run,

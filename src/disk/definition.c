@@ -10,6 +10,8 @@
 
 #include "base/util.h"
 
+#define BOOT_INDEX_MAX 9999
+
 /* ---- the table ---- */
 
 static const struct cache_mode {
@@ -79,6 +81,12 @@ static int is_count(const char *value, struct error *err)
     return number_parse(value, 1, INT64_MAX, &n, err);
 }
 
+static int is_index(const char *value, struct error *err)
+{
+    int64_t n;
+    return number_parse(value, 0, BOOT_INDEX_MAX, &n, err);
+}
+
 const struct option disk_definition_options[] = {
     {"", OPTION_VALUE, NULL},
     {"format", OPTION_VALUE, is_format},
@@ -89,6 +97,7 @@ const struct option disk_definition_options[] = {
     {"serial", OPTION_VALUE, is_serial},
     {"bps", OPTION_VALUE, is_size},
     {"iops", OPTION_VALUE, is_count},
+    {"bootindex", OPTION_VALUE, is_index},
     {NULL, OPTION_FLAG, NULL},
 };
 
@@ -160,7 +169,7 @@ static void take_options(struct disk_definition *d)
 {
     const struct options *o = &d->options;
     const char *cache = options_get(o, "cache"), *bps = options_get(o, "bps");
-    const char *iops = options_get(o, "iops");
+    const char *iops = options_get(o, "iops"), *index = options_get(o, "bootindex");
     const struct cache_mode *mode = cache ? find_mode(cache) : &cache_modes[0];
     int64_t n = 0;
     d->cache = mode->name;
@@ -171,6 +180,8 @@ static void take_options(struct disk_definition *d)
         size_parse(bps, &d->bytes_per_second, NULL);
     if (iops && number_parse(iops, 1, INT64_MAX, &n, NULL) == 0)
         d->requests_per_second = (uint64_t)n;
+    if (index && number_parse(index, 0, BOOT_INDEX_MAX, &n, NULL) == 0)
+        d->boot_index = (int)n;
     if (mode->direct)
         d->spec.flags |= DISK_DIRECT;
     if (options_get(o, "ro"))
@@ -183,7 +194,7 @@ int disk_definition_parse(const char *value, const char *dir, struct disk_defini
                           struct error *err)
 {
     size_t n = 0;
-    *d = (struct disk_definition){0};
+    *d = (struct disk_definition){.boot_index = -1};
     if (options_parse(value, disk_definition_options, &d->options, err) < 0)
         return -1;
     const char *file = options_get(&d->options, "");

@@ -3,7 +3,7 @@
  * A disk as a guest's definition says it, in one value:
  *
  *     FILE,format=raw|qcow2[,backing=FILE:FORMAT]…[,ro][,snapshot][,cache=MODE][,serial=TEXT]
- *         [,bps=SIZE][,iops=N]
+ *         [,bps=SIZE][,iops=N][,bootindex=N]
  *
  * A backing file is based on the next one. A FILE without a slash at its beginning is in the guest's
  * own directory. A comma in a name is written twice.
@@ -27,6 +27,7 @@ struct disk_definition {
     bool no_flush;         /* what the guest syncs is not */
     const char *serial;    /* or NULL */
     uint64_t bytes_per_second, requests_per_second; /* 0: no limit */
+    int boot_index; /* those with the smallest are tried first, those without (-1) last */
 
     struct disk_spec *backing; /* an array, linked by spec */
     char **texts;              /* what it and spec point to */

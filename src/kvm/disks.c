@@ -17,6 +17,7 @@
 #include "disk/definition.h"
 #include "guest/keeper.h"
 #include "kvm/machine.h"
+#include "kvm/throw/throw.h"
 #include "kvm/virtio/blk.h"
 
 #define THREADS     24u /* for the disks of a machine together */
@@ -46,8 +47,25 @@ static int check_twice(const struct disk_key *o, size_t n, const struct disk_def
     return 0;
 }
 
-static int check_all(const struct disk_keys *l, const char *dir, struct disk_definition *d,
-                     struct stat *st, struct error *err)
+/* Which disk is first is asked for by what boots from them, and each has its own place. */
+static int check_boot_index(const struct disk_key *o, size_t n, const struct disk_definition *d,
+                            bool boots, struct error *err)
+{
+    if (d[n].boot_index < 0)
+        return 0;
+    if (!boots) {
+        error_set(err, 0, "%s: bootindex is for a VM that boots from its disks", o[n].key);
+        return error_hint(err, "set vm.rootfs = disk, or leave it out");
+    }
+    for (size_t i = 0; i < n; i++)
+        if (d[i].boot_index == d[n].boot_index)
+            return error_set(err, 0, "%s and %s have the same bootindex, %d", o[i].key, o[n].key,
+                             d[n].boot_index);
+    return 0;
+}
+
+static int check_all(const struct disk_keys *l, const char *dir, bool boots,
+                     struct disk_definition *d, struct stat *st, struct error *err)
 {
     for (size_t i = 0; i < l->count; i++) {
         if (disk_definition_parse(l->all[i].value, dir, &d[i], err) < 0 ||
@@ -55,7 +73,8 @@ static int check_all(const struct disk_keys *l, const char *dir, struct disk_def
             return error_wrap(err, "%s", l->all[i].key);
         if (stat(d[i].spec.path, &st[i]) < 0)
             return error_set(err, errno, "%s: look at '%s'", l->all[i].key, d[i].spec.path);
-        if (check_twice(l->all, i, d, st, err) < 0)
+        if (check_twice(l->all, i, d, st, err) < 0 ||
+            check_boot_index(l->all, i, d, boots, err) < 0)
             return -1;
     }
     return 0;
@@ -66,7 +85,7 @@ int disks_check(const struct guest_def *def, struct error *err)
     cleanup_disk_keys struct disk_keys l = disk_keys(def->conf);
     struct disk_definition *d = xcalloc(l.count + 1, sizeof(d[0]));
     struct stat *st = xcalloc(l.count + 1, sizeof(st[0]));
-    int rc = check_all(&l, def->dir, d, st, err);
+    int rc = check_all(&l, def->dir, throw_from_disk(def), d, st, err);
 
     for (size_t i = 0; i < l.count; i++)
         disk_definition_clear(&d[i]);

@@ -90,25 +90,30 @@ static const struct conf_key kvm_keys[] = {
      .help = "1: let the host merge the VM's pages with equal ones of others (KSM)"},
     {.name = "vm.rootfs",
      .check = throw_is_rootfs,
-     .help = "host:/ or a directory: the guest's root file system, whose changes are forgotten, "
-             "booted with an initramfs made for it; vm.kernel is then by default the newest that "
-             "is installed here"},
+     .help =
+         "host:/ or a directory: the guest's root file system, whose changes are forgotten; or "
+         "disk: the largest file system on its disks that has an init, or what root= in "
+         "vm.append names. It is booted with an initramfs made for it, and vm.kernel is then by "
+         "default the newest that is installed here"},
     {.name = "vm.modules",
      .check = conf_is_abs_path,
      .help = "the directory of that kernel's modules; default /lib/modules/RELEASE, or beside the "
              "kernel"},
     {.name = "vm.command",
      .check = throw_is_command,
-     .help = "what is run there, as root; the VM ends with it. Default: a shell"},
+     .help = "what is run there, as root; the VM ends with it. Default: a shell, or the init of a "
+             "disk"},
     {.name = "vm.workdir",
      .check = throw_is_workdir,
      .help = "DIR[,rw]: a directory of the host that is at the same place there, and where the "
              "command runs; without rw its changes are forgotten"},
     {.name = "vm.disk.#",
      .check = disk_is_definition,
-     .help = "a disk: FILE,format=raw|qcow2[,backing=FILE:FORMAT]…[,ro][,snapshot]"
-             "[,cache=writeback|none|writethrough|directsync|unsafe][,serial=TEXT][,bps=SIZE]"
-             "[,iops=N]; vm.disk.0 is the guest's vda, and so on"},
+     .help =
+         "a disk: FILE,format=raw|qcow2[,backing=FILE:FORMAT]…[,ro][,snapshot]"
+         "[,cache=writeback|none|writethrough|directsync|unsafe][,serial=TEXT][,bps=SIZE]"
+         "[,iops=N][,bootindex=N]; vm.disk.0 is the guest's vda, and so on; with vm.rootfs = disk "
+         "the one with the smallest bootindex is booted from, or the first"},
     {.name = "vm.share.#",
      .check = fs_is_share,
      .help = "a folder of the host, mounted in the guest by `mount -t virtiofs TAG DIR`: "
@@ -147,8 +152,10 @@ static int open_files(const struct guest_def *def, struct boot_request *rq, stru
         rq->found = steal_ptr(plan.kernel);
         return boot_open(&rq->kernel, rq->found, err);
     }
-    if (!kernel)
-        return error_set(err, 0, "no kernel: set vm.kernel to a bzImage or vmlinux");
+    if (!kernel) {
+        error_set(err, 0, "no kernel: set vm.kernel to a bzImage or vmlinux");
+        return error_hint(err, "or vm.rootfs = disk to boot a disk with a kernel of this host");
+    }
     if (boot_open(&rq->kernel, kernel, err) < 0)
         return -1;
     return initrd ? boot_open(&rq->initrd, initrd, err) : 0;
@@ -188,7 +195,7 @@ static char *command_line(const struct guest_def *def)
     const char *append = conf_get(def->conf, "vm.append");
     const char *console = terminals_virtio(def) ? VIRTIO_APPEND : SERIAL_APPEND;
 
-    if (throw_wanted(def))
+    if (throw_for_command(def))
         return xasprintf(ROOTFS_APPEND "%s%s", append ? " " : "", append ? append : "");
     if (append && (str_starts(append, "console=") || strstr(append, " console=")))
         return xstrdup(append);

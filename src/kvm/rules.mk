@@ -18,10 +18,11 @@ $(B)/obj/kvm/acpi/tables.o: $(B)/gen/kvm/dsdt.h
 $(B)/obj/kvm/doctor.o: $(B)/gen/kvm/probe.inc
 
 # The first process of a throwaway VM: a program of its own, static and small, inside of this one.
-$(B)/gen/kvm/init: src/kvm/throw/init/init.c src/kvm/legacy/report.h $(B)/flags
+VM_INIT := $(wildcard src/kvm/throw/init/*.c)
+$(B)/gen/kvm/init: $(VM_INIT) src/kvm/throw/init/init.h src/kvm/legacy/report.h $(B)/flags
 	@mkdir -p $(@D)
-	@echo '  CC      $<'
-	$(Q)$(CC) -D_GNU_SOURCE -Isrc $(CSTD) $(WARN) -Os -static -fno-pie -s -o $@ $<
+	@echo '  CC      $@'
+	$(Q)$(CC) -D_GNU_SOURCE -Isrc $(CSTD) $(WARN) -Os -static -fno-pie -s -o $@ $(VM_INIT)
 
 $(B)/obj/kvm/throw/init.o: $(B)/gen/kvm/init
 $(B)/fuzz/obj/kvm/throw/init.o: $(B)/gen/kvm/init

@@ -11,6 +11,7 @@
 
 #include "base/util.h"
 #include "guest/keeper.h"
+#include "kvm/throw/throw.h"
 #include "kvm/virtio/console.h"
 #include "kvm/vm.h"
 
@@ -84,7 +85,7 @@ int terminals_check(const struct guest_def *def, struct error *err)
     const unsigned n = count_ports(def);
     unsigned keys = 0;
 
-    if (terminals_virtio(def) && conf_get(def->conf, "vm.rootfs"))
+    if (terminals_virtio(def) && throw_wanted(def))
         return error_set(err, 0, "vm.console = virtio: with vm.rootfs it is the serial port");
 
     for (size_t i = 0; i < def->conf->count; i++) {

@@ -82,7 +82,7 @@ bad "a VM's option" 2 "unknown option '--kernel'" c1 --kernel x
 # ---- a VM ----
 
 bad() { refuses "$1" "$2" "$3" "$PULT" create vm "${@:4}"; }
-bad "VM: no kernel" 2 "missing option: --kernel" v1
+bad "VM: no kernel" 2 "missing option: --kernel FILE, or --disk FILE" v1
 bad "VM: a kernel that is not there" 1 "--kernel: .*'nix'.*No such file" v1 --kernel nix
 bad "VM: a kernel that is a directory" 1 "" v1 --kernel .
 bad "VM: a kernel that is empty" 1 "empty" v1 --kernel empty
@@ -130,6 +130,13 @@ for d in json.load(sys.stdin)["disks"]: print(d["key"], d["format"], d["size_byt
     bad "VM: a disk twice" 1 "one file" v1 --kernel "$kernel" --disk d.raw --disk d.raw
     bad "VM: a directory as a disk" 1 "" v1 --kernel "$kernel" --disk .,format=raw
     bad "VM: --snapshot without a disk" 1 "no disk" v1 --kernel "$kernel" --snapshot
+    ok "VM: its disk is what it boots from" pult create vm vmr --disk q.qcow2 --disk d.raw,bootindex=1 --set "vm.kernel=$kernel" --set vm.rootfs=disk
+    like "VM: its place is known" "$(pult info vmr -o json)" '"boot_index": 1,'
+    bad "VM: two in one place" 1 "vm.disk.0 and vm.disk.1 have the same bootindex, 3" v1 --disk d.raw,bootindex=3 \
+        --disk q.qcow2,bootindex=3 --set "vm.kernel=$kernel" --set vm.rootfs=disk
+    bad "VM: a place where none is asked for" 1 "bootindex is for a VM that boots from its disks" v1 \
+        --kernel "$kernel" --disk d.raw,bootindex=1
+    bad "VM: to boot from no disk" 1 "it has no disk" v1 --kernel "$kernel" --set vm.rootfs=disk
     bad "VM: an initrd that is not there" 1 "--initrd: .*'nix'" v1 --kernel "$kernel" --initrd nix
     net() { bad "VM: $1" 1 "$2" v1 --kernel "$kernel" --net "$3"; }
     net "a network of no kind" "vm.net.0: a network is one of" mtu=1500

@@ -58,6 +58,7 @@ is "and it runs" "$(state_of "$name")" running
 refuses "a name that is taken" 1 "$name" "$PULT" run --name "$name" -- true
 refuses "a name that is none" 1 "name" "$PULT" run --name a/b -- true
 ok "kill" pult kill "$name"
+wait_for 10 eval '[ -z "$(ls -A "$PULT_RUN")" ]' # its keeper takes leave after the answer
 refuses "which is its end" 1 "there is no guest" "$PULT" info "$name"
 
 for sig in TERM INT HUP; do # a shell has its background jobs ignore SIGINT
@@ -101,6 +102,16 @@ refuses "an unknown option of a folder" 1 "there is no option 'rx'" \
 refuses "a VM with no kernel" 1 "--kernel: .*No such file" "$PULT" run --vm --kernel "$WORK/nix"
 refuses "a root that is not there" 1 "--rootfs: .*No such file" "$PULT" run --rootfs "$WORK/nix" -- /bin/true
 refuses "a root that is a file, but no archive" 1 "passwd" "$PULT" run --rootfs /etc/passwd -- /bin/true
+refuses "an image that is not there" 1 "image: find '$WORK/nix': No such file.*after --" "$PULT" run --vm "$WORK/nix"
+truncate -s 1M "$WORK/disk.raw"
+refuses "an image of no known format" 1 "image: .*format" "$PULT" run --vm /etc/passwd
+refuses "a second image" 2 "unexpected argument 'ls'.*put -- before" "$PULT" run --vm "$WORK/disk.raw" ls
+refuses "an image, and its own kernel's words for nothing" 1 "--kernel: .*No such file" \
+    "$PULT" run --vm --kernel "$WORK/nix" "$WORK/disk.raw"
+refuses "an image with a kernel that is none" 1 "passwd" "$PULT" run --vm --kernel /etc/passwd "$WORK/disk.raw"
+refuses "--rw of an image" 2 "--rw is for" "$PULT" run --vm --rw "$WORK/disk.raw"
+refuses "an image with an initrd and a command" 2 "takes a command only" \
+    "$PULT" run --vm --kernel /etc/passwd --initrd /etc/passwd "$WORK/disk.raw" -- ls
 refuses "an argument without --" 2 "put -- before the command" "$PULT" run ls
 refuses "memory that is none" 1 "--memory" "$PULT" run --memory x -- true
 is "nothing is left" "$(left_in "$PULT_HOME/guests" "$PULT_RUN")" ""

@@ -19,9 +19,11 @@ static void all_of_it(void **state)
     (void)state;
     cleanup_definition struct disk_definition d;
     assert_int_equal(
-        disk_definition_parse("/a,,b.img,format=raw,ro,cache=none,serial=X-1,bps=10M,iops=500",
+        disk_definition_parse("/a,,b.img,format=raw,ro,cache=none,serial=X-1,bps=10M,iops=500,"
+                              "bootindex=7",
                               "/guest", &d, &err),
         0);
+    assert_int_equal(d.boot_index, 7);
     assert_string_equal(d.spec.path, "/a,b.img");
     assert_string_equal(d.spec.format, "raw");
     assert_int_equal(d.spec.flags, DISK_READONLY | DISK_DIRECT);
@@ -50,6 +52,7 @@ static void backing(void **state)
     assert_null(d.spec.backing->backing->backing);
     assert_string_equal(d.cache, "writeback");
     assert_null(d.serial);
+    assert_int_equal(d.boot_index, -1);
 }
 
 static void modes(void **state)
@@ -97,7 +100,10 @@ static void wrong_values(void **state)
         {"/a,format=qcow2,backing=/b", "FILE:FORMAT"},
         {"/a,format=qcow2,backing=:raw", "FILE:FORMAT"},
         {"/a,format=qcow2,backing=/b:vdi", "vdi"},
-        {"/a,format=raw,bootindex=1", "bootindex"},
+        {"/a,format=raw,bootindex=-1", "bootindex"},
+        {"/a,format=raw,bootindex=10000", "bootindex"},
+        {"/a,format=raw,bootindex", "bootindex"},
+        {"/a,format=raw,boot=1", "bootindex"},
         {"/a,format=raw,,", ""},
     };
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {

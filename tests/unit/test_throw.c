@@ -176,6 +176,72 @@ static void test_plan(void **state)
     assert_int_equal(throw_is_command("'", &err), -1);
 }
 
+/* Disks in the order of booting, modules of file systems by their kind and each once. */
+static void test_disk(void **state)
+{
+    static const struct throw_console con = {.cols = 80, .rows = 24};
+    struct throw_plan plan;
+    struct error err;
+
+    make_kernel("k");
+    mkdir("lib", 0755);
+    mkdir("lib/modules", 0755);
+    mkdir("lib/modules/9.9.9-test", 0755);
+    assert_int_equal(chdir("lib/modules/9.9.9-test"), 0);
+    scratch_write("modules.dep", "virtio_pci.ko:\nvirtio_blk.ko:\nbtrfs.ko: sum.ko\n"
+                                 "xfs.ko: sum.ko\nsum.ko:\n");
+    scratch_write("modules.builtin", "fs/ext4.ko\n");
+    for (const char *const *m =
+             (const char *const[]){"virtio_pci", "virtio_blk", "btrfs", "xfs", "sum", NULL};
+         *m; m++) {
+        char name[32];
+        snprintf(name, sizeof(name), "%s.ko", *m);
+        scratch_write(name, *m);
+    }
+    assert_int_equal(chdir("../../.."), 0);
+    struct guest_def *def = define(*state, "vm.disk.0 = a,format=raw\n"
+                                           "vm.disk.1 = b,format=raw,bootindex=2\n"
+                                           "vm.disk.27 = c,format=raw,bootindex=1\n");
+    conf_set(def->conf, "vm.rootfs", "disk");
+    assert_true(throw_from_disk(def) && !throw_for_command(def));
+    if (throw_plan(def, &plan, &err) < 0)
+        fail_msg("%s", err.text);
+    cleanup_close int fd = throw_initramfs(def, &plan, &con, &err);
+    if (fd < 0)
+        fail_msg("%s", err.text);
+    cleanup_free char *command =
+        xasprintf("mkdir out && cd out && cpio -idm --quiet --no-absolute-filenames <&%d && "
+                  "[ -d proc ] && [ -d sys ] && [ -f sum.ko ] && tr '\\0' '\\n' <words >../words",
+                  fd);
+    fcntl(fd, F_SETFD, 0);
+    lseek(fd, 0, SEEK_SET);
+    assert_int_equal(system(command), 0);
+    cleanup_free char *words = scratch_read("words");
+    assert_string_equal(words, "Mvirtio_pci.ko\nMvirtio_blk.ko\nbvdc\nbvdb\nbvda\n"
+                               "fxfs:sum.ko\nfxfs:xfs.ko\nfbtrfs:sum.ko\nfbtrfs:btrfs.ko\n"
+                               "mmodules:ro:/lib/modules/9.9.9-test\nhg1\nr24\nc80\n");
+    throw_plan_clear(&plan);
+    conf_set(def->conf, "vm.command", "ls");
+    assert_true(throw_for_command(def));
+    conf_set(def->conf, "vm.workdir", "/tmp");
+    assert_int_equal(throw_plan(def, &plan, &err), -1);
+    assert_non_null(strstr(err.text, "vm.share.0"));
+    throw_plan_clear(&plan);
+    conf_unset(def->conf, "vm.workdir");
+    conf_set(def->conf, "vm.disk.1", "b,format=what");
+    assert_int_equal(throw_plan(def, &plan, &err), -1);
+    assert_non_null(strstr(err.text, "vm.disk.1"));
+    throw_plan_clear(&plan);
+    conf_set(def->conf, "vm.disk.0", "");
+    conf_set(def->conf, "vm.disk.1", "");
+    conf_set(def->conf, "vm.disk.27", "");
+    assert_int_equal(throw_plan(def, &plan, &err), -1);
+    assert_non_null(strstr(err.text, "no disk"));
+    throw_plan_clear(&plan);
+    conf_free(def->conf);
+    free(def);
+}
+
 /* What a copy of this machine does not have. */
 static void test_hidden(void **state)
 {
@@ -202,10 +268,8 @@ static void test_hidden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(test_modules),
-        scratch_test(test_initramfs),
-        scratch_test(test_plan),
-        scratch_test(test_hidden),
+        scratch_test(test_modules), scratch_test(test_initramfs), scratch_test(test_plan),
+        scratch_test(test_disk),    scratch_test(test_hidden),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,7 +103,8 @@ static int read_line(int dir, const char *line, struct modules *out, struct erro
     }
 }
 
-int modules_read(const char *dir, const char *const *names, struct modules *out, struct error *err)
+static int read_all(const char *dir, const char *const *names, bool must, struct modules *out,
+                    struct error *err)
 {
     cleanup_free char *dep = NULL, *builtin = NULL;
     cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -119,11 +120,22 @@ int modules_read(const char *dir, const char *const *names, struct modules *out,
     for (; *names; names++) {
         const char *line = find_line(dep, *names);
         if (line ? read_line(fd, line, out, err) < 0
-                 : builtin && !find_line(builtin, *names) &&
+                 : must && builtin && !find_line(builtin, *names) &&
                        error_set(err, 0, "the kernel has no module '%s' in '%s'", *names, dir) < 0)
             return -1;
     }
     return 0;
+}
+
+int modules_read(const char *dir, const char *const *names, struct modules *out, struct error *err)
+{
+    return read_all(dir, names, true, out, err);
+}
+
+int modules_read_some(const char *dir, const char *const *names, struct modules *out,
+                      struct error *err)
+{
+    return read_all(dir, names, false, out, err);
 }
 
 void modules_clear(struct modules *m)

@@ -30,6 +30,9 @@
 
 /* What mounts the root. virtio_pci comes first: without it there is no device. */
 static const char *const needed[] = {"virtio_pci", "virtiofs", "overlay", NULL};
+/* … on a disk; there the share is for modules alone. */
+static const char *const needed_disk[] = {"virtio_pci", "virtio_blk", NULL};
+static const char *const useful_disk[] = {"virtiofs", NULL};
 
 /* ---- values ---- */
 
@@ -39,7 +42,9 @@ static const struct option workdir_options[] = {{"", OPTION_VALUE, conf_is_abs_p
 
 int throw_is_rootfs(const char *value, struct error *err)
 {
-    return str_eq(value, HOST_ROOT) || str_eq(value, "none") ? 0 : conf_is_abs_path(value, err);
+    if (str_eq(value, HOST_ROOT) || str_eq(value, THROW_DISK) || str_eq(value, "none"))
+        return 0;
+    return conf_is_abs_path(value, err);
 }
 
 int throw_is_workdir(const char *value, struct error *err)
@@ -64,6 +69,16 @@ bool throw_wanted(const struct guest_def *def)
     const char *root = conf_get(def->conf, "vm.rootfs");
 
     return root && !str_eq(root, "none");
+}
+
+bool throw_from_disk(const struct guest_def *def)
+{
+    return str_eq(conf_get(def->conf, "vm.rootfs"), THROW_DISK);
+}
+
+bool throw_for_command(const struct guest_def *def)
+{
+    return throw_wanted(def) && (!throw_from_disk(def) || conf_get(def->conf, "vm.command"));
 }
 
 static const char *root_path(const struct guest_def *def)
@@ -152,18 +167,29 @@ static char *find_modules(const char *kernel, const char *release)
     return found;
 }
 
+/* Where the root is. */
+static int check_root(const struct guest_def *def, struct error *err)
+{
+    struct stat st;
+
+    if (throw_from_disk(def))
+        return throw_disk_check(def, err);
+    if (stat(root_path(def), &st) == 0 && S_ISDIR(st.st_mode))
+        return 0;
+    return error_set(err, errno ? errno : ENOTDIR, "vm.rootfs: open directory '%s'",
+                     root_path(def));
+}
+
 int throw_plan(const struct guest_def *def, struct throw_plan *p, struct error *err)
 {
     const char *kernel = conf_get(def->conf, "vm.kernel");
     const char *modules = conf_get(def->conf, "vm.modules");
-    struct stat st;
 
     *p = (struct throw_plan){.kernel = kernel ? xstrdup(kernel) : NULL};
     if (conf_get(def->conf, "vm.initrd"))
         return error_set(err, 0, "vm.rootfs comes with an initramfs of its own: unset vm.initrd");
-    if (stat(root_path(def), &st) < 0 || !S_ISDIR(st.st_mode))
-        return error_set(err, errno ? errno : ENOTDIR, "vm.rootfs: open directory '%s'",
-                         root_path(def));
+    if (check_root(def, err) < 0)
+        return -1;
     if (!p->kernel && find_kernel(&p->kernel, err) < 0)
         return -1;
     p->release = release_of(p->kernel);
@@ -183,8 +209,7 @@ void throw_plan_clear(struct throw_plan *p)
 
 /* ---- the initramfs ---- */
 
-/* A word: its letter, its text, its NUL. */
-static void add_word(struct cpio *to, char letter, const char *text)
+void throw_word(struct cpio *to, char letter, const char *text)
 {
     size_t len = strlen(text) + 2;
 
@@ -194,12 +219,12 @@ static void add_word(struct cpio *to, char letter, const char *text)
     to->len += len;
 }
 
-/* Modules that are not where the guest looks for them are put there. */
-static bool modules_are_elsewhere(const struct throw_plan *p)
+/* Modules that are not where the guest looks for them are put there. A disk has none of ours. */
+static bool modules_are_elsewhere(const struct guest_def *def, const struct throw_plan *p)
 {
     cleanup_free char *usual = p->release ? xasprintf("/lib/modules/%s", p->release) : NULL;
 
-    return p->modules && usual && !str_eq(p->modules, usual);
+    return p->modules && usual && (throw_from_disk(def) || !str_eq(p->modules, usual));
 }
 
 static int add_command(struct cpio *words, const struct guest_def *def, struct error *err)
@@ -210,7 +235,7 @@ static int add_command(struct cpio *words, const struct guest_def *def, struct e
     if (command && !argv)
         return -1;
     for (size_t i = 0; argv && argv[i]; i++)
-        add_word(words, 'a', argv[i]);
+        throw_word(words, 'a', argv[i]);
     strv_free(argv);
     return 0;
 }
@@ -223,10 +248,11 @@ static int fill_words(struct cpio *words, const struct guest_def *def, const str
     cleanup_options struct options o = {0};
     char number[12];
 
-    add_word(words, 'm', ROOT_TAG ":cow:/");
-    if (modules_are_elsewhere(p)) {
+    if (!throw_from_disk(def))
+        throw_word(words, 'm', ROOT_TAG ":cow:/");
+    if (modules_are_elsewhere(def, p)) {
         cleanup_free char *share = xasprintf(MODULES_TAG ":ro:/lib/modules/%s", p->release);
-        add_word(words, 'm', share);
+        throw_word(words, 'm', share);
     }
     if (workdir) {
         if (options_parse(workdir, workdir_options, &o, err) < 0)
@@ -234,31 +260,35 @@ static int fill_words(struct cpio *words, const struct guest_def *def, const str
         const char *mode = options_get(&o, "rw") ? "rw" : "cow", *dir = options_get(&o, "");
         cleanup_free char *share = xasprintf(WORK_TAG ":%s:%s", mode, dir);
         if (!str_eq(dir, "/"))
-            add_word(words, 'm', share);
-        add_word(words, 'd', dir);
+            throw_word(words, 'm', share);
+        throw_word(words, 'd', dir);
     }
-    add_word(words, 'h', def->name);
+    throw_word(words, 'h', def->name);
     if (con->terminal)
-        add_word(words, 't', term && *term ? term : "linux");
+        throw_word(words, 't', term && *term ? term : "linux");
     snprintf(number, sizeof(number), "%u", con->rows);
-    add_word(words, 'r', number);
+    throw_word(words, 'r', number);
     snprintf(number, sizeof(number), "%u", con->cols);
-    add_word(words, 'c', number);
+    throw_word(words, 'c', number);
     return add_command(words, def, err);
 }
 
-static int fill_modules(struct cpio *c, struct cpio *words, const struct throw_plan *p,
-                        struct error *err)
+static int fill_modules(struct cpio *c, struct cpio *words, const struct guest_def *def,
+                        const struct throw_plan *p, struct error *err)
 {
+    const bool disk = throw_from_disk(def);
     struct modules m = {0};
-    int rc = p->modules ? modules_read(p->modules, needed, &m, err) : 0;
+    int rc = p->modules ? modules_read(p->modules, disk ? needed_disk : needed, &m, err) : 0;
+
+    if (rc == 0 && p->modules && disk)
+        rc = modules_read_some(p->modules, useful_disk, &m, err);
 
     for (size_t i = 0; rc == 0 && i < m.count; i++) {
-        add_word(words, 'M', m.list[i].name);
+        throw_word(words, 'M', m.list[i].name);
         cpio_add(c, m.list[i].name, S_IFREG | 0600, m.list[i].data, m.list[i].len);
     }
     modules_clear(&m);
-    return rc;
+    return rc == 0 && disk ? throw_disk_fill(c, words, def, p->modules, err) : rc;
 }
 
 int throw_initramfs(const struct guest_def *def, const struct throw_plan *p,
@@ -271,7 +301,7 @@ int throw_initramfs(const struct guest_def *def, const struct throw_plan *p,
 
     cpio_add(&c, "init", S_IFREG | 0755, init, size);
     cpio_add(&c, "dev", S_IFDIR | 0755, NULL, 0);
-    int rc = fill_modules(&c, &words, p, err);
+    int rc = fill_modules(&c, &words, def, p, err);
     if (rc == 0)
         rc = fill_words(&words, def, p, con, err);
     if (rc == 0) {
@@ -287,27 +317,34 @@ int throw_initramfs(const struct guest_def *def, const struct throw_plan *p,
 
 /* ---- the shares ---- */
 
+/* The root, of this machine or of a directory. */
+static int add_root(struct virtio_bus *bus, const struct guest_def *def, struct fuse_config *config,
+                    struct error *err)
+{
+    char **hidden = NULL;
+
+    if (str_eq(conf_get(def->conf, "vm.rootfs"), HOST_ROOT) && !(hidden = hostcopy_hidden(err)))
+        return -1;
+    config->path = root_path(def);
+    config->hidden = hidden;
+    int rc = fs_add(bus, ROOT_TAG, config, err);
+    strv_free(hidden);
+    config->hidden = NULL;
+    return rc;
+}
+
 int throw_add(struct virtio_bus *bus, const struct guest_def *def, struct error *err)
 {
     const char *workdir = conf_get(def->conf, "vm.workdir");
     cleanup_options struct options o = {0};
     cleanup_plan struct throw_plan plan = {0};
-    struct fuse_config config = {.path = root_path(def),
-                                 .readonly = true,
-                                 .identity = true,
-                                 .cache = FUSE_CACHE_ALWAYS};
-    char **hidden = NULL;
+    struct fuse_config config = {.readonly = true, .identity = true, .cache = FUSE_CACHE_ALWAYS};
 
     if (throw_plan(def, &plan, err) < 0)
         return -1;
-    if (str_eq(conf_get(def->conf, "vm.rootfs"), HOST_ROOT) && !(hidden = hostcopy_hidden(err)))
-        return -1;
-    config.hidden = hidden;
     fs_limits(bus, def, &config);
-    int rc = fs_add(bus, ROOT_TAG, &config, err);
-    strv_free(hidden);
-    config.hidden = NULL;
-    if (rc == 0 && modules_are_elsewhere(&plan)) {
+    int rc = throw_from_disk(def) ? 0 : add_root(bus, def, &config, err);
+    if (rc == 0 && modules_are_elsewhere(def, &plan)) {
         config.path = plan.modules;
         rc = fs_add(bus, MODULES_TAG, &config, err);
     }

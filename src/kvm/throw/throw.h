@@ -12,6 +12,11 @@
  *       vm.command  or a shell       ─►  words for the first process (init/init.c)
  *
  * The initramfs is made in memory at each start. The command's status comes by a port (report.h).
+ *
+ * And VMs that boot from their disks, vm.rootfs = disk, which is what a firmware and a boot loader
+ * would do for them: the kernel is one of this machine as well, the initramfs finds the root file system
+ * on a disk, and its own init is run there, or the command. The order in which the disks are tried is
+ * that of bootindex=.
  */
 #ifndef PULT_KVM_THROW_THROW_H
 #define PULT_KVM_THROW_THROW_H
@@ -25,10 +30,16 @@
 struct guest_def;
 struct virtio_bus;
 
+#define THROW_DISK "disk" /* vm.rootfs */
+
 conf_value_fn throw_is_rootfs, throw_is_workdir, throw_is_command;
 
 /* Does the definition want one? */
 bool throw_wanted(const struct guest_def *def);
+/* … on a disk of its own? */
+bool throw_from_disk(const struct guest_def *def);
+/* … for a command, and not for the init of a disk? */
+bool throw_for_command(const struct guest_def *def);
 
 /* What it is made of. Empty strings are never left: NULL where there is none. */
 struct throw_plan {
@@ -67,6 +78,14 @@ void cpio_add(struct cpio *c, const char *name, unsigned mode, const void *data,
 void cpio_end(struct cpio *c); /* it is whole */
 void cpio_clear(struct cpio *c);
 
+/* A word for the first process: its letter, its text, its NUL. */
+void throw_word(struct cpio *to, char letter, const char *text);
+
+/* vm.rootfs = disk: is there one; the words and the modules of file systems for it. */
+int throw_disk_check(const struct guest_def *def, struct error *err);
+int throw_disk_fill(struct cpio *c, struct cpio *words, const struct guest_def *def,
+                    const char *modules, struct error *err);
+
 /* Modules that a kernel needs for these, each after those it depends on. */
 struct module {
     char *name; /* "fuse.ko" */
@@ -79,6 +98,9 @@ struct modules {
 };
 /* names: NULL-terminated. Those that are built in are left out. */
 int modules_read(const char *dir, const char *const *names, struct modules *out, struct error *err);
+/* The same, and those that the kernel does not have are left out too. */
+int modules_read_some(const char *dir, const char *const *names, struct modules *out,
+                      struct error *err);
 void modules_clear(struct modules *m);
 
 #endif

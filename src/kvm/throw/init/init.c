@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The first process of a throwaway VM: a small static program that the VMM puts into the initramfs
- * it makes (throw.c), with the kernel's modules and a file of words, /words, that says what to do.
+ * The first process of a throwaway VM, and of one that boots from its disk: a small static program
+ * that the VMM puts into the initramfs it makes (throw.c), with the kernel's modules and a file of
+ * words, /words, that says what to do.
  *
- *     modules ─► the host's files by virtiofs (read-only) ─► an overlay in memory above them
- *             ─► /proc, /sys, /dev ─► chroot ─► the command on the console ─► its status
+ *     modules ─┬► the host's files by virtiofs (read-only) ─► an overlay in memory above them ─┐
+ *              └► the root file system of a disk (disk.c) ─────────────────────────────────────┤
+ *              ┌───────────────────────────────────────────────────────────────────────────────┘
+ *              ├► /proc, /sys, /dev ─► chroot ─► the command on the console ─► its status
+ *              └► without one, on a disk: chroot ─► the disk's own init, in our place
  *
- * A word is a letter and a text, ended by NUL: M module's file, m TAG:MODE:PATH a share, h the
- * host's name, t TERM (there is a terminal), r rows, c columns, d working directory, a an
- * argument. The status goes out by a port of the VMM's (report.h), so it needs no file, no
- * network and no kernel that has more than it must.
+ * A word is a letter and a text, ended by NUL: M module's file, m TAG:MODE:PATH a share, b a disk to
+ * boot from, f TYPE:FILE a module of a file system, h the host's name, t TERM (there is a terminal), r
+ * rows, c columns, d working directory, a an argument. The status goes out by a port of the VMM's
+ * (report.h), so it needs no file, no network and no kernel that has more than it must.
  */
+#include "kvm/throw/init/init.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,16 +76,29 @@ static void end(int status)
         pause();
 }
 
-static void die(const char *what, const char *of)
+void say(const char *format, ...)
 {
-    dprintf(console >= 0 ? console : 2, "pult: %s%s: %s\n", what, of, strerror(errno));
+    va_list ap;
+
+    va_start(ap, format);
+    vdprintf(console >= 0 ? console : 2, format, ap);
+    va_end(ap);
+}
+
+void die(const char *what, const char *of)
+{
+    say("pult: %s%s: %s\n", what, of, strerror(errno));
+    end(CANNOT_RUN);
+}
+
+void give_up(void)
+{
     end(CANNOT_RUN);
 }
 
 /* ---- words ---- */
 
-/* The next word that begins with this letter, after `at` (NULL: the first). */
-static char *word(char letter, const char *at)
+char *word(char letter, const char *at)
 {
     char *p = at ? words + (at - words) + strlen(at) + 1 : words;
 
@@ -99,6 +120,11 @@ static void read_words(void)
         close(fd);
 }
 
+static bool has_own_init(void)
+{
+    return word('b', NULL) && !word('a', NULL);
+}
+
 /* ---- the system ---- */
 
 static void make_dirs(const char *path)
@@ -115,34 +141,35 @@ static void make_dirs(const char *path)
     mkdir(copy, 0755);
 }
 
-static int mount_at(const char *type, const char *source, const char *at, unsigned long flags,
-                    const char *options)
+int mount_at(const char *type, const char *source, const char *at, unsigned long flags,
+             const char *options)
 {
     make_dirs(at);
     return mount(source, at, type, flags, options);
 }
 
+void load_module(const char *name)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+        die("load the module ", name);
+    close(fd);
+}
+
 static void load_modules(void)
 {
     for (char *name = word('M', NULL); name; name = word('M', name)) {
-        int fd = open(name, O_RDONLY | O_CLOEXEC);
-        if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
-            die("load the module ", name);
-        close(fd);
+        load_module(name);
         unlink(name); /* its memory is wanted */
     }
 }
 
-/* The serial port as the console: with a terminal at the other end as on a terminal, else as a pipe. */
-static void open_console(void)
+/* With a terminal at the other end as on a terminal, else as a pipe. */
+static void set_console(void)
 {
-    const char *rows = word('r', NULL), *cols = word('c', NULL);
     struct termios t;
 
-    console = open(CONSOLE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (console < 0)
-        return;
-    fcntl(console, F_SETFL, 0);
     tcgetattr(console, &t);
     t.c_iflag = ICRNL | IUTF8;
     t.c_oflag = OPOST | ONLCR;
@@ -156,6 +183,19 @@ static void open_console(void)
             t.c_cc[VLNEXT] = _POSIX_VDISABLE;
     }
     tcsetattr(console, TCSANOW, &t);
+}
+
+/* The serial port as the console. A disk's own init sets it as it likes. */
+static void open_console(void)
+{
+    const char *rows = word('r', NULL), *cols = word('c', NULL);
+
+    console = open(CONSOLE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (console < 0)
+        return;
+    fcntl(console, F_SETFL, 0);
+    if (!has_own_init())
+        set_console();
     struct winsize size = {.ws_row = (unsigned short)atoi(rows ? rows : "24"),
                            .ws_col = (unsigned short)atoi(cols ? cols : "80")};
     ioctl(console, TIOCSWINSZ, &size);
@@ -195,15 +235,46 @@ static void mount_share(char *share)
     mode[-1] = path[-1] = ':';
 }
 
-static void mount_all(void)
+/* TAG:ro:PATH, the modules of a kernel that is not the disk's. Without them it may still do. */
+static void share_modules(const char *share)
 {
+    const char *path = strrchr(share, ':') + 1;
+    char at[4200], dep[4400], tag[64];
+
+    snprintf(tag, sizeof(tag), "%.*s", (int)strcspn(share, ":"), share);
+    snprintf(at, sizeof(at), "/new%s", path);
+    snprintf(dep, sizeof(dep), "%s/modules.dep", at);
+    if (access(dep, F_OK) < 0 && mount_at("virtiofs", tag, at, MS_RDONLY, NULL) < 0)
+        say("pult: the kernel's modules are not at %s: %s\n", path, strerror(errno));
+}
+
+static void mount_root(void)
+{
+    char *share = word('m', NULL);
+
+    if (word('b', NULL)) {
+        disk_mount_root("/new");
+        if (share)
+            share_modules(share);
+        return;
+    }
     if (mount_at("tmpfs", "memory", "/memory", 0, "mode=0755,size=80%") < 0)
         die("mount memory", "");
-    for (char *share = word('m', NULL); share; share = word('m', share))
+    for (; share; share = word('m', share))
         mount_share(share);
+}
+
+/* What every init finds there, whoever started it. */
+static void mount_kernels(void)
+{
     mount_at("proc", "proc", "/new/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount_at("sysfs", "sysfs", "/new/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount_at("devtmpfs", "dev", "/new/dev", MS_NOSUID, "mode=0755");
+}
+
+/* And what one would mount. */
+static void mount_more(void)
+{
     mount_at("devpts", "devpts", "/new/dev/pts", MS_NOSUID | MS_NOEXEC,
              "gid=5,mode=620,ptmxmode=666");
     mount_at("tmpfs", "shm", "/new/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777");
@@ -223,6 +294,31 @@ static void enter(void)
         die("enter the root file system", "");
     if (dir && chdir(dir) < 0)
         die("enter ", dir);
+}
+
+/* The disk's init in our place, with the kernel's arguments and environment. */
+static _Noreturn void become_init(char **argv)
+{
+    char init[256];
+
+    disk_init("/new", init, sizeof(init));
+    for (char *name = word('f', NULL); name; name = word('f', name))
+        unlink(strchr(name, ':') + 1); /* the initramfs stays for ever, and takes memory */
+    unlink("/words");
+    unlink("/init");
+    enter();
+    close(console);
+    int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+    for (int i = 0; fd >= 0 && i < 3; i++)
+        dup2(fd, i);
+    if (fd > 2)
+        close(fd);
+    console = -1;
+    report(REPORT_READY, 1);
+    argv[0] = init;
+    execv(init, argv);
+    die("run ", init);
+    _exit(1);
 }
 
 /* The loopback interface; there is no other. */
@@ -265,12 +361,13 @@ static void run(void)
     _exit(status);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const char *name;
     unsigned n = 0;
     int status;
 
+    (void)argc;
     if (getpid() != 1) {
         dprintf(2, "this is the first process of a throwaway VM\n");
         return 1;
@@ -279,7 +376,11 @@ int main(void)
     mount_at("devtmpfs", "dev", "/dev", 0, NULL);
     open_console();
     load_modules();
-    mount_all();
+    mount_root();
+    mount_kernels();
+    if (has_own_init())
+        become_init(argv);
+    mount_more();
     name = word('h', NULL);
     if (name && sethostname(name, strlen(name)) < 0)
         name = NULL;
