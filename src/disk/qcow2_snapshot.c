@@ -39,13 +39,17 @@ static void put(uint8_t *p, unsigned at, unsigned bytes, uint64_t v)
         p[at + i] = (uint8_t)v;
 }
 
+static void snapshot_clear(struct qcow2_snapshot *s)
+{
+    free(s->id);
+    free(s->name);
+    free(s->extra);
+}
+
 void qcow2_free_snapshots(struct qcow2_snapshot *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        free(s[i].id);
-        free(s[i].name);
-        free(s[i].extra);
-    }
+    for (size_t i = 0; i < n; i++)
+        snapshot_clear(&s[i]);
     free(s);
 }
 
@@ -376,9 +380,7 @@ static void unprepare(struct qcow2 *q, struct qcow2_snapshot *s)
     uint32_t clusters = qcow2_l1_clusters(q, s->l1_size);
     if (s->l1_offset)
         qcow2_unref(q, s->l1_offset >> q->cluster_bits, clusters, NULL);
-    free(s->id);
-    free(s->name);
-    free(s->extra);
+    snapshot_clear(s);
 }
 
 static int check_new(struct qcow2 *q, const char *name, struct error *err)
@@ -391,6 +393,19 @@ static int check_new(struct qcow2 *q, const char *name, struct error *err)
         return error_set(err, 0, "'%s' has %zu snapshots; delete some first", q->file->path,
                          q->nsnapshots);
     return for_each_table(q, q->l1, q->h.l1_size, check_table_room, err);
+}
+
+/* Count what is shared from now on, and let the table have it. */
+static int enter(struct qcow2 *q, uint64_t table, uint64_t bytes, struct error *err)
+{
+    if (for_each_table(q, q->l1, q->h.l1_size, share_table, err) < 0)
+        return -1;
+    for (uint32_t i = 0; i < q->h.l1_size; i++)
+        if (q->l1[i] & ENTRY_COPIED) {
+            q->l1[i] &= ~ENTRY_COPIED;
+            sectors_mark(&q->l1_dirty, i);
+        }
+    return switch_table(q, q->nsnapshots + 1, table, bytes, err);
 }
 
 /* What may find no room comes first. */
@@ -408,15 +423,10 @@ static int create(struct qcow2 *q, const char *name, bool *half, struct error *e
         return -1;
     }
     *half = true;
-    if (for_each_table(q, q->l1, q->h.l1_size, share_table, err) < 0)
+    if (enter(q, table, bytes, err) < 0) {
+        snapshot_clear(s);
         return -1;
-    for (uint32_t i = 0; i < q->h.l1_size; i++)
-        if (q->l1[i] & ENTRY_COPIED) {
-            q->l1[i] &= ~ENTRY_COPIED;
-            sectors_mark(&q->l1_dirty, i);
-        }
-    if (switch_table(q, q->nsnapshots + 1, table, bytes, err) < 0)
-        return -1;
+    }
     q->nsnapshots++;
     *half = false;
     return 0;
@@ -493,9 +503,7 @@ static int delete (struct qcow2 *q, const char *name, bool *half, struct error *
         return -1;
     q->nsnapshots--;
     int rc = release_l1(q, l1, gone.l1_size, gone.l1_offset, err);
-    free(gone.id);
-    free(gone.name);
-    free(gone.extra);
+    snapshot_clear(&gone);
     if (rc < 0 || qcow2_fix_flags(q, err) < 0)
         return -1;
     *half = false;

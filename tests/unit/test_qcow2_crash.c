@@ -5,6 +5,7 @@
  * what came after it any sectors may be, and others not. Whatever is left must be an image without
  * errors (leaks are none), and each sector of the disk must be what it was at the guest's last flush
  * or what was written to it since.
+ * timeout: 600 s
  */
 #include <stdarg.h>
 #include <stddef.h>
