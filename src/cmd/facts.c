@@ -82,6 +82,8 @@ json_t *facts_guest(const struct watched *w)
                                         (uint64_t)info->page.guest_pid));
     json_object_set_new(o, "cpu_percent", percent(w->now.cpu_percent));
     json_object_set_new(o, "memory_bytes", integer_or_null(true, w->now.memory_bytes));
+    json_object_set_new(o, "memory_resident_bytes",
+                        integer_or_null(w->now.resident_bytes > 0, w->now.resident_bytes));
     uint64_t limit = memory_limit(info);
     json_object_set_new(o, "memory_limit_bytes", integer_or_null(limit > 0, limit));
     json_object_set_new(o, "uptime_seconds",

@@ -16,6 +16,7 @@ const struct command *const commands[] = {
     &cmd_kill,
     &cmd_freeze,
     &cmd_unfreeze,
+    &cmd_balloon,
     &cmd_wait,
     &cmd_console,
     &cmd_log,

@@ -46,6 +46,20 @@ struct exec_request {
     int stdio[3];        /* without tty: become 0, 1, 2 of the command; -1: /dev/null */
 };
 
+/* What is known of a guest's memory that can be taken away and given back. Bytes. */
+#define GUEST_MEMORY_FIGURES 12
+struct guest_memory {
+    uint64_t size;   /* what it was started with */
+    uint64_t wanted; /* what it was asked to be content with */
+    uint64_t left;   /* what it has now */
+    bool driver;     /* it can be asked at all */
+    unsigned count;  /* what it says of itself */
+    struct guest_memory_figure {
+        const char *name; /* "available" */
+        uint64_t value;
+    } figures[GUEST_MEMORY_FIGURES];
+};
+
 struct engine {
     const char *type;            /* the TYPE column, guest.type and the JSON: "vm", "container" */
     const char *brief;           /* the list's narrow column: "vm", "ct" */
@@ -85,6 +99,11 @@ struct engine {
     /* The console has a new size in cells. */
     int (*resize)(struct keeper *k, unsigned cols, unsigned rows, struct error *err);
     int (*send)(struct keeper *k, enum console_signal what, struct error *err);
+    /*
+     * Ask the guest to be content with so many bytes of its memory (0: leave it as it is), and tell
+     * what there is to be told. NULL: this kind has no such thing.
+     */
+    int (*memory)(struct keeper *k, uint64_t leave, struct guest_memory *out, struct error *err);
     /*
      * Start a command inside. Returns the pid of a child of the keeper, which the keeper waits
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.

@@ -254,7 +254,9 @@ void figures_read(const struct figure_files *f, const struct status_page *page, 
     *out = (struct totals){
         .exits = exits,
         .cpu_ns = v[FIGURE_CPU][0],
-        .memory_bytes = v[FIGURE_MEMORY][0],
+        .memory_bytes = page->memory_used ? page->memory_used : v[FIGURE_MEMORY][0],
+        .resident_bytes =
+            page->figures[FIGURE_MEMORY].kind == FIGURE_PROC_STATM ? v[FIGURE_MEMORY][0] : 0,
         .disk_read = v[FIGURE_DISK][0],
         .disk_written = v[FIGURE_DISK][1],
         .net_rx = v[FIGURE_NET][0],

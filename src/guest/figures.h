@@ -14,6 +14,7 @@
 struct totals {
     uint64_t cpu_ns;
     uint64_t memory_bytes;                            /* not a total, but how much now */
+    uint64_t resident_bytes;                          /* the same, as the host sees a process */
     uint64_t disk_read, disk_written, net_rx, net_tx; /* bytes */
     uint64_t exits;                                   /* of all vCPUs */
 };

@@ -187,6 +187,31 @@ static int do_send(struct conn *c, const json_t *request, json_t *answer, int *f
     return error_set(err, 0, "\"what\" must be \"break\" or \"ctrl-alt-del\"");
 }
 
+/* Ask the guest to be content with less memory, or give it back, and tell how things are. */
+static int do_balloon(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                      struct error *err)
+{
+    (void)fd;
+    struct keeper *k = conn_keeper(c);
+    struct guest_memory m;
+    json_int_t leave;
+    if (!k->def->engine->memory)
+        return error_set(err, 0, "a %s has no balloon: its limit is guest.memory",
+                         k->def->engine->type);
+    if (get_int(request, "memory", 1, INT64_MAX, 0, &leave, err) < 0 ||
+        k->def->engine->memory(k, (uint64_t)leave, &m, err) < 0)
+        return -1;
+    json_t *o =
+        json_pack("{s:I, s:I, s:I, s:b}", "size_bytes", (json_int_t)m.size, "wanted_bytes",
+                  (json_int_t)m.wanted, "left_bytes", (json_int_t)m.left, "driver", m.driver);
+    json_t *figures = json_object();
+    for (unsigned i = 0; i < m.count; i++)
+        json_object_set_new(figures, m.figures[i].name,
+                            json_integer((json_int_t)(m.figures[i].value & INT64_MAX)));
+    json_object_set_new(o, "guest", figures);
+    return json_object_set_new(answer, "balloon", o);
+}
+
 /* The connection becomes the console: after this answer it carries nothing but its bytes. */
 static int do_attach(struct conn *c, const json_t *request, json_t *answer, int *fd,
                      struct error *err)
@@ -356,6 +381,7 @@ static const struct {
     {"attach", ANY, do_attach},
     {"resize", ANY, do_resize},
     {"send", UP, do_send},
+    {"balloon", UP, do_balloon},
     {"stop", UP, do_stop},
     {"kill", ANY, do_kill},
     {"freeze", STATE(GUEST_RUNNING), do_freeze},

@@ -19,7 +19,7 @@
 #include "base/util.h"
 
 #define STATUS_MAGIC   0x746c7570u /* "pult" */
-#define STATUS_VERSION 2
+#define STATUS_VERSION 3
 
 static const char *const state_names[GUEST_STATES] = {
     [GUEST_STOPPED] = "stopped", [GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running",
@@ -139,6 +139,7 @@ static void status_sanitise(struct status_page *p)
         p->exits[i].name[sizeof p->exits[i].name - 1] = '\0';
         str_printable(p->exits[i].name);
     }
+    p->memory_limit -= min(p->memory_ballooned, p->memory_limit);
     p->cols = min(p->cols, 10000u);
     p->rows = min(p->rows, 10000u);
 }

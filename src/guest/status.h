@@ -87,6 +87,8 @@ struct status_page {
     struct figure_source figures[FIGURES];
     uint64_t disk_read, disk_written, net_rx, net_tx; /* bytes; FIGURE_PAGE; added to atomically */
     struct status_counter exits[STATUS_COUNTERS];     /* since the keeper's start; atomically too */
+    uint64_t memory_used;      /* as the guest itself says, atomically; 0: it does not */
+    uint64_t memory_ballooned; /* of the limit, given back; a reader finds it taken off the limit */
 };
 
 #define STATUS_FILE "status"

@@ -347,6 +347,7 @@ static bool sample(struct watched *g, bool addresses)
     double seconds = now > before ? (double)(now - before) / 1e9 : 0;
     f.cpu_percent = rate(t.cpu_ns, base.cpu_ns, seconds) / 1e7;
     f.memory_bytes = t.memory_bytes;
+    f.resident_bytes = t.resident_bytes;
     f.disk_read = rate(t.disk_read, base.disk_read, seconds);
     f.disk_written = rate(t.disk_written, base.disk_written, seconds);
     f.net_rx = rate(t.net_rx, base.net_rx, seconds);

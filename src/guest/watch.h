@@ -23,6 +23,7 @@
 struct figures {
     double cpu_percent; /* 100 = one core */
     uint64_t memory_bytes;
+    uint64_t resident_bytes;                        /* of the host's memory; 0: that is the same */
     double disk_read, disk_written, net_rx, net_tx; /* bytes per second */
     double exits;                                   /* of a VM's vCPUs, per second */
     uint64_t uptime_seconds;

@@ -7,6 +7,7 @@
 
 #include "base/util.h"
 #include "guest/keeper.h"
+#include "kvm/balloon.h"
 #include "kvm/disks.h"
 #include "kvm/machine.h"
 #include "kvm/networks.h"
@@ -35,8 +36,13 @@ static const struct {
     int (*check)(const struct guest_def *def, struct error *err); /* NULL: nothing to be told */
     int (*add)(struct machine *m, struct keeper *k, struct error *err);
 } kinds[] = {
-    {NULL, add_rng},        {disks_check, disks_add}, {networks_check, networks_add},
-    {fs_check, add_shares}, {NULL, add_root},         {terminals_check, terminals_add},
+    {NULL, add_rng},
+    {disks_check, disks_add},
+    {networks_check, networks_add},
+    {fs_check, add_shares},
+    {NULL, add_root},
+    {terminals_check, terminals_add},
+    {balloon_check, balloon_add},
 };
 
 int devices_check(const struct guest_def *def, struct error *err)

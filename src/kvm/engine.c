@@ -26,6 +26,7 @@
 #include "base/util.h"
 #include "disk/definition.h"
 #include "guest/keeper.h"
+#include "kvm/balloon.h"
 #include "kvm/boot/boot.h"
 #include "kvm/devices.h"
 #include "kvm/disks.h"
@@ -88,6 +89,10 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.memory.ksm",
      .check = conf_is_bool,
      .help = "1: let the host merge the VM's pages with equal ones of others (KSM)"},
+    {.name = "vm.balloon",
+     .check = balloon_is_setting,
+     .help = "how much of guest.memory the VM is left with at first, which `pult balloon` changes; "
+             "none: it has no balloon, and its free memory stays with it"},
     {.name = "vm.rootfs",
      .check = throw_is_rootfs,
      .help =
@@ -548,6 +553,7 @@ const struct engine kvm_engine = {
     .thaw = kvm_thaw,
     .restart = kvm_restart,
     .resize = kvm_resize,
+    .memory = balloon_memory,
     .send = kvm_send,
     .cleanup = kvm_cleanup,
     .recover = kvm_recover,

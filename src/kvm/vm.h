@@ -11,6 +11,7 @@
 #include "guest/keeper.h"
 #include "kvm/boot/boot.h"
 #include "kvm/machine.h"
+#include "kvm/virtio/balloon.h"
 
 struct event;
 struct terminals;
@@ -20,6 +21,10 @@ struct vm {
     struct keeper *keeper;
     struct machine *machine;
     struct terminals *terminals;
+    struct virtio_balloon *balloon; /* NULL: there is none */
+    pthread_mutex_t stats_lock;     /* for what the guest told of its memory */
+    struct balloon_stats stats;
+    bool stats_known;
     struct wire *com2; /* NULL: not asked for */
     struct event *machine_event, *clock_event, *loop_event, *panic_timer;
     struct event *full_event; /* the host has no room for what the guest writes: freeze it */

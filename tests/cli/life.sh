@@ -43,6 +43,8 @@ is "log -n 0" "$(pult log "$n" -n 0)" ""
 is "log --follow goes on until its reader has enough" "$(pult log --follow "$n" | head -n 1)" "up as $n"
 pid=$(field "$n" pid)
 ok "its pid is a process" test -d "/proc/$pid"
+refuses "a container has no balloon" 1 "a container has no balloon" "$PULT" balloon "$n" 32M
+refuses "no size at all" 2 "'0'" "$PULT" balloon "$n" 0
 is "its limit" "$(field "$n" memory_limit_bytes)" 67108864
 ok "uses memory" test "$(field "$n" memory_bytes)" -gt 0
 is "the list's names" "$(pult list --names)" "$n"

@@ -92,6 +92,14 @@ static void no_power(void *arg, enum power_request what)
     (void)arg, (void)what;
 }
 
+/* RAM as a host has it: whole pages, so that a device may give some back. */
+static void *zeroed_pages(size_t len)
+{
+    void *p = aligned_alloc(4096, len);
+
+    return p ? memset(p, 0, len) : NULL;
+}
+
 int board_init(struct board *b, bool threads)
 {
     *b = (struct board){.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -103,10 +111,11 @@ int board_init(struct board *b, bool threads)
     b->mmio->top = UINT64_MAX;
     b->next = FIRST_FREE;
     b->own_memory = (struct memory){.size = BOARD_LOW + BOARD_HIGH, .count = 2, .fd = -1};
-    b->own_memory.slots[0] = (struct memory_slot){.size = BOARD_LOW, .host = calloc(1, BOARD_LOW)};
+    b->own_memory.slots[0] =
+        (struct memory_slot){.size = BOARD_LOW, .host = zeroed_pages(BOARD_LOW)};
     b->own_memory.slots[1] = (struct memory_slot){.base = MEMORY_HIGH,
                                                   .size = BOARD_HIGH,
-                                                  .host = calloc(1, BOARD_HIGH)};
+                                                  .host = zeroed_pages(BOARD_HIGH)};
     memory_place_window(b->memory, 39);
     pci_init(&b->pci, &board_wires, b, b->memory->window, b->memory->window_size);
     b->bridge = (struct bridge){.power = {.request = no_power}, .pci = &b->pci};

@@ -81,6 +81,11 @@ is "running" "$(state_of "$v")" running
 exits() { "$PULT" info "$v" -o json | python3 -c 'import json, sys; g = json.load(sys.stdin); e = g["exits"]
 print(e["serial port"] >= 12, e["acpi pm"] > 0, e["nobody"], g["exits_per_second"] > 0)'; }
 ok "its exits are counted by cause" wait_for 20 eval '[ "$(exits)" = "True True 0 True" ]'
+says "more memory than it has" 'of 16M cannot be left with 1G' "$PULT" balloon "$v" 1G
+says "less than a guest can live with" 'cannot be left with 1M: it may be 16M to 16M' "$PULT" balloon "$v" 1M
+says "no size" "'much' is no size" "$PULT" balloon "$v" much
+like "it has no driver for a balloon" "$("$PULT" balloon "$v" 16M 2>&1)" 'no balloon driver'
+like "what it is left with" "$("$PULT" balloon "$v")" 'left to the guest: +16M of 16M'
 ok "freeze" "$PULT" freeze "$v"
 is "frozen" "$(state_of "$v")" frozen
 ok "unfreeze" "$PULT" unfreeze "$v"
@@ -88,12 +93,16 @@ ok "stop presses the power button" "$PULT" stop -t 20 "$v"
 is "stopped" "$(state_of "$v")" stopped
 like "it saw it" "$("$PULT" log "$v")" 'button'
 
-"$PULT" config set "$v" vm.append=do=hl
+says "vm.balloon is checked" 'vm.balloon: a guest of 16M cannot be left with 64M' create v1 --kernel "$guest" --memory 16M --set vm.balloon=64M
+says "and is a size" "'soft'" create v1 --kernel "$guest" --set vm.balloon=soft
+"$PULT" config set "$v" vm.append=do=hl vm.balloon=none
 ok "start one that hears nothing" "$PULT" start "$v"
 # Most of its time it is in KVM_RUN; where it is not when it is to stop, there is nobody to kick.
 kicked() { "$PULT" freeze "$v" && "$PULT" info "$v" | grep -qE 'exits.kick: +[1-9]' || { "$PULT" unfreeze "$v"; false; }; }
 ok "a freeze kicks it" wait_for 20 kicked
 ok "thaw it again" "$PULT" unfreeze "$v"
+says "it has no balloon at all" 'has no balloon \(vm.balloon = none\)' "$PULT" balloon "$v"
+"$PULT" config unset "$v" vm.balloon
 ok "freeze it" "$PULT" freeze "$v"
 ok "kill it while it is frozen" "$PULT" kill "$v"
 is "stopped by kill" "$(state_of "$v")" stopped
