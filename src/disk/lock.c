@@ -7,10 +7,13 @@
  * holds one on 200 + number. Both are shared locks, so that many may hold them. One is let in if
  * nobody refuses what one uses and nobody uses what one refuses; that is found out after one's own
  * locks are set, so of two that come at once at most one gets in. They are locks of the open file
- * description (OFD): they end with its last descriptor, however that goes.
+ * description (OFD): they end with its last descriptor, however that goes. A process that was killed
+ * while io_uring had requests of it is gone a moment before these let go of the file, so one that is
+ * in use is asked for again for as long as that may take.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -18,6 +21,9 @@
 
 #define USED_BASE    100
 #define REFUSED_BASE 200
+
+#define TRIES  25
+#define TRY_NS 10000000
 
 /* BLK_PERM_… of QEMU's block/block-common.h, as bit numbers. */
 enum { PERM_READ = 0, PERM_WRITE = 1, PERM_RESIZE = 3 };
@@ -64,7 +70,8 @@ static void unlock(int fd)
     fcntl(fd, F_OFD_SETLK, &l);
 }
 
-int hostfile_lock(struct hostfile *f, bool write, struct error *err)
+/* 0: it is ours; -1: see err, whose code is EBUSY where others have it. */
+static int try_lock(struct hostfile *f, bool write, struct error *err)
 {
     int fd = f->meta;
     const int *used = write ? writes : reads;
@@ -82,7 +89,22 @@ int hostfile_lock(struct hostfile *f, bool write, struct error *err)
     if (others < 0 || users < 0)
         return error_set(err, code, "lock '%s'", f->path);
     error_set(err, 0, "'%s' is in use: another process %s it", f->path, users ? "writes" : "reads");
-    if (err)
-        err->code = EBUSY;
+    err->code = EBUSY;
     return error_hint(err, users ? "stop the guest that has it" : "close what has it open first");
+}
+
+int hostfile_lock(struct hostfile *f, bool write, struct error *err)
+{
+    const struct timespec moment = {.tv_nsec = TRY_NS};
+    struct error local;
+    if (err == NULL)
+        err = &local;
+    for (int i = 0; i < TRIES; i++) {
+        if (try_lock(f, write, err) == 0)
+            return 0;
+        if (err->code != EBUSY)
+            return -1;
+        nanosleep(&moment, NULL);
+    }
+    return -1;
 }
