@@ -659,6 +659,21 @@ static void rests_and_goes_on(void **state)
     assert_true(netrig_is_frame(memory_at(o.b.memory, bufs[1].at, 100), 100, netrig_peer, 7));
     netrig_destroy(&o);
 
+    /* And where the cable is out. */
+    netrig_create(&o, 2, NETRIG_ALL_OFFLOADS, false);
+    memcpy(o.b.memory->slots[0].host, r.b.memory->slots[0].host, BOARD_LOW);
+    net_set_link(o.device->state, false);
+    state_load(&l, s.data, s.len, &err);
+    virtio_state_all(&o.b.virtio, &l);
+    assert_int_equal(state_finish(&l), 0);
+    board_turn(&o.b);
+    virtio_release_all(&o.b.virtio);
+    board_turn(&o.b);
+    uint16_t status;
+    virtio_get_config(o.device, offsetof(struct virtio_net_config, status), &status, 2);
+    assert_int_equal(status, 0);
+    netrig_destroy(&o);
+
     /* One that uses more pairs than there are. */
     netrig_create(&o, 2, NETRIG_ALL_OFFLOADS, false);
     s.data[s.len - sizeof(struct net_filter) - 12] = 9;

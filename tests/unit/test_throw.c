@@ -27,7 +27,7 @@ static const char *const wanted[] = {"virtio_pci", "fuse-fs", NULL};
 static void make_modules(void)
 {
     mkdir("m", 0755);
-    scratch_write("m/modules.builtin", "kernel/fs/ext4/ext4.ko\n");
+    scratch_write("m/modules.builtin", "kernel/fs/ext4/ext4.ko\nkernel/net/packet/af_packet.ko\n");
     scratch_write("m/modules.dep", "a/base.ko:\n"
                                    "a/ring.ko: a/base.ko\n"
                                    "b/virtio-pci.ko.xz: a/ring.ko a/base.ko\n"
@@ -97,8 +97,9 @@ static struct guest_def *define(const char *dir, const char *more)
 
 static void test_initramfs(void **state)
 {
-    static const char *const names[] = {"init",          "dev",         "base.ko",    "ring.ko",
-                                        "virtio-pci.ko", "virtiofs.ko", "overlay.ko", "words"};
+    static const char *const names[] = {"init",       "dev",           "base.ko",
+                                        "ring.ko",    "virtio-pci.ko", "virtiofs.ko",
+                                        "overlay.ko", "virtio_net.ko", "words"};
     const struct throw_console con = {.terminal = true, .cols = 90, .rows = 20};
     struct throw_plan plan;
     struct error err;
@@ -109,12 +110,14 @@ static void test_initramfs(void **state)
     mkdir("lib/modules", 0755);
     assert_int_equal(rename("m", "lib/modules/9.9.9-test"), 0);
     FILE *f = fopen("lib/modules/9.9.9-test/modules.dep", "ae");
-    fputs("b/virtiofs.ko: b/fuse_fs.ko\nb/overlay.ko:\n", f);
+    fputs("b/virtiofs.ko: b/fuse_fs.ko\nb/overlay.ko:\nb/virtio_net.ko: a/ring.ko\n", f);
     fclose(f);
     scratch_write("lib/modules/9.9.9-test/b/virtiofs.ko", "v");
     scratch_write("lib/modules/9.9.9-test/b/overlay.ko", "o");
+    scratch_write("lib/modules/9.9.9-test/b/virtio_net.ko", "n");
     struct guest_def *def =
-        define(*state, "vm.command = sh -c 'exit 7'\nvm.workdir = /srv/a,,b,rw\n");
+        define(*state, "vm.command = sh -c 'exit 7'\nvm.workdir = /srv/a,,b,rw\n"
+                       "vm.net.0 = none\nvm.net.1 = user,mac=02:0a:00:00:00:01\n");
     if (throw_plan(def, &plan, &err) < 0)
         fail_msg("%s", err.text);
     assert_string_equal(plan.release, "9.9.9-test");
@@ -138,8 +141,9 @@ static void test_initramfs(void **state)
     assert_string_equal(module, "the real module");
     assert_int_equal(system("tr '\\0' '\\n' <out/words >words"), 0);
     cleanup_free char *words = scratch_read("words");
+    assert_int_equal(strncmp(words, "n02:0a:00:00:00:01\nMbase.ko\n", 28), 0);
     assert_non_null(strstr(words, "Mbase.ko\nMring.ko\nMvirtio-pci.ko\nMfuse_fs.ko\nMvirtiofs.ko\n"
-                                  "Moverlay.ko\nmroot:cow:/\n"
+                                  "Moverlay.ko\nMvirtio_net.ko\nmroot:cow:/\n"
                                   "mmodules:ro:/lib/modules/9.9.9-test\n"
                                   "mwork:rw:/srv/a,b\nd/srv/a,b\nhg1\nt"));
     assert_non_null(strstr(words, "\nr20\nc90\nash\na-c\naexit 7\n"));

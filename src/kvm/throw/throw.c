@@ -20,6 +20,7 @@
 #include "guest/hostcopy.h"
 #include "kvm/fuse/fuse.h"
 #include "kvm/virtio/fs.h"
+#include "net/definition.h"
 
 #define HOST_ROOT     "host:/"
 #define SETUP_MAGIC   0x202u /* "HdrS"; Documentation/arch/x86/boot.rst */
@@ -33,6 +34,8 @@ static const char *const needed[] = {"virtio_pci", "virtiofs", "overlay", NULL};
 /* … on a disk; there the share is for modules alone. */
 static const char *const needed_disk[] = {"virtio_pci", "virtio_blk", NULL};
 static const char *const useful_disk[] = {"virtiofs", NULL};
+/* Network cards, and asking for their addresses. */
+static const char *const needed_net[] = {"virtio_net", "af_packet", NULL};
 
 /* ---- values ---- */
 
@@ -273,6 +276,28 @@ static int fill_words(struct cpio *words, const struct guest_def *def, const str
     return add_command(words, def, err);
 }
 
+/* Network cards, for who runs a command: a system on a disk sees to them by itself. */
+static int add_networks(struct cpio *words, const struct guest_def *def, const struct throw_plan *p,
+                        struct modules *m, struct error *err)
+{
+    cleanup_networks struct network_definitions all = {0};
+    char mac[MAC_TEXT];
+    bool any = false;
+
+    if (!throw_for_command(def))
+        return 0;
+    if (network_definitions_read(def->conf, def->name, &all, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < all.count; i++) {
+        if (all.all[i].kind == NETWORK_NONE)
+            continue;
+        network_mac_text(all.all[i].mac, mac);
+        throw_word(words, 'n', mac);
+        any = true;
+    }
+    return any && p->modules ? modules_read(p->modules, needed_net, m, err) : 0;
+}
+
 static int fill_modules(struct cpio *c, struct cpio *words, const struct guest_def *def,
                         const struct throw_plan *p, struct error *err)
 {
@@ -283,6 +308,8 @@ static int fill_modules(struct cpio *c, struct cpio *words, const struct guest_d
     if (rc == 0 && p->modules && disk)
         rc = modules_read_some(p->modules, useful_disk, &m, err);
 
+    if (rc == 0)
+        rc = add_networks(words, def, p, &m, err);
     for (size_t i = 0; rc == 0 && i < m.count; i++) {
         throw_word(words, 'M', m.list[i].name);
         cpio_add(c, m.list[i].name, S_IFREG | 0600, m.list[i].data, m.list[i].len);

@@ -302,11 +302,17 @@ void net_set_offloads(struct net *n, uint64_t features)
 
 /* ---- life ---- */
 
-/* On the first worker: a driver is there, or a loaded one's settings are. */
+/* On the first worker: a driver is there, or a loaded one's settings are. The cable may have been in
+ * where these were saved, and not be here. */
 static void begin(void *arg)
 {
     struct net *n = arg;
+    bool up;
 
+    do {
+        up = n->link;
+        net_change_status(n, up ? VIRTIO_NET_S_LINK_UP : 0, up ? 0 : VIRTIO_NET_S_LINK_UP, true);
+    } while (up != n->link);
     if (!n->running)
         n->port->ops->begin(n->port);
     net_set_offloads(n, n->offloads);

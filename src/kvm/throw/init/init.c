@@ -11,15 +11,15 @@
  *              └► without one, on a disk: chroot ─► the disk's own init, in our place
  *
  * A word is a letter and a text, ended by NUL: M module's file, m TAG:MODE:PATH a share, b a disk to
- * boot from, f TYPE:FILE a module of a file system, h the host's name, t TERM (there is a terminal), r
- * rows, c columns, d working directory, a an argument. The status goes out by a port of the VMM's
- * (report.h), so it needs no file, no network and no kernel that has more than it must.
+ * boot from, f TYPE:FILE a module of a file system, n the address of a network card, h the host's
+ * name, t TERM (there is a terminal), r rows, c columns, d working directory, a an argument. The
+ * status goes out by a port of the VMM's (report.h), so it needs no file, no network and no kernel
+ * that has more than it must.
  */
 #include "kvm/throw/init/init.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -321,18 +321,6 @@ static _Noreturn void become_init(char **argv)
     _exit(1);
 }
 
-/* The loopback interface; there is no other. */
-static void network_up(void)
-{
-    struct ifreq r = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd >= 0) {
-        ioctl(fd, SIOCSIFFLAGS, &r);
-        close(fd);
-    }
-}
-
 /* ---- the command ---- */
 
 static void run(void)
@@ -386,6 +374,7 @@ int main(int argc, char **argv)
         name = NULL;
     network_up();
     enter();
+    network_names();
     for (char *a = word('a', NULL); a && n < ARGS_MOST; a = word('a', a))
         args[n++] = a;
     pid_t child = fork();
