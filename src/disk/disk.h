@@ -217,6 +217,13 @@ enum disk_snapshot_op { DISK_SNAPSHOT_CREATE, DISK_SNAPSHOT_APPLY, DISK_SNAPSHOT
 /* Internal snapshots, by name or number. Applying one may change the disk's size. */
 int disk_snapshot(struct disk *d, enum disk_snapshot_op op, const char *name, struct error *err);
 
+/*
+ * The same of a raw disk, in another file that shares its blocks: make that empty file the disk's
+ * state, or go back to it. -1 with a hint where the file system cannot do that.
+ */
+int disk_reflink_to(struct disk *d, int fd, struct error *err);
+int disk_reflink_from(struct disk *d, int fd, struct error *err);
+
 /* What comes to it reads as zeroes. What is cut off is gone; not while there are snapshots. */
 int disk_resize(struct disk *d, uint64_t size, struct error *err);
 

@@ -240,6 +240,11 @@ int client_call(int fd, json_t *request, const int *fds, size_t nfds, unsigned m
     return ret;
 }
 
+int client_send(int fd, json_t *request, struct error *err)
+{
+    return send_line(fd, request, NULL, 0, err);
+}
+
 int client_ask(const char *name, json_t *request, unsigned ms, json_t **answer, struct error *err)
 {
     cleanup_close int fd = client_connect(name, err);

@@ -24,6 +24,8 @@ int client_connect(const char *name, struct error *err);
  */
 int client_call(int fd, json_t *request, const int *fds, size_t nfds, unsigned ms, json_t **answer,
                 int *got_fd, struct error *err);
+/* Send one (stolen) and wait for nothing. */
+int client_send(int fd, json_t *request, struct error *err);
 /* Connect, call, close. */
 int client_ask(const char *name, json_t *request, unsigned ms, json_t **answer, struct error *err);
 

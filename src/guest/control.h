@@ -17,7 +17,7 @@
 #define CONTROL_FILE        "control"
 #define CONTROL_LINE        65536u
 #define CONTROL_BACKLOG     262144u
-#define CONTROL_FDS         3u
+#define CONTROL_FDS         32u
 #define CONTROL_CONNECTIONS 256u
 
 struct keeper;

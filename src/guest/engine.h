@@ -14,6 +14,8 @@
  *                 ◄── keeper_ended()    the guest is gone: how, and with what status
  *        cleanup() ──────────────────►  everything of it is given back
  *
+ * Where keeper->snapshot is set, start() lets the guest go on from there.
+ *
  * After a reboot (ENDED_REBOOT) the keeper calls cleanup() and start() again, or restart(): a guest
  * that reboots is a fresh one with the same console.
  */
@@ -58,6 +60,33 @@ struct guest_memory {
         const char *name; /* "available" */
         uint64_t value;
     } figures[GUEST_MEMORY_FIGURES];
+};
+
+/*
+ * What a kind of guest needs for snapshots (snapshot.h): states of a running guest in
+ * GUEST/snapshots/NAME, a directory in which the engine has files of its own.
+ */
+struct engine_snapshots {
+    /*
+     * The names of these files: a NULL-terminated array for strv_free(). -1: this guest cannot have
+     * snapshots, and why. Called before anything else is done.
+     */
+    int (*files)(const struct guest_def *def, char ***names, struct error *err);
+    /*
+     * Take one: the files are there, empty and in that order, open for reading and writing until
+     * keeper_snapshot_done(), which follows in each case in which this returns 0.
+     */
+    int (*take)(struct keeper *k, const char *name, const int *files, struct error *err);
+    /* Give it up: keeper_snapshot_done() is called before this returns. */
+    void (*cancel)(struct keeper *k);
+    /* Can a guest of this definition go on from it? dir: the snapshot's. Changes nothing. */
+    int (*check)(const struct guest_def *def, const char *name, const char *dir, struct error *err);
+    /*
+     * Remove what is kept of a snapshot outside of its directory; where there is nothing, that is
+     * no failure. k: NULL, or the keeper in which the guest runs.
+     */
+    int (*forget)(const struct guest_def *def, struct keeper *k, const char *name,
+                  struct error *err);
 };
 
 struct engine {
@@ -132,6 +161,8 @@ struct engine {
      */
     int (*recover)(const char *name, const char *run_dir, const struct status_page *page,
                    struct error *err);
+
+    const struct engine_snapshots *snapshots; /* NULL: this kind has none */
 
     /* Report what this host can do for such guests: doctor_line() for each. deep: try it. */
     void (*doctor)(struct doctor *d, bool deep);

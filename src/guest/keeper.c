@@ -295,6 +295,8 @@ static int guest_start(struct keeper *k, struct error *err)
     p->started_ns = now_boot_ns();
     p->cpu_base_ns = process ? (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec : 0;
     status_commit(&k->status);
+    if (k->priv->started_once) /* it goes on from there once; a reboot is a reboot */
+        k->snapshot = k->snapshot_dir = NULL;
     bool again = k->priv->started_once && k->def->engine->restart;
     return again ? k->def->engine->restart(k, err) : k->def->engine->start(k, err);
 }
@@ -512,10 +514,14 @@ static int launch_wait(int control, const char *name, int *exit_status, struct e
 
 int keeper_launch(struct guest_def *def, const struct launch *how, int *control, struct error *err)
 {
+    /* Not the caller's argv, which becomes the keeper's title. */
+    cleanup_free char *snapshot = how->snapshot ? xstrdup(how->snapshot) : NULL;
     struct keeper k = {
         .def = def,
         .status = {.fd = -1},
         .raw_console = how->raw_console,
+        .snapshot = snapshot,
+        .snapshot_dir = how->snapshot_dir,
         .cols = how->cols ? how->cols : 80,
         .rows = how->rows ? how->rows : 24,
     };

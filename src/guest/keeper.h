@@ -42,6 +42,8 @@ struct keeper {
     bool raw_console;            /* the guest's terminal turns no \n into \r\n and echoes nothing */
     unsigned cols, rows;         /* the console's size */
     bool stop_asked, kill_asked; /* set before engine.stop() and engine.kill() are called */
+    const char *snapshot;        /* to go on from it: its name; NULL: begin anew */
+    const char *snapshot_dir;    /* and its directory */
     struct keeper_private *priv;
 };
 
@@ -56,6 +58,10 @@ void keeper_frozen(struct keeper *k, const char *why);
  * exit_status is 0..255, or -1 where it has none; reason, one line, may be NULL for a plain exit.
  */
 void keeper_ended(struct keeper *k, enum guest_end how, int exit_status, const char *reason);
+
+/* How far the snapshot is that is being taken; and its end: err NULL: it is whole. */
+void keeper_snapshot_progress(struct keeper *k, uint64_t done, uint64_t total);
+void keeper_snapshot_done(struct keeper *k, const struct error *why);
 
 /*
  * A terminal, or another stream of bytes, that the guest has beside its console: clients attach to
@@ -80,8 +86,10 @@ struct launch {
      */
     const struct console_reader *attach;
     int *console;
-    int *exit_status;    /* NULL, or: what a guest that could not be started has for one, else -1 */
-    store_fill_fn *fill; /* puts files into a throwaway guest's directory; may be NULL */
+    int *exit_status; /* NULL, or: what a guest that could not be started has for one, else -1 */
+    const char *snapshot;     /* go on from this one, which snapshot_check() found right */
+    const char *snapshot_dir; /* and its directory */
+    store_fill_fn *fill;      /* puts files into a throwaway guest's directory; may be NULL */
     void *fill_arg;
 };
 int keeper_launch(struct guest_def *def, const struct launch *how, int *control, struct error *err);

@@ -28,8 +28,14 @@ struct keeper_private {
     int listener; /* control.c */
     struct event *accept;
     struct conn *conns;
-    struct port *ports;         /* in the order in which they were made */
-    struct exec_child *execs;   /* requests.c */
+    struct port *ports;       /* in the order in which they were made */
+    struct exec_child *execs; /* requests.c */
+    struct {
+        struct conn *conn; /* who wants it, NULL: gone */
+        json_t *id;
+        bool active;
+        uint64_t told_ns; /* when it was last told how far it is */
+    } snapshot;
     struct event *stop_timer;   /* kills a guest that does not stop in time */
     struct event *reboot_timer; /* starts the next life of a guest that rebooted */
     struct event *ended_event;  /* runs the end outside of engine calls */

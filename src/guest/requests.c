@@ -27,6 +27,8 @@
 #define UP       (STATE(GUEST_RUNNING) | STATE(GUEST_FROZEN) | STATE(GUEST_STOPPING))
 #define ANY      ~0u
 
+#define PROGRESS_NS 100000000u /* between two tellings of how far a snapshot is */
+
 /* A command that runs in the guest for a connection. */
 struct exec_child {
     struct exec_child *next;
@@ -371,6 +373,115 @@ static int do_exec_signal(struct conn *c, const json_t *request, json_t *answer,
     return error_set(err, 0, "this connection started no process %lld", (long long)pid);
 }
 
+/* ---- snapshots ---- */
+
+void keeper_snapshot_progress(struct keeper *k, uint64_t done, uint64_t total)
+{
+    const uint64_t now = now_mono_ns();
+    if (!k->priv->snapshot.conn || now - k->priv->snapshot.told_ns < PROGRESS_NS)
+        return;
+    k->priv->snapshot.told_ns = now;
+    conn_send(k->priv->snapshot.conn,
+              json_pack("{s:s, s:O?, s:I, s:I}", "event", "snapshot-progress", "id",
+                        k->priv->snapshot.id, "done", (json_int_t)done, "total", (json_int_t)total),
+              -1);
+}
+
+void keeper_snapshot_done(struct keeper *k, const struct error *why)
+{
+    json_t *event = json_pack("{s:s, s:O?, s:b}", "event", "snapshot-done", "id",
+                              k->priv->snapshot.id, "ok", why == NULL);
+    if (why)
+        json_object_set_new(event, "error", json_string(why->text));
+    if (k->priv->snapshot.conn)
+        conn_send(k->priv->snapshot.conn, event, -1);
+    else
+        json_decref(event);
+    json_decref(k->priv->snapshot.id);
+    k->priv->snapshot.id = NULL;
+    k->priv->snapshot.conn = NULL;
+    k->priv->snapshot.active = false;
+}
+
+/* The name of a snapshot in a request. */
+static const char *get_snapshot(const struct keeper *k, const json_t *request, struct error *err)
+{
+    const char *name = json_string_value(json_object_get(request, "name"));
+    if (!k->def->engine->snapshots) {
+        error_set(err, 0, "a %s has no snapshots", k->def->engine->type);
+        return NULL;
+    }
+    if (!name) {
+        error_set(err, 0, "\"name\" must be the name of a snapshot");
+        return NULL;
+    }
+    return guest_name_check(name, err) < 0 ? NULL : name;
+}
+
+/* The descriptors beside the request are the engine's files, in its order. */
+static int do_snapshot(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                       struct error *err)
+{
+    (void)answer;
+    (void)fd;
+    struct keeper *k = conn_keeper(c);
+    const char *name = get_snapshot(k, request, err);
+    if (!name)
+        return -1;
+    if (k->priv->snapshot.active)
+        return error_set(err, 0, "a snapshot of '%s' is being taken already", k->def->name);
+    char **names;
+    if (k->def->engine->snapshots->files(k->def, &names, err) < 0)
+        return -1;
+    const size_t n = strv_len(names);
+    strv_free(names);
+    int files[CONTROL_FDS], rc = 0;
+    for (size_t i = 0; i < CONTROL_FDS; i++)
+        files[i] = conn_take_fd(c, (unsigned)i);
+    if (n > CONTROL_FDS || (n > 0 && files[n - 1] < 0) || (n < CONTROL_FDS && files[n] >= 0))
+        rc = error_set(err, 0, "a snapshot of '%s' has %zu files", k->def->name, n);
+    k->priv->snapshot.conn = c;
+    k->priv->snapshot.id = json_incref(json_object_get(request, "id"));
+    k->priv->snapshot.active = true;
+    if (rc == 0)
+        rc = k->def->engine->snapshots->take(k, name, files, err);
+    for (size_t i = 0; i < CONTROL_FDS; i++)
+        if (files[i] >= 0)
+            close(files[i]);
+    if (rc == 0)
+        return 0;
+    json_decref(k->priv->snapshot.id);
+    memset(&k->priv->snapshot, 0, sizeof k->priv->snapshot);
+    return error_wrap(err, "snapshot '%s' of '%s'", name, k->def->name);
+}
+
+static int do_snapshot_cancel(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                              struct error *err)
+{
+    (void)request;
+    (void)answer;
+    (void)fd;
+    struct keeper *k = conn_keeper(c);
+    if (!k->priv->snapshot.active || k->priv->snapshot.conn != c)
+        return error_set(err, 0, "this connection takes no snapshot");
+    k->def->engine->snapshots->cancel(k);
+    return 0;
+}
+
+static int do_snapshot_forget(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                              struct error *err)
+{
+    (void)answer;
+    (void)fd;
+    struct keeper *k = conn_keeper(c);
+    const char *name = get_snapshot(k, request, err);
+    if (!name)
+        return -1;
+    if (k->priv->snapshot.active)
+        return error_set(err, 0, "a snapshot of '%s' is being taken", k->def->name);
+    return k->def->engine->snapshots->forget(k->def, k, name, err);
+}
+
 static const struct {
     const char *name;
     unsigned states; /* in which it makes sense */
@@ -388,6 +499,9 @@ static const struct {
     {"thaw", STATE(GUEST_FROZEN), do_thaw},
     {"exec", STATE(GUEST_RUNNING), do_exec},
     {"exec-signal", ANY, do_exec_signal},
+    {"snapshot", STATE(GUEST_RUNNING) | STATE(GUEST_FROZEN), do_snapshot},
+    {"snapshot-cancel", ANY, do_snapshot_cancel},
+    {"snapshot-forget", UP, do_snapshot_forget},
 };
 
 /* Find the row of a request and run it. */
@@ -433,6 +547,10 @@ void request_handle(struct conn *c, const json_t *request)
 
 void request_forget(struct keeper *k, const struct conn *c)
 {
+    if (k->priv->snapshot.active && k->priv->snapshot.conn == c) {
+        k->priv->snapshot.conn = NULL; /* nobody would give it its name */
+        k->def->engine->snapshots->cancel(k);
+    }
     for (struct exec_child *e = k->priv->execs; e; e = e->next) {
         if (e->conn != c)
             continue;

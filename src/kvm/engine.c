@@ -35,6 +35,7 @@
 #include "kvm/legacy/wire.h"
 #include "kvm/machine.h"
 #include "kvm/settings.h"
+#include "kvm/snapshot.h"
 #include "kvm/terminals.h"
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
@@ -225,7 +226,7 @@ static void on_panic_timer(evutil_socket_t fd, short what, void *arg)
     struct vm *vm = arg;
 
     (void)fd, (void)what;
-    if (vm->frozen || machine_look_for_panic(vm->machine))
+    if (vm->frozen || snapshot_holds(vm) || machine_look_for_panic(vm->machine))
         watch_panic(vm);
 }
 
@@ -337,14 +338,18 @@ static void fill_status(struct keeper *k, const struct settings *settings)
 /* Load what is to be run, and let it run. */
 static int boot(struct vm *vm, struct error *err)
 {
+    const bool loaded = vm->keeper->snapshot != NULL;
     struct cpu_entry entry;
 
     vm->deaf = throw_wanted(vm->keeper->def);
-    if (boot_load(&vm->machine->memory, &vm->boot, &entry, err) < 0)
+    if (loaded ? snapshot_load(vm, err) < 0
+               : boot_load(&vm->machine->memory, &vm->boot, &entry, err) < 0)
         return -1;
     terminals_plug(vm);
-    if (machine_start(vm->machine, &entry, err) < 0)
+    if (machine_start(vm->machine, loaded ? NULL : &entry, err) < 0)
         return -1;
+    if (loaded) /* what waited to be printed when it was saved */
+        serial_output_ready(&vm->machine->com1);
     keeper_started(vm->keeper);
     return 0;
 }
@@ -478,6 +483,8 @@ static int kvm_thaw(struct keeper *k, struct error *err)
 
     (void)err;
     vm->frozen = false;
+    if (snapshot_holds(vm)) /* it goes on when that is done */
+        return 0;
     machine_resume(vm->machine);
     disks_retry(vm->machine);
     return 0;
@@ -512,6 +519,7 @@ static void kvm_cleanup(struct keeper *k)
 
     if (!vm)
         return;
+    snapshot_end(vm);
     if (vm->ended)
         terminals_last(vm);
     terminals_unplug(vm);
@@ -557,5 +565,6 @@ const struct engine kvm_engine = {
     .send = kvm_send,
     .cleanup = kvm_cleanup,
     .recover = kvm_recover,
+    .snapshots = &snapshot_ops,
     .doctor = kvm_doctor,
 };

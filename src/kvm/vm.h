@@ -14,6 +14,7 @@
 #include "kvm/virtio/balloon.h"
 
 struct event;
+struct taking;
 struct terminals;
 struct wire;
 
@@ -33,7 +34,8 @@ struct vm {
     int image;                /* and the kernel's image, -1: none */
     char *cmdline;
     bool frozen, ended;
-    _Atomic bool deaf; /* a throwaway VM's console is not set up yet */
+    struct taking *taking; /* snapshot.c: the snapshot that is being taken, or NULL */
+    _Atomic bool deaf;     /* a throwaway VM's console is not set up yet */
 };
 
 static inline struct vm *vm_of(const struct keeper *k)
