@@ -35,7 +35,7 @@ smaps() { awk -v f="$2:" '/^[0-9a-f]+-/ { on = /\/kernel-/ } on && $1 == f { n +
 
 a=$test_id-a
 ok "start one with 2 sockets of 2 cores of 2 threads, and 4 GiB" \
-    vm "$a" --cpus 8 --memory 4G --set vm.cpu.topology=2x2x2 --set vm.cpu.affinity='0-3:0 4-7:1' \
+    vm "$a" --cpus 8 --memory 4G --set vm.cpu.topology=2x2x2 --set vm.cpu.affinity='0-3:0 4-7:0' \
     --set vm.serial2=1
 ok "it comes up" wait_for 120 has_printed "$a" "guest#"
 dial "$a"
