@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -15,8 +16,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 
 #define REPLY_MAX 16384 /* of RTM_GETLINK for one interface: some KiB, more with VFs */
@@ -163,6 +166,19 @@ int link_set_mac(const char *name, const uint8_t mac[6], struct error *err)
     return change(name, SIOCSIFHWADDR, &r) == 0
                ? 0
                : error_set(err, errno, "set the address of '%s'", name);
+}
+
+void link_distrust(const char *name)
+{
+    static const char *const files[] = {"accept_ra", "accept_redirects", "autoconf"};
+    char path[96];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(files); i++) {
+        snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", name, files[i]);
+        cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0 && write(fd, "0", 1) != 1) /* -1: there is no IPv6 here */
+            log_line("'%s' cannot be written: %s", path, strerror(errno));
+    }
 }
 
 int link_join(const char *name, const char *bridge, struct error *err)

@@ -34,6 +34,11 @@ const char *link_name(int index, char out[IFNAMSIZ]);
 int link_up(const char *name, struct error *err);
 int link_set_mtu(const char *name, unsigned mtu, struct error *err);
 int link_set_mac(const char *name, const uint8_t mac[6], struct error *err);
+/*
+ * The host takes no addresses, routes or name servers from what is at its other end (router
+ * advertisements of IPv6). Before it is switched on.
+ */
+void link_distrust(const char *name);
 /* Make it a port of a bridge. */
 int link_join(const char *name, const char *bridge, struct error *err);
 

@@ -167,13 +167,15 @@ static int open_queues(const struct tap_request *rq, struct tap *t, struct error
 }
 
 /*
- * A bridge takes the lowest address of its ports for its own, and would change it with each guest
- * that comes and goes: a new port gets one that is higher than any other's.
+ * At its other end is a guest, which is not to configure this host. A bridge takes the lowest address
+ * of its ports for its own, and would change it with each guest that comes and goes: a new port gets
+ * one that is higher than any other's.
  */
 static int set_up_new(const struct tap_request *rq, const struct tap *t, struct error *err)
 {
     uint8_t mac[6];
 
+    link_distrust(t->name);
     if (!rq->bridge || !rq->mac)
         return 0;
     memcpy(mac, rq->mac, sizeof(mac));
