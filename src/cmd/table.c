@@ -21,6 +21,7 @@ const struct command *const commands[] = {
     &cmd_console,
     &cmd_log,
     &cmd_exec,
+    &cmd_clone,
     &cmd_destroy,
     &cmd_config_get,
     &cmd_config_set,

@@ -11,6 +11,6 @@ extern const struct command cmd_list, cmd_info, cmd_create_container, cmd_create
     cmd_config_edit, cmd_stat, cmd_doctor, cmd_help, cmd_version, cmd_disk_create, cmd_disk_info,
     cmd_disk_convert, cmd_disk_resize, cmd_disk_check, cmd_disk_snapshot, cmd_disk_commit;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_restore,
-    cmd_snapshot_delete;
+    cmd_snapshot_delete, cmd_clone;
 
 #endif

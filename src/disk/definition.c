@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 
 #define BOOT_INDEX_MAX 9999
@@ -283,4 +284,38 @@ int disk_definition_check(const struct disk_definition *d, struct error *err)
         if (check_backing(s, err) < 0)
             return -1;
     return look(d, err);
+}
+
+/* Append ",NAME=TEXT", with the commas in text doubled; without a name, only the text. */
+static void append(char **to, const char *name, const char *text)
+{
+    const char *was = *to ? *to : "";
+    char *whole = xasprintf("%s%s%s%s", was, *was ? "," : "", name, *name && *text ? "=" : "");
+    size_t n = strlen(whole);
+    whole = xrealloc(whole, n + 2 * strlen(text) + 1, 1);
+    for (; *text; text++) {
+        whole[n++] = *text;
+        if (*text == ',')
+            whole[n++] = ',';
+    }
+    whole[n] = '\0';
+    free(*to);
+    *to = whole;
+}
+
+char *disk_definition_move(const struct disk_definition *d, const char *file, bool flat)
+{
+    char *value = NULL;
+    append(&value, "", file);
+    append(&value, "format", d->spec.format);
+    for (const struct disk_spec *b = flat ? NULL : d->spec.backing; b; b = b->backing) {
+        cleanup_free char *both = xasprintf("%s:%s", b->path, b->format);
+        append(&value, "backing", both);
+    }
+    for (size_t i = 0; i < d->options.count; i++) {
+        const struct option_given *g = &d->options.given[i];
+        if (*g->name && !str_eq(g->name, "format") && !str_eq(g->name, "backing"))
+            append(&value, g->name, g->value);
+    }
+    return value;
 }

@@ -53,6 +53,9 @@ int disk_definition_parse(const char *value, const char *dir, struct disk_defini
 void disk_definition_clear(struct disk_definition *d);
 #define cleanup_definition __attribute__((cleanup(disk_definition_clear)))
 
+/* The value of the same disk in another file; flat: that is based on nothing. The caller frees it. */
+char *disk_definition_move(const struct disk_definition *d, const char *file, bool flat);
+
 /* What can be said of the value alone: conf_value_fn. */
 int disk_is_definition(const char *value, struct error *err);
 /*

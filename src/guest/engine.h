@@ -62,6 +62,17 @@ struct guest_memory {
     } figures[GUEST_MEMORY_FIGURES];
 };
 
+/* How far something is, in bytes; asked often. true: give up. */
+typedef bool engine_progress_fn(void *arg, uint64_t done, uint64_t total);
+
+/* Another guest like this one, as it is (and does not run) or as it was in a snapshot. */
+struct engine_clone {
+    const struct guest_def *def;
+    const char *snapshot, *snapshot_dir; /* NULL: as it is */
+    engine_progress_fn *progress;        /* may be NULL */
+    void *arg;
+};
+
 /*
  * What a kind of guest needs for snapshots (snapshot.h): states of a running guest in
  * GUEST/snapshots/NAME, a directory in which the engine has files of its own.
@@ -163,6 +174,13 @@ struct engine {
                    struct error *err);
 
     const struct engine_snapshots *snapshots; /* NULL: this kind has none */
+    /*
+     * First with dir NULL: make conf, a copy of the guest's, that of another: with addresses of its own,
+     * and what it writes to in its own directory. Then put that into this directory. Gives up
+     * when told so. NULL: such guests cannot be cloned.
+     */
+    int (*clone)(const struct engine_clone *c, struct conf *conf, const char *dir,
+                 struct error *err);
 
     /* Report what this host can do for such guests: doctor_line() for each. deep: try it. */
     void (*doctor)(struct doctor *d, bool deep);

@@ -29,13 +29,9 @@
 /* Where a snapshot keeps a disk's state. */
 enum keeping {
     KEEP_NOTHING, /* nobody writes to it */
-    KEEP_INSIDE,  /* in the image itself, by SNAPSHOT_PREFIX and the snapshot's name */
+    KEEP_INSIDE,  /* in the image itself, by DISKS_INSIDE and the snapshot's name */
     KEEP_FILE,    /* in a file of the snapshot, whose blocks are shared: raw */
 };
-
-/* Apart from the names that the administrator gives with `pult disk snapshot`. */
-#define SNAPSHOT_PREFIX "pult:"
-#define SNAPSHOT_FILE   "disk.%lu" /* N of vm.disk.N */
 
 struct disks {
     size_t count;
@@ -152,8 +148,8 @@ static enum keeping keeping_of(const struct disk_definition *d)
 static int go_back(struct disk *d, enum keeping keeping, const struct keeper *k, unsigned long n,
                    struct error *err)
 {
-    cleanup_free char *inside = xasprintf(SNAPSHOT_PREFIX "%s", k->snapshot);
-    cleanup_free char *path = xasprintf("%s/" SNAPSHOT_FILE, k->snapshot_dir, n);
+    cleanup_free char *inside = xasprintf(DISKS_INSIDE "%s", k->snapshot);
+    cleanup_free char *path = xasprintf("%s/" DISKS_FILE, k->snapshot_dir, n);
 
     if (keeping == KEEP_NOTHING)
         return 0;
@@ -220,7 +216,7 @@ static int file_of(const struct disk_key *o, const struct disk_definition *d, ch
             "be kept",
             o->key, d->spec.path);
     if (keeping_of(d) == KEEP_FILE)
-        *file = xasprintf(SNAPSHOT_FILE, o->number);
+        *file = xasprintf(DISKS_FILE, o->number);
     return 0;
 }
 
@@ -254,7 +250,7 @@ static void untake(struct disks *d, size_t n, const char *inside)
 
 int disks_take(struct machine *m, const char *name, const int *files, struct error *err)
 {
-    cleanup_free char *inside = xasprintf(SNAPSHOT_PREFIX "%s", name);
+    cleanup_free char *inside = xasprintf(DISKS_INSIDE "%s", name);
     struct disks *d = m->disks;
 
     for (size_t i = 0; d && i < d->count; i++) {
@@ -298,7 +294,7 @@ static int forget_one(struct disk *d, const char *inside, struct error *err)
 
 int disks_forget(struct machine *m, const char *name, struct error *err)
 {
-    cleanup_free char *inside = xasprintf(SNAPSHOT_PREFIX "%s", name);
+    cleanup_free char *inside = xasprintf(DISKS_INSIDE "%s", name);
     struct disks *d = m->disks;
     int rc = 0;
 
@@ -311,7 +307,7 @@ int disks_forget(struct machine *m, const char *name, struct error *err)
 int disks_forget_offline(const struct guest_def *def, const char *name, struct error *err)
 {
     cleanup_disk_keys struct disk_keys l = disk_keys(def->conf);
-    cleanup_free char *inside = xasprintf(SNAPSHOT_PREFIX "%s", name);
+    cleanup_free char *inside = xasprintf(DISKS_INSIDE "%s", name);
     int rc = 0;
 
     for (size_t i = 0; i < l.count; i++) {
@@ -333,7 +329,7 @@ int disks_forget_offline(const struct guest_def *def, const char *name, struct e
 int disks_have(const struct guest_def *def, const char *name, struct error *err)
 {
     cleanup_disk_keys struct disk_keys l = disk_keys(def->conf);
-    cleanup_free char *inside = xasprintf(SNAPSHOT_PREFIX "%s", name);
+    cleanup_free char *inside = xasprintf(DISKS_INSIDE "%s", name);
 
     for (size_t i = 0; i < l.count; i++) {
         cleanup_definition struct disk_definition d;

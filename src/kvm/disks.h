@@ -35,6 +35,11 @@ int disks_forget_offline(const struct guest_def *def, const char *name, struct e
 /* Do all have it? Locks nothing. */
 int disks_have(const struct guest_def *def, const char *name, struct error *err);
 
+/* Before a snapshot's name: the name of a state in an image, apart from the administrator's; and the
+ * name of vm.disk.N's file in a snapshot. */
+#define DISKS_INSIDE "pult:"
+#define DISKS_FILE   "disk.%lu"
+
 /* After their devices are gone: write back and close. Accepts NULL. */
 struct disks;
 void disks_close(struct disks *d);

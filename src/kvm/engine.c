@@ -28,6 +28,7 @@
 #include "guest/keeper.h"
 #include "kvm/balloon.h"
 #include "kvm/boot/boot.h"
+#include "kvm/clone.h"
 #include "kvm/devices.h"
 #include "kvm/disks.h"
 #include "kvm/doctor.h"
@@ -566,5 +567,6 @@ const struct engine kvm_engine = {
     .cleanup = kvm_cleanup,
     .recover = kvm_recover,
     .snapshots = &snapshot_ops,
+    .clone = clone_machine,
     .doctor = kvm_doctor,
 };

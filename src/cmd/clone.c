@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pult clone: another guest like one that there is. */
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "cmd/diskfile.h"
+#include "cmd/table.h"
+#include "guest/engine.h"
+#include "guest/snapshot.h"
+#include "guest/store.h"
+
+static int fill(void *arg, const char *dir, struct error *err)
+{
+    const struct engine_clone *c = arg;
+    return c->def->engine->clone(c, NULL, dir, err);
+}
+
+static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct error *err)
+{
+    const struct guest_def *def = c->def;
+    cleanup_free char *dir = NULL;
+    cleanup_conf struct conf *conf = NULL;
+    size_t len;
+    if (!def->engine->clone)
+        return error_set(err, 0, "'%s' is a %s, which cannot be cloned", def->name,
+                         def->engine->type);
+    c->snapshot = cmd_opt(a, "snapshot");
+    if (c->snapshot && snapshot_check(def, c->snapshot, &dir, err) < 0)
+        return -1;
+    c->snapshot_dir = dir;
+    cleanup_free char *text = conf_text(def->conf, &len);
+    if (conf_parse("the definition", text, len, &conf, err) < 0)
+        return -1;
+    conf_unset(conf, "guest.autostart");
+    if (def->engine->clone(c, conf, NULL, err) < 0)
+        return -1;
+    return store_create(cmd_pos(a, 1), conf, fill, c, err);
+}
+
+static int clone_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    struct disk_meter meter = {.what = "clone"};
+    cleanup_def struct guest_def *def = NULL;
+    struct engine_clone c = {.progress = disk_meter, .arg = &meter};
+    if (store_load(cmd_pos(a, 0), &def, &err) < 0)
+        return cmd_fail(a, &err);
+    c.def = def;
+    disk_cancellable();
+    int rc = clone_guest(a, &c, &err);
+    disk_meter_end(&meter);
+    return rc < 0 ? disk_fail(a, &err) : EXIT_OK;
+}
+
+const struct command cmd_clone = {
+    .name = "clone",
+    .args = "NAME NEW",
+    .min = 2,
+    .max = 2,
+    .options =
+        (const struct cmd_option[]){
+            {"snapshot", 0, "SNAPSHOT", false, "with the disks as they were in this snapshot"},
+            {0},
+        },
+    .help = "define another VM like one that does not run, with copies of its disks",
+    .detail = "The new VM has the definition of the other, but network addresses of its own, and\n"
+              "copies of the disks that it writes to, in its own directory. Disks that are only\n"
+              "read are shared. It is not started, and has no snapshots.\n\n"
+              "  pult clone web1 web2",
+    .safe = true,
+    .states = ON_DOWN,
+    .run = clone_run,
+};
