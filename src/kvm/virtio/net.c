@@ -269,7 +269,10 @@ void net_change_status(struct net *n, uint16_t set, uint16_t clear, bool tell)
 
 void net_announce(struct net *n)
 {
-    if (net_has(n, VIRTIO_NET_F_GUEST_ANNOUNCE) && net_has(n, VIRTIO_NET_F_CTRL_VQ))
+    pthread_mutex_lock(&n->device->lock); /* a reset may be going on */
+    bool can = net_has(n, VIRTIO_NET_F_GUEST_ANNOUNCE) && net_has(n, VIRTIO_NET_F_CTRL_VQ);
+    pthread_mutex_unlock(&n->device->lock);
+    if (can)
         net_change_status(n, VIRTIO_NET_S_ANNOUNCE, 0, true);
 }
 
