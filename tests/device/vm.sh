@@ -74,6 +74,32 @@ ok "a disk whose name is gone stays" "$PULT" kill "$test_id-d"
 says "but it is missed at the next start" "d.raw.*No such file" "$PULT" start "$test_id-d"
 ok "destroy" "$PULT" destroy "$test_id-d" "$test_id-e" "$test_id-f" "$test_id-g"
 
+# QEMU's programs keep off what a VM has, and a VM off what they have.
+if command -v qemu-img qemu-io >/dev/null; then
+    q=$WORK/q.qcow2
+    ok "a qcow2 disk" "$PULT" disk create "$q" 1M
+    ok "a VM with it" create "$test_id-q" --kernel "$guest" --memory 16M --append do=hb --disk "$q"
+    ok "it starts" "$PULT" start "$test_id-q"
+    says "qemu-img does not write it" 'lock' qemu-img resize -f qcow2 "$q" 2M
+    says "nor check it" 'lock' qemu-img check -f qcow2 "$q"
+    ok "but looks at it if it must" qemu-img info -U "$q"
+    says "nor does pult" 'in use: .*writes it' "$PULT" disk resize "$q" 2M
+    ok "it ends" "$PULT" kill "$test_id-q"
+    mkfifo "$WORK/commands"
+    qemu-io -f qcow2 "$q" <"$WORK/commands" >"$WORK/qemu-io" 2>&1 &
+    exec 8>"$WORK/commands"
+    echo 'write -P 7 0 64k' >&8
+    ok "QEMU has it" wait_for 20 grep -q wrote "$WORK/qemu-io"
+    says "then the VM does not start" "q.qcow2' is in use: .*writes it" "$PULT" start "$test_id-q"
+    exec 8>&-
+    wait $!
+    ok "and does when that is done" "$PULT" start "$test_id-q"
+    ok "destroy" "$PULT" destroy -f "$test_id-q"
+    ok "it is as it was" qemu-io -f qcow2 -c 'read -P 7 0 64k' "$q"
+else
+    skip "QEMU's programs and VMs" "no qemu-img here"
+fi
+
 v=$test_id
 ok "create" create "$v" --kernel "$guest" --memory 16M --append do=hb
 ok "start" "$PULT" start "$v"
