@@ -584,6 +584,12 @@ int disk_flush_fd(struct disk *d)
 
 /* ---- about an image ---- */
 
+/* What it takes on the host's disk: a device takes all of itself. */
+static uint64_t allocated(const struct hostfile *f, const struct stat *st)
+{
+    return f->device ? f->size : (uint64_t)st->st_blocks * 512;
+}
+
 int disk_inspect(const char *path, const char *format, struct disk_info *info, struct error *err)
 {
     struct hostfile f;
@@ -600,7 +606,7 @@ int disk_inspect(const char *path, const char *format, struct disk_info *info, s
     if (rc == 0) {
         info->format = driver->name;
         info->file_size = f.size;
-        info->allocated = (uint64_t)st.st_blocks * 512;
+        info->allocated = allocated(&f, &st);
     }
     hostfile_close(&f);
     return rc;
@@ -615,7 +621,7 @@ int disk_get_info(struct disk *d, struct disk_info *info, struct error *err)
         .format = d->driver->name,
         .size = d->size,
         .file_size = d->file.size,
-        .allocated = (uint64_t)st.st_blocks * 512,
+        .allocated = allocated(&d->file, &st),
     };
     d->driver->info(d, info);
     return 0;
