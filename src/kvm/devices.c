@@ -15,6 +15,7 @@
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
 #include "kvm/virtio/rng.h"
+#include "kvm/vsock.h"
 
 static int add_rng(struct machine *m, struct keeper *k, struct error *err)
 {
@@ -43,6 +44,7 @@ static const struct {
     {NULL, add_root},
     {terminals_check, terminals_add},
     {balloon_check, balloon_add},
+    {NULL, vsock_add},
 };
 
 int devices_check(const struct guest_def *def, struct error *err)

@@ -41,6 +41,7 @@
 #include "kvm/throw/throw.h"
 #include "kvm/virtio/fs.h"
 #include "kvm/vm.h"
+#include "kvm/vsock.h"
 #include "net/definition.h"
 
 /* The console that a kernel is told to use where its command line names none. */
@@ -95,6 +96,10 @@ static const struct conf_key kvm_keys[] = {
      .check = balloon_is_setting,
      .help = "how much of guest.memory the VM is left with at first, which `pult balloon` changes; "
              "none: it has no balloon, and its free memory stays with it"},
+    {.name = "vm.vsock",
+     .check = vsock_is_setting,
+     .help = "on, or the guest's CID: streams between programs of the guest (AF_VSOCK) and unix "
+             "sockets of the host, RUN/NAME/vsock and RUN/NAME/vsock_PORT; default off"},
     {.name = "vm.rootfs",
      .check = throw_is_rootfs,
      .help =

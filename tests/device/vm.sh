@@ -169,6 +169,13 @@ wire() { echo "$1" | timeout 20 socat -t 5 - UNIX-CONNECT:"$socket" | head -c "$
 is "what is sent comes back, until it resets" "$(wire 'one q' 5)" 'one q'
 is "and again after the reset" "$(wire 'two q' 5)" 'two q'
 ok "kill it" "$PULT" kill "$v"
+says "vm.vsock is checked" "'2' is neither on nor off nor a CID from 3" create v1 --kernel "$guest" --set vm.vsock=2
+"$PULT" config set "$v" vm.append=do=hl vm.vsock=on
+ok "start one with sockets" "$PULT" start "$v"
+is "the one for clients is private" "$(stat -c %a "$PULT_RUN/$v/vsock")" 600
+is "a guest without a driver has nobody there" "$(echo CONNECT 1 | timeout 20 socat -t 5 - UNIX-CONNECT:"$PULT_RUN/$v/vsock" 2>&1 | grep -v 'Broken pipe\|reset by peer')" ""
+ok "kill it" "$PULT" kill "$v"
+ok "nothing is left of it" eval '! [ -e "$PULT_RUN/$v" ]'
 ok "destroy" "$PULT" destroy "$v"
 
 like "doctor measures" "$("$PULT" doctor --vm 2>&1)" 'first guest instruction after .* ms; .* exits'
