@@ -33,6 +33,10 @@ smaps() { awk -v f="$2:" '/^[0-9a-f]+-/ { on = /\/kernel-/ } on && $1 == f { n +
 
 # ---- CPUs, memory ----
 
+# The lab has less than 4 GiB: some to swap to makes up for it.
+modprobe zram && echo 4G >/sys/block/zram0/disksize && mkswap -q /dev/zram0 && swapon /dev/zram0
+at_exit 'swapoff /dev/zram0; modprobe -r zram'
+
 a=$test_id-a
 ok "start one with 2 sockets of 2 cores of 2 threads, and 4 GiB" \
     vm "$a" --cpus 8 --memory 4G --set vm.cpu.topology=2x2x2 --set vm.cpu.affinity='0-3:0 4-7:0' \
