@@ -106,10 +106,10 @@ static const struct field container_fields[] = {
 
 static const struct field vm_fields[] = {
     {"Name", NULL, "letters, digits, . _ -", true, check_name},
-    {"Kernel", "--kernel", "a bzImage or vmlinux", true, check_file},
+    {"Kernel", "--kernel", "a bzImage or vmlinux; with a disk, this host's", false, check_file},
     {"Initrd", "--initrd", "none", false, check_file},
     {"Kernel options", "--append", "such as console=ttyS0 quiet", false, NULL},
-    {"Disk", "--disk", "none; such as /srv/web1.qcow2", false, check_disk},
+    {"Disk", "--disk", "none; /srv/web1.qcow2, to boot from", false, check_disk},
     {"Memory", "--memory", "such as 512M", false, check_size},
     {"CPUs", "--cpus", "1", false, check_cpus},
     {"Network", "--net", "none; user, tap=NAME or bridge=NAME", false, check_net},

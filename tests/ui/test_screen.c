@@ -216,7 +216,7 @@ static void vm_form_has_its_fields(void **state)
     tty_send(t, "n");
     tty_expect(t, "Root *");
     tty_send(t, " ");
-    tty_expect(t, "Kernel *");
+    tty_expect(t, "this host's");
     tty_send(t, "\t\tx\t");
     tty_expect(t, "Initrd");
     tty_send(t, ESC);
