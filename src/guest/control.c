@@ -281,7 +281,7 @@ static void accept_cb(evutil_socket_t listener, short what, void *arg)
         return;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
-        (peer.uid != 0 && peer.uid != geteuid())) {
+        (peer.uid != 0 && peer.uid != k->priv->owner)) {
         log_once("a control connection of another user was refused");
         return;
     }

@@ -160,6 +160,11 @@ struct engine {
      */
     void (*cleanup)(struct keeper *k);
     /*
+     * start() confines the keeper, with keeper_confine(): it is given a janitor before, by whom it
+     * is cleaned up after. Then prepare(), cleans_late and exec are not for it.
+     */
+    bool confines;
+    /*
      * What cleanup() gives back of a throwaway guest that is over is of no use to anybody else: who
      * waits for the end is told before. Its name is not free until it is done.
      */

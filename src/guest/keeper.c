@@ -35,7 +35,9 @@
 #include "base/title.h"
 #include "base/util.h"
 #include "guest/client.h"
+#include "guest/confine.h"
 #include "guest/control.h"
+#include "guest/janitor.h"
 #include "guest/keeper_private.h"
 #include "guest/scope.h"
 
@@ -256,11 +258,8 @@ static bool cleans_late(const struct keeper *k)
     return k->def->throwaway && k->def->engine->cleans_late;
 }
 
-/*
- * The guest is over for good. That is told before its last output has been read: who reads slowly
- * keeps this process, not the guest's name.
- */
-static void keeper_finish(struct keeper *k)
+/* Write down how it ended, if it ever ran, and give RUN/NAME up. */
+static void end_outside(struct keeper *k, bool ran)
 {
     struct keeper_private *p = k->priv;
     struct last_run last = {
@@ -270,12 +269,29 @@ static void keeper_finish(struct keeper *k)
     };
     struct error err;
     memcpy(last.reason, p->reason, sizeof last.reason);
-    if (p->started_once && store_write_last(k->def, k->run_dir, &last, &err) < 0)
+    if (p->janitor >= 0) {
+        if (janitor_end(p->janitor, &last, ran, &err) < 0)
+            log_line("%s", err.text);
+        if (p->run.running >= 0)
+            close(steal_fd(p->run.running));
+        return;
+    }
+    if (ran && store_write_last(k->def, k->run_dir, &last, &err) < 0)
         log_line("write down how it ended: %s", err.text);
-    if (*p->reason)
-        log_line("ended: %s", p->reason);
     if (!cleans_late(k))
         run_dir_retire(k->def->name, &p->run);
+}
+
+/*
+ * The guest is over for good. That is told before its last output has been read: who reads slowly
+ * keeps this process, not the guest's name.
+ */
+static void keeper_finish(struct keeper *k)
+{
+    struct keeper_private *p = k->priv;
+    if (*p->reason)
+        log_line("ended: %s", p->reason);
+    end_outside(k, p->started_once);
     end_announce(k);
     finish_consoles(k);
     if (!cleans_late(k))
@@ -454,7 +470,7 @@ static void keeper_abandon(struct keeper *k, const struct error *why)
     if (k->console)
         console_unplug(k->console);
     k->def->engine->cleanup(k);
-    run_dir_retire(k->def->name, &k->priv->run);
+    end_outside(k, false);
     control_broadcast(k, e);
 }
 
@@ -475,13 +491,35 @@ static void keeper_main(struct keeper *k, int control, int console,
         return;
     }
     if (ret < 0 || keeper_open(k, &err) < 0 ||
+        (k->def->engine->confines && janitor_start(k, &k->priv->janitor, &err) < 0) ||
         (attach && console_attach(k->console, console, attach, NULL, 0, &err) < 0) ||
         guest_start(k, &err) < 0)
         keeper_abandon(k, &err);
     else
         event_base_dispatch(k->base);
     control_close(k);
-    run_dir_remove(k->def->name, &k->priv->run); /* behind the back of who waits for the end */
+    if (k->priv->janitor < 0)
+        run_dir_remove(k->def->name, &k->priv->run); /* behind the back of who waits for the end */
+}
+
+int keeper_confine(struct keeper *k, const struct confine_plan *plan, struct error *err)
+{
+    struct confine_plan whole = *plan;
+    whole.dir = k->run_path;
+    if (confine_process(&whole, err) < 0)
+        return error_wrap(err, "confine '%s'", k->def->name);
+    return 0;
+}
+
+int keeper_connect(struct keeper *k, const char *name, struct error *err)
+{
+    struct keeper_private *p = k->priv;
+    if (p->janitor < 0)
+        return error_set(err, EPIPE, "connect to '%s': nobody is outside to do it", name);
+    pthread_mutex_lock(&p->janitor_lock);
+    int fd = janitor_connect(p->janitor, name, err);
+    pthread_mutex_unlock(&p->janitor_lock);
+    return fd;
 }
 
 /* ---- launching ---- */
@@ -525,7 +563,11 @@ int keeper_launch(struct guest_def *def, const struct launch *how, int *control,
         .cols = how->cols ? how->cols : 80,
         .rows = how->rows ? how->rows : 24,
     };
-    struct keeper_private priv = {.listener = -1, .exit_status = -1};
+    struct keeper_private priv = {.listener = -1,
+                                  .janitor = -1,
+                                  .janitor_lock = PTHREAD_MUTEX_INITIALIZER,
+                                  .owner = geteuid(),
+                                  .exit_status = -1};
     k.priv = &priv;
     if (how->exit_status)
         *how->exit_status = -1;

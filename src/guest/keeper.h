@@ -31,6 +31,8 @@
 #include "guest/status.h"
 #include "guest/store.h"
 
+struct confine_plan;
+
 struct keeper {
     struct guest_def *def;
     struct event_base *base; /* libevent; one thread */
@@ -70,6 +72,18 @@ void keeper_snapshot_done(struct keeper *k, const struct error *why);
  * With `stream` it is none, but a way for programs.
  */
 struct console *keeper_port(struct keeper *k, const char *name, bool stream, struct error *err);
+
+/*
+ * Let go of everything that the guest does not need any more (confine.h). From start() of an engine
+ * that says so, when all is open and before the guest runs. The plan's directory is RUN/NAME.
+ */
+int keeper_confine(struct keeper *k, const struct confine_plan *plan, struct error *err);
+
+/*
+ * A stream connected to the socket RUN/NAME/`name`, "vsock_…", that does not block; a confined
+ * keeper has it connected by its janitor (janitor.h). Returns a descriptor, or -1. From any thread.
+ */
+int keeper_connect(struct keeper *k, const char *name, struct error *err);
 
 /*
  * Start a keeper for a guest: forks, waits until the guest runs or failed, and returns. On

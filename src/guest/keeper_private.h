@@ -6,6 +6,7 @@
 #define PULT_GUEST_KEEPER_PRIVATE_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "guest/keeper.h"
@@ -25,6 +26,9 @@ struct port {
 
 struct keeper_private {
     struct run_dir run;
+    int janitor; /* the way to it (janitor.h), -1: none */
+    pthread_mutex_t janitor_lock;
+    uid_t owner;  /* whose guest it is; confined, this process may be somebody else */
     int listener; /* control.c */
     struct event *accept;
     struct conn *conns;

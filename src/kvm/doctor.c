@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "guest/confine.h"
 #include "guest/engine.h"
 #include "kvm/boot/boot.h"
 #include "kvm/host.h"
@@ -207,6 +208,7 @@ void kvm_doctor(struct doctor *d, bool deep)
         return;
     }
     report_caps(d, kvm);
+    confine_doctor(d);
     if (kvm_kind() == KVM_HARDWARE)
         doctor_line(d, FINDING_OK, "virtualization", NULL, "by hardware (svm or vmx)");
     else

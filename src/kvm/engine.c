@@ -8,7 +8,8 @@
  *       event on clock_fd   ─────► rtc_expired()
  *       event on loop_fd    ─────► machine_loop()            (devices without a thread)
  *
- * A machine leaves nothing outside of its process, so there is nothing to recover.
+ * All is opened by start(); then the keeper is confined, and a reboot opens nothing more. A machine
+ * leaves nothing outside of its process, so there is nothing to recover.
  */
 #include "kvm/kvm.h"
 
@@ -29,6 +30,7 @@
 #include "kvm/balloon.h"
 #include "kvm/boot/boot.h"
 #include "kvm/clone.h"
+#include "kvm/confine.h"
 #include "kvm/devices.h"
 #include "kvm/disks.h"
 #include "kvm/doctor.h"
@@ -341,20 +343,24 @@ static void fill_status(struct keeper *k, const struct settings *settings)
     status_commit(&k->status);
 }
 
-/* Load what is to be run, and let it run. */
-static int boot(struct vm *vm, struct error *err)
+/* Load what is to be run, or what ran when a snapshot was taken. */
+static int load(struct vm *vm, struct cpu_entry *entry, struct error *err)
 {
-    const bool loaded = vm->keeper->snapshot != NULL;
-    struct cpu_entry entry;
-
     vm->deaf = throw_wanted(vm->keeper->def);
-    if (loaded ? snapshot_load(vm, err) < 0
-               : boot_load(&vm->machine->memory, &vm->boot, &entry, err) < 0)
+    vm->loaded = vm->keeper->snapshot != NULL;
+    if (vm->loaded ? snapshot_load(vm, err) < 0
+                   : boot_load(&vm->machine->memory, &vm->boot, entry, err) < 0)
         return -1;
     terminals_plug(vm);
-    if (machine_start(vm->machine, loaded ? NULL : &entry, err) < 0)
+    return 0;
+}
+
+/* Let it run. */
+static int run(struct vm *vm, const struct cpu_entry *entry, struct error *err)
+{
+    if (machine_start(vm->machine, vm->loaded ? NULL : entry, err) < 0)
         return -1;
-    if (loaded) /* what waited to be printed when it was saved */
+    if (vm->loaded) /* what waited to be printed when it was saved */
         serial_output_ready(&vm->machine->com1);
     keeper_started(vm->keeper);
     return 0;
@@ -391,10 +397,27 @@ static void allow_descriptors(void)
     }
 }
 
+/* All is open: nothing else is to be had from now on. */
+static int confine(struct vm *vm, struct error *err)
+{
+    struct confine_tree trees[FS_TREES];
+    const size_t n = fs_trees(&vm->machine->virtio, trees);
+    const struct confine_plan plan = {
+        .more = n ? &confine_machine_files : &confine_machine,
+        .trees = trees,
+        .tree_count = n,
+    };
+
+    return confinement_create(&vm->confinement, n > 0, err) < 0
+               ? -1
+               : keeper_confine(vm->keeper, &plan, err);
+}
+
 static int kvm_start(struct keeper *k, struct error *err)
 {
     const struct guest_def *def = k->def;
     struct settings settings;
+    struct cpu_entry entry;
 
     allow_descriptors();
     if (kvm_check(def, err) < 0 || settings_read(def, &settings, err) < 0)
@@ -416,6 +439,7 @@ static int kvm_start(struct keeper *k, struct error *err)
         .memory = settings.memory,
         .topology = settings.topology,
         .affinity = settings.affinity,
+        .confinement = &vm->confinement,
         .console = &terminals_com1,
         .console_arg = vm,
         .exits = k->status.page->exits,
@@ -439,19 +463,20 @@ static int kvm_start(struct keeper *k, struct error *err)
         return -1;
     vm->boot.kernel.image = &vm->image;
     fill_status(k, &settings);
-    return boot(vm, err);
+    return load(vm, &entry, err) < 0 || confine(vm, err) < 0 ? -1 : run(vm, &entry, err);
 }
 
 /* The guest rebooted: all is open, and the machine is made empty again. */
 static int kvm_restart(struct keeper *k, struct error *err)
 {
     struct vm *vm = k->engine_data;
+    struct cpu_entry entry;
 
     terminals_last(vm);
     if (machine_reset(vm->machine, err) < 0)
         return -1;
     vm->ended = false;
-    return boot(vm, err);
+    return load(vm, &entry, err) < 0 ? -1 : run(vm, &entry, err);
 }
 
 static int kvm_stop(struct keeper *k, struct error *err)
@@ -541,6 +566,7 @@ static void kvm_cleanup(struct keeper *k)
         event_free(vm->full_event);
     machine_destroy(vm->machine);
     wire_destroy(vm->com2);
+    confinement_destroy(&vm->confinement);
     close_files(&vm->boot);
     cleanup_close_fn(&vm->image);
     free(vm->cmdline);
@@ -559,6 +585,7 @@ const struct engine kvm_engine = {
     .type = "vm",
     .brief = "vm",
     .keys = kvm_keys,
+    .confines = true,
     .check = kvm_check,
     .start = kvm_start,
     .stop = kvm_stop,

@@ -300,6 +300,7 @@ int machine_start(struct machine *m, const struct cpu_entry *entry, struct error
             return -1;
         }
     }
+    m->workers.confinement = m->confinement;
     if (!m->workers.running && workers_start(&m->workers, err) < 0)
         return -1;
     if (!entry)
@@ -444,6 +445,7 @@ int machine_create(const struct machine_config *config, struct machine **out, st
     bus_count(&m->pio, config->exits);
     bus_count(&m->mmio, config->exits);
     m->kicks = count_find(config->exits, "kick");
+    m->confinement = config->confinement;
     m->console = config->console;
     m->console_arg = config->console_arg;
     m->com2_line = config->com2;

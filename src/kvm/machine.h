@@ -57,7 +57,8 @@ struct machine_config {
     struct memory_config memory;
     struct cpu_topology topology; /* 1 to MACHINE_CPUS vCPUs */
     const cpu_set_t *affinity;    /* where each vCPU may run, an empty one: anywhere; or NULL */
-    const struct serial_line *console; /* the wire of COM1, used from any thread */
+    const struct confinement *confinement; /* of its threads, kept; NULL: none */
+    const struct serial_line *console;     /* the wire of COM1, used from any thread */
     void *console_arg;
     const struct serial_line *com2; /* of COM2; NULL: there is no such port */
     void *com2_arg;
@@ -91,6 +92,7 @@ struct machine {
     unsigned cpus;
     struct cpu_topology topology;
 
+    const struct confinement *confinement;
     const struct serial_line *console;
     void *console_arg;
     const struct serial_line *com2_line; /* NULL: there is none */

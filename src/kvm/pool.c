@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/util.h"
+#include "kvm/confine.h"
 
 #define STACK_SIZE (256u << 10)
 
@@ -18,6 +19,7 @@ struct pool {
     pthread_cond_t work;
     struct pool_job *jobs, **end;
     bool over;
+    const struct confinement *confinement;
     unsigned threads; /* that run */
     pthread_t thread[POOL_THREADS];
 };
@@ -44,18 +46,22 @@ static void *pool_main(void *arg)
     struct pool_job *job;
 
     pthread_setname_np(pthread_self(), "helper");
+    if (p->confinement)
+        confinement_enter(p->confinement, THREAD_WORKER);
     while ((job = take(p)))
         job->fn(job);
     return NULL;
 }
 
 /* Signals are the main thread's. */
-int pool_start(struct pool *p, unsigned threads, struct error *err)
+int pool_start(struct pool *p, unsigned threads, const struct confinement *confinement,
+               struct error *err)
 {
     pthread_attr_t attr;
     sigset_t all, old;
     int rc = 0;
 
+    p->confinement = confinement;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     sigfillset(&all);

@@ -17,14 +17,16 @@ struct pool_job {
     struct pool_job *next;
 };
 
+struct confinement;
 struct pool;
 
 struct pool *pool_create(void);
 void pool_destroy(struct pool *p); /* accepts NULL; stop it first */
 
-/* Start so many threads, at most POOL_THREADS in all. */
+/* Start so many threads, at most POOL_THREADS in all, confined as workers are (NULL: they are not). */
 #define POOL_THREADS 16u
-int pool_start(struct pool *p, unsigned threads, struct error *err);
+int pool_start(struct pool *p, unsigned threads, const struct confinement *confinement,
+               struct error *err);
 /* From any thread. One without threads does it at once; one that was stopped, never. */
 void pool_add(struct pool *p, struct pool_job *job);
 /* Wait for jobs that are being done. Those that were not begun never will be. */

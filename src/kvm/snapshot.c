@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -100,8 +99,9 @@ static void finish(struct vm *vm, const struct error *why)
     bool held = t->held;
 
     vm->taking = NULL;
-    if (why) {
-        kill(t->writer, SIGKILL);
+    if (why) { /* the writer ends when nobody hears it */
+        event_del(t->event);
+        close(steal_fd(t->words));
         if (!held && machine_quiesce(vm->machine, &err) < 0)
             log_line("give up the snapshot '%s': %s", t->name, err.text);
         else if (held = true, disks_forget(vm->machine, t->name, &err) < 0)
@@ -112,7 +112,7 @@ static void finish(struct vm *vm, const struct error *why)
     if (held)
         release(vm);
     event_free(t->event);
-    close(t->words);
+    cleanup_close_fn(&t->words);
     free(t);
     keeper_snapshot_done(vm->keeper, why);
 }
@@ -163,9 +163,8 @@ static int begin(struct vm *vm, const char *name, const struct snapfile_head *he
         vm->taking = t;
         return 0;
     }
-    kill(t->writer, SIGKILL);
-    waitpid(t->writer, NULL, 0);
     close(t->words);
+    waitpid(t->writer, NULL, 0);
     free(t);
     return error_set(err, ENOMEM, "watch the process that writes the memory");
 }

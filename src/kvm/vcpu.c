@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "kvm/confine.h"
 #include "kvm/cpu.h"
 #include "kvm/machine.h"
 
@@ -193,6 +194,8 @@ static void *vcpu_main(void *arg)
 
     snprintf(name, sizeof(name), "vcpu %u", v->id);
     pthread_setname_np(pthread_self(), name);
+    if (m->confinement)
+        confinement_enter(m->confinement, THREAD_VCPU);
     while (pass_gate(v))
         run_once(v);
 

@@ -10,6 +10,7 @@
 
 #include "guest/keeper.h"
 #include "kvm/boot/boot.h"
+#include "kvm/confine.h"
 #include "kvm/machine.h"
 #include "kvm/virtio/balloon.h"
 
@@ -33,7 +34,9 @@ struct vm {
     struct boot_request boot; /* its files stay open for a reboot */
     int image;                /* and the kernel's image, -1: none */
     char *cmdline;
+    struct confinement confinement;
     bool frozen, ended;
+    bool loaded;           /* it goes on from a snapshot */
     struct taking *taking; /* snapshot.c: the snapshot that is being taken, or NULL */
     _Atomic bool deaf;     /* a throwaway VM's console is not set up yet */
 };

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "kvm/confine.h"
 #include "kvm/pool.h"
 
 #define STACK_SIZE (256u << 10)
@@ -137,6 +138,8 @@ static void *worker_main(void *arg)
     struct worker *w = arg;
 
     pthread_setname_np(pthread_self(), w->name);
+    if (w->pool->confinement)
+        confinement_enter(w->pool->confinement, w->files ? THREAD_FILES : THREAD_WORKER);
     while (pass_gate(w))
         turn(w, -1);
     end(w);
@@ -242,7 +245,7 @@ int workers_start(struct workers *p, struct error *err)
     for (unsigned i = 0; i < p->count; i++)
         if (p->all[i]->threaded && !p->all[i]->started && start_thread(p->all[i], err) < 0)
             return -1;
-    return p->no_threads ? 0 : pool_start(p->helpers, p->helpers_wanted, err);
+    return p->no_threads ? 0 : pool_start(p->helpers, p->helpers_wanted, p->confinement, err);
 }
 
 /* The owner watches the loop's descriptor, which is never readable while it is paused. */

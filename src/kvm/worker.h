@@ -53,12 +53,14 @@ struct worker_call {
 };
 
 struct pool;
+struct confinement;
 struct workers;
 
 struct worker {
     struct workers *pool;
     char name[16];
     bool threaded, started;
+    bool files; /* its thread opens files of the host */
     pthread_t thread;
     int epoll, wake; /* wake: an eventfd */
     int outer;       /* of the loop: what its owner watches; epoll is in it unless it is paused */
@@ -75,7 +77,8 @@ struct workers {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool running, pause, over;
-    bool no_threads; /* tests: everything is served by the loop */
+    const struct confinement *confinement; /* of its threads; NULL: none */
+    bool no_threads;                       /* tests: everything is served by the loop */
     unsigned count;
     struct worker *all[WORKERS];
     struct pool *helpers;
@@ -106,8 +109,8 @@ void workers_resume(struct workers *p);
 void workers_stop(struct workers *p);
 
 /* The loop's descriptor, and what to do when it is readable: handle what is there, do not wait. */
-int workers_loop_fd(const struct workers *w);
-void workers_turn(struct workers *w);
+int workers_loop_fd(const struct workers *p);
+void workers_turn(struct workers *p);
 
 int worker_add(struct worker *w, struct worker_source *s, uint32_t events, struct error *err);
 void worker_modify(struct worker *w, struct worker_source *s, uint32_t events);

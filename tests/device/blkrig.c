@@ -45,7 +45,7 @@ static void create(struct blkrig *r, struct disk *disk, enum blk_way way, bool t
     r->disk = disk;
     assert_int_equal(board_init(&r->b, threads), 0);
     if (way != WAY_INSIDE)
-        assert_int_equal(pool_start(r->b.workers->helpers, 2, &err), 0);
+        assert_int_equal(pool_start(r->b.workers->helpers, 2, NULL, &err), 0);
     config->disk = disk;
     config->no_ring = way != WAY_RING;
     r->device = blk_add(&r->b.virtio, config, &err);

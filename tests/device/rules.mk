@@ -13,4 +13,4 @@ TEST_EXTRA += $(B)/tests/device/guest.elf
 $(B)/tests/device/test_machine: LDLIBS += -Wl,--wrap=pthread_kill,--wrap=pthread_join
 
 # It is its own keeper.
-$(B)/tests/device/test_engine: LDLIBS += -Wl,--wrap=keeper_started,--wrap=keeper_ended
+$(B)/tests/device/test_engine: LDLIBS += -Wl,--wrap=keeper_started,--wrap=keeper_ended,--wrap=keeper_confine

@@ -139,6 +139,20 @@ is "stopped in the end" "$(state_of "$v")" stopped
 # The keeper dies: the VM is gone with it, and the next call sees it.
 ok "start it once more" "$PULT" start "$v"
 pid=$("$PULT" info "$v" -o json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')
+# What a process is and has: its threads, and what /proc says of it.
+said_of() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$pid/status"; }
+is "its keeper has no capabilities" "$(said_of CapPrm)" 0000000000000000
+is "… and gets none" "$(said_of NoNewPrivs)" 1
+is "all its threads have a list of system calls" "$(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$pid"/task/*/status | sort -u)" 2
+is "vCPUs a shorter one" "$(grep -l '^vcpu' "/proc/$pid"/task/*/comm | sed 's/comm$/status/' |
+    xargs sed -n 's/^Seccomp_filters:[[:space:]]*//p' | sort -u)" 2
+if [ "$(id -u)" -eq 0 ]; then
+    is "it sees no file" "$(ls -A "/proc/$pid/root/")" ""
+    ok "it is not root" test "$(said_of Uid | cut -f 1)" -ne 0
+    for ns in mnt net ipc uts; do
+        ok "it has a namespace of its own: $ns" test "$(readlink "/proc/$pid/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")"
+    done
+fi
 kill -9 "$pid"
 ok "a killed keeper's guest is seen to be gone" wait_for 5 eval '[ "$(state_of "$v")" != running ]'
 ok "nothing runs on" eval '! [ -d /proc/'"$pid"'/task ] || grep -q zombie /proc/'"$pid"'/status'
@@ -155,6 +169,16 @@ else
     is "what emulation means is said once" "$(tail -c +$((said + 1)) "$log" | grep -c emulates)" 1
 fi
 ok "kill it in between" "$PULT" kill "$v"
+
+# The janitor outside: without it the keeper ends all the same, and the next call cleans up.
+ok "start one more" "$PULT" start "$v"
+pid=$("$PULT" info "$v" -o json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')
+janitor=$(pgrep -P "$pid")
+like "it has a janitor" "$(tr '\0' ' ' <"/proc/$janitor/cmdline")" 'janitor of'
+kill -9 "$janitor"
+"$PULT" kill "$v"
+ok "without a janitor it is gone as well" wait_for 5 eval '[ "$(state_of "$v")" != running ]'
+ok "and who looks then cleans up" wait_for 5 eval '"$PULT" list >&2; nothing_in "$PULT_RUN"'
 
 "$PULT" config set "$v" vm.append=do=e
 ok "start one that echoes" "$PULT" start "$v"

@@ -270,7 +270,8 @@ int op_access(struct request *r, const void *in)
     if ((want->mask & W_OK) && r->f->config.readonly)
         return -EROFS;
     /* glibc's would emulate flags; this is the kernel's of 5.8. */
-    return syscall(SYS_faccessat2, fd, "", want->mask, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    /* Of what the server may: it may have capabilities, which count for its effective user only. */
+    return syscall(SYS_faccessat2, fd, "", want->mask, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
 }
 
 /* ---- extended attributes: the users' own, user.* ---- */

@@ -71,6 +71,9 @@ struct fuse;
 /* Opens all that is needed. NULL: see err. */
 struct fuse *fuse_create(const struct fuse_config *config, struct error *err);
 void fuse_destroy(struct fuse *f); /* accepts NULL */
+/* What its descriptors lead to: the served directory, and this process's open files. */
+void fuse_descriptors(const struct fuse *f, int *root, int *open);
+bool fuse_writable(const struct fuse *f);
 /* Forget the guest: all nodes and files. */
 void fuse_reset(struct fuse *f);
 

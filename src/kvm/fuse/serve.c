@@ -355,6 +355,17 @@ void fuse_destroy(struct fuse *f)
     free(f);
 }
 
+void fuse_descriptors(const struct fuse *f, int *root, int *open)
+{
+    *root = f->root.fd;
+    *open = f->proc;
+}
+
+bool fuse_writable(const struct fuse *f)
+{
+    return !f->config.readonly;
+}
+
 bool fuse_mounted(const struct fuse *f)
 {
     return f->started;

@@ -134,13 +134,13 @@ static void on_wake(void *arg)
 }
 
 /* May whoever is behind this descriptor have the port? */
-static bool is_permitted(int fd)
+static bool is_permitted(const struct wire *w, int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid());
+           (peer.uid == 0 || peer.uid == w->owner);
 }
 
 static void on_accept(void *arg, uint32_t events)
@@ -149,7 +149,7 @@ static void on_accept(void *arg, uint32_t events)
 
     (void)events;
     cleanup_close int fd = accept4(w->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || !is_permitted(fd))
+    if (fd < 0 || !is_permitted(w, fd))
         return;
     w->peer = (struct worker_source){.fd = fd, .ready = on_peer, .arg = w};
     if (worker_add(w->worker, &w->peer, EPOLLIN, NULL) < 0)
@@ -169,6 +169,7 @@ struct wire *wire_create(int dir, const char *name, struct error *err)
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
     w->client = -1;
+    w->owner = geteuid();
     pthread_mutex_init(&w->lock, NULL);
     /* Through /proc, since a socket's path may have 107 bytes only. */
     snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, name);

@@ -31,6 +31,7 @@ struct wire {
     struct serial *port;
     struct worker *worker;
     int listener, client; /* -1: none */
+    uid_t owner;          /* whose clients are let in, besides root's */
     struct worker_source accept, peer;
     struct worker_call wake;
     bool output_waits; /* put() could not send all */

@@ -334,6 +334,7 @@ static int create_workers(struct virtio_device *d, unsigned n, struct error *err
                                           : workers_loop(d->bus->workers);
         if (!d->workers[i])
             return -1;
+        d->workers[i]->files = d->type->files;
         d->calls[i] = (struct worker_call){.fn = worker_is_quiet, .arg = d};
     }
     d->drain_call = (struct worker_call){.fn = drain, .arg = d};

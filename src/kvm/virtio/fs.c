@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/options.h"
 #include "base/util.h"
+#include "guest/confine.h"
 #include "guest/def.h"
 #include "guest/hostcopy.h"
 #include "kvm/fuse/fuse.h"
@@ -85,6 +86,7 @@ static const struct virtio_device_type virtio_fs = {
     .queue_size = VIRTQUEUE_MOST, /* a request of 1 MiB is so many pages */
     .config_size = sizeof(struct virtio_fs_config),
     .threaded = true,
+    .files = true,
     .handle = fs_handle,
     .reset = fs_reset,
     .state = fs_state,
@@ -104,6 +106,22 @@ int fs_add(struct virtio_bus *bus, const char *tag, const struct fuse_config *co
         return 0;
     fuse_destroy(f);
     return -1;
+}
+
+size_t fs_trees(const struct virtio_bus *bus, struct confine_tree *out)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < bus->count; i++) {
+        const struct virtio_device *d = bus->devices[i];
+        int root, open;
+        if (d->type != &virtio_fs)
+            continue;
+        fuse_descriptors(d->state, &root, &open);
+        out[n++] = (struct confine_tree){root, fuse_writable(d->state), true};
+        out[n++] = (struct confine_tree){open, false, false};
+    }
+    return n;
 }
 
 /* ---- the definition ---- */

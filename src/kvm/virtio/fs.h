@@ -28,6 +28,7 @@
 #include "base/conf.h"
 #include "kvm/virtio/virtio.h"
 
+struct confine_tree;
 struct fuse_config;
 struct guest_def;
 
@@ -44,5 +45,11 @@ void fs_limits(const struct virtio_bus *bus, const struct guest_def *def, struct
 /* One, of this configuration. */
 int fs_add(struct virtio_bus *bus, const char *tag, const struct fuse_config *config,
            struct error *err);
+/*
+ * The directories in which the devices of this bus open files while the guest runs. Room for
+ * FS_TREES. Returns how many there are.
+ */
+#define FS_TREES (2u * PCI_SLOTS)
+size_t fs_trees(const struct virtio_bus *bus, struct confine_tree *out);
 
 #endif

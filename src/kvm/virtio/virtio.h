@@ -90,6 +90,7 @@ struct virtio_device_type {
     uint64_t features;   /* bits 0 to 23 and 50 up: the device's own, always offered */
     unsigned config_size;
     bool threaded;
+    bool files; /* its threads open files of the host (kvm/confine.h) */
 
     /* The driver kicked this queue, or the core did because it has to be looked at. */
     void (*handle)(struct virtqueue *q);
