@@ -76,15 +76,10 @@ static struct sockaddr_un address_in(int dir, const char *name)
 
 int vsock_connect(void *k, uint32_t port)
 {
-    const int dir = ((const struct keeper *)k)->run_dir;
     char name[24];
 
     snprintf(name, sizeof(name), SOCKET_NAME "_%" PRIu32, port);
-    const struct sockaddr_un a = address_in(dir, name);
-    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
-        return -1;
-    return steal_fd(fd);
+    return keeper_connect(k, name, NULL);
 }
 
 static const struct vsock_owner owner = {vsock_connect};

@@ -5,9 +5,8 @@
  *     RUN/NAME/vsock      where clients of the host connect, and say "CONNECT PORT\n"
  *     RUN/NAME/vsock_P    where somebody of the host listens for the guest's connections to port P
  *
- * The second are found by vsock_connect() through the descriptor that the keeper has of RUN/NAME,
- * when the guest connects. It is the one thing that is opened while the guest runs, and needs
- * /proc: a keeper that has none any more has to put another function in its place.
+ * The second are found when the guest connects, by the keeper's janitor (keeper_connect()): the keeper
+ * itself sees no file any more.
  */
 #ifndef PULT_KVM_VSOCK_H
 #define PULT_KVM_VSOCK_H

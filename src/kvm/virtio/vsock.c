@@ -416,6 +416,7 @@ int virtio_vsock_add(struct virtio_bus *bus, uint32_t cid, int listener,
     TAILQ_INIT(&v->conns);
     TAILQ_INIT(&v->ready);
     v->listener = (struct worker_source){.fd = -1, .ready = vsock_on_listener, .arg = v};
+    v->user = geteuid();
     v->device = virtio_add(bus, &virtio_vsock, v, &(struct virtio_setup){.config = &config}, err);
     if (!v->device) {
         free(v);

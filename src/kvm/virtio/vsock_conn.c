@@ -435,13 +435,13 @@ static void on_socket(void *arg, uint32_t events)
 }
 
 /* May whoever is behind this descriptor talk to the guest? */
-static bool is_permitted(int fd)
+static bool is_permitted(const struct vsock *v, int fd)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
 
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-           (peer.uid == 0 || peer.uid == geteuid());
+           (peer.uid == 0 || peer.uid == v->user);
 }
 
 void vsock_on_listener(void *vsock, uint32_t events)
@@ -453,7 +453,7 @@ void vsock_on_listener(void *vsock, uint32_t events)
         cleanup_close int fd = accept4(v->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
             break;
-        if (vsock_has_driver(v) && is_permitted(fd) && new_conn(v, fd, VSOCK_GREETING))
+        if (vsock_has_driver(v) && is_permitted(v, fd) && new_conn(v, fd, VSOCK_GREETING))
             steal_fd(fd);
     }
 }

@@ -70,6 +70,7 @@ struct vsock {
     const struct vsock_owner *owner;
     void *arg;
     struct worker_source listener;
+    uid_t user; /* whose clients are let in, besides root's */
     uint32_t cid;
     uint32_t next_port; /* of the host, for its own connections */
     unsigned count;
