@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -31,6 +32,8 @@
 #define SMALL_PAGES (4ull << 20)
 /* A smaller piece of what a file was laid over would cost more mappings than it gives memory. */
 #define DISCARD_FILE_MIN (64ull << 10)
+/* Each may make two mappings more, of the 65530 that a process may have; see discard_file(). */
+#define CUTS_MOST 8192u
 
 /* Tell the host what these pages are. All are wishes but the last: a host without huge pages, or
  * with a full core dump, is as right. */
@@ -129,6 +132,7 @@ void memory_destroy(struct memory *m)
         munmap(m->map, m->map_size);
     if (m->config.shared && m->fd >= 0)
         close(m->fd);
+    free(m->plain);
     *m = (struct memory){0};
 }
 
@@ -198,9 +202,51 @@ int memory_map_file(struct memory *m, uint64_t gpa, int fd, uint64_t off, uint64
         return -1;
     madvise(p, len, MADV_DONTDUMP);
     madvise(p, len, MADV_DONTFORK);
+    const uint64_t at = (uint64_t)(p - m->slots[0].host);
+    if (!m->plain)
+        m->plain = xcalloc(m->size / DISCARD_FILE_MIN + 1, sizeof(m->plain[0]));
+    memset(m->plain + at / DISCARD_FILE_MIN, 0,
+           (at + len - 1) / DISCARD_FILE_MIN - at / DISCARD_FILE_MIN + 1);
     m->file_base = m->file_end ? min(m->file_base, gpa) : gpa;
     m->file_end = max(m->file_end, gpa + len);
     return 0;
+}
+
+/* Whole pages of memory as it came from the host. */
+static void drop(uint8_t *p, uint64_t len)
+{
+    if (madvise(p, len, MADV_DONTNEED) < 0)
+        log_once("give guest memory back: errno %d", errno);
+}
+
+/*
+ * Where a file was laid over it. Without the copies of its pages it would shine through: new
+ * memory goes in its place, unless that has happened already. The whole of a slot, as at a reset, is
+ * always replaced; that ends its cuts, and can happen once to each slot until there is another file.
+ */
+static void discard_file(struct memory *m, uint8_t *p, uint64_t gpa, uint64_t len)
+{
+    const uint64_t at = (uint64_t)(p - m->slots[0].host);
+    const uint64_t from = at / DISCARD_FILE_MIN, to = (at + len - 1) / DISCARD_FILE_MIN + 1;
+    const struct memory_slot *s = &m->slots[gpa >= MEMORY_HIGH];
+    const bool all = gpa <= max(m->file_base, s->base) &&
+                     gpa + len >= min(m->file_end, s->base + s->size); /* a reset, which must be */
+
+    if (!memchr(m->plain + from, false, to - from)) {
+        drop(p, len);
+        return;
+    }
+    if (len < DISCARD_FILE_MIN || (m->cuts == CUTS_MOST && !all))
+        return;
+    if (mmap(p, len, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+        log_once("give guest memory back: errno %d", errno);
+        return;
+    }
+    advise(&m->config, p, len);
+    m->cuts = all ? 0 : m->cuts + 1;
+    for (uint64_t i = from; i < to; i++) /* those that lie wholly in it */
+        m->plain[i] |= i * DISCARD_FILE_MIN >= at && (i + 1) * DISCARD_FILE_MIN <= at + len;
 }
 
 /* Whole pages of one kind of memory. */
@@ -216,16 +262,9 @@ static void discard(struct memory *m, uint64_t gpa, uint64_t len)
                       (off_t)len) < 0)
             log_once("give guest memory back: errno %d", errno);
     } else if (gpa < m->file_end && gpa + len > m->file_base) {
-        /* Without the copies the file would shine through: new memory goes in its place. */
-        if (len < DISCARD_FILE_MIN)
-            return;
-        if (mmap(p, len, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-            log_once("give guest memory back: errno %d", errno);
-        else
-            advise(c, p, len);
-    } else if (madvise(p, len, MADV_DONTNEED) < 0) {
-        log_once("give guest memory back: errno %d", errno);
+        discard_file(m, p, gpa, len);
+    } else {
+        drop(p, len);
     }
 }
 

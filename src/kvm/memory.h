@@ -72,6 +72,8 @@ struct memory {
     uint64_t window, window_size; /* above the RAM, for PCI; window_size 0: there is none */
 
     uint64_t file_base, file_end; /* around what memory_map_file() laid over it */
+    bool *plain;                  /* there: of these 64 KiB no page is the file's any more */
+    unsigned cuts;                /* how often a part of it was replaced */
 };
 
 /* Map it. Pages come into being when they are touched; those out of a pool are reserved. */

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -126,6 +127,68 @@ static void test_file(void **state)
     memory_destroy(&other);
 }
 
+static unsigned count_mappings(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    unsigned n = 0;
+
+    assert_non_null(f);
+    for (int c; (c = getc(f)) != EOF;)
+        n += c == '\n';
+    fclose(f);
+    return n;
+}
+
+/* All of it is a file's, as after a snapshot: what was replaced once is given back page by page. */
+static void test_file_pieces(void **state)
+{
+    const uint64_t size = 4096 * MIB, low = MEMORY_HOLE, piece = 64 * 1024;
+    struct memory m;
+
+    (void)state;
+    cleanup_close int fd = open("large", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, (off_t)size), 0);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)low - PAGE), 1);
+    assert_int_equal(pwrite(fd, "x", 1, (off_t)low), 1);
+    assert_int_equal(pwrite(fd, "x", 1, MIB), 1);
+    assert_int_equal(memory_create(&m, size, &err), 0);
+    assert_int_equal(memory_map_file(&m, 0, fd, 0, low), 0);
+    assert_int_equal(memory_map_file(&m, MEMORY_HIGH, fd, low, size - low), 0);
+    memory_discard(&m, MIB, PAGE);
+    assert_int_equal(byte_at(&m, MIB), 'x');
+    memory_discard(&m, MIB, piece);
+    assert_int_equal(byte_at(&m, MIB), 0);
+    for (uint64_t at = 0; at < piece; at += PAGE)
+        *(uint8_t *)memory_at(&m, MIB + at, 1) = 7;
+    memory_discard(&m, MIB + PAGE, 2 * PAGE);
+    assert_int_equal(byte_at(&m, MIB), 7);
+    assert_int_equal(byte_at(&m, MIB + PAGE), 0);
+    assert_int_equal(byte_at(&m, MIB + 2 * PAGE), 0);
+    assert_int_equal(byte_at(&m, MIB + 3 * PAGE), 7);
+
+    /* A guest that cuts it into as many pieces as it can. */
+    const unsigned before = count_mappings();
+    for (uint64_t at = 2 * MIB; at < low; at += 2 * piece)
+        memory_discard(&m, at, piece);
+    assert_in_range(count_mappings() - before, 15000, 17500);
+    assert_int_equal(byte_at(&m, low - PAGE), 'x');
+    memory_discard(&m, 0, low);
+    memory_discard(&m, MEMORY_HIGH, size - low);
+    assert_int_equal(byte_at(&m, low - PAGE), 0);
+    assert_int_equal(byte_at(&m, MEMORY_HIGH), 0);
+    assert_int_equal(byte_at(&m, MIB), 0);
+    assert_true(count_mappings() < before + 20);
+
+    /* Another file there, and the same again. */
+    assert_int_equal(memory_map_file(&m, MIB, fd, MIB, 2 * PAGE), 0);
+    assert_int_equal(byte_at(&m, MIB), 'x');
+    memory_discard(&m, MIB, PAGE);
+    assert_int_equal(byte_at(&m, MIB), 'x');
+    memory_discard(&m, MIB, piece);
+    assert_int_equal(byte_at(&m, MIB), 0);
+    memory_destroy(&m);
+}
+
 /* A memfd: another mapping of it sees what the guest has, and cannot change its size. */
 static void test_shared(void **state)
 {
@@ -223,10 +286,10 @@ static void test_merge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_large), cmocka_unit_test(test_discard),
-        scratch_test(test_file),      cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_huge),  cmocka_unit_test(test_gigantic),
-        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_large),    cmocka_unit_test(test_discard),
+        scratch_test(test_file),         scratch_test(test_file_pieces),
+        cmocka_unit_test(test_shared),   cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_gigantic), cmocka_unit_test(test_merge),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
