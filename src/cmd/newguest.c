@@ -143,22 +143,25 @@ bool new_guest_on_disk(const struct conf *conf)
     return str_eq(conf_get(conf, "vm.rootfs"), "disk");
 }
 
+/* `run --vm IMAGE`: its first disk. */
+static int set_image(struct conf *conf, const char *image, struct error *err)
+{
+    if (new_disk_image(conf, image, err) == 0)
+        return 0;
+    error_wrap(err, "image");
+    return access(image, F_OK) < 0 ? error_hint(err, "a command comes after --") : -1;
+}
+
 /*
  * A VM that brings neither files nor an initrd boots from its image, or from its disk if it has no
  * kernel either.
  */
-static int set_vm_of_disk(const struct cmd_args *a, const char *image, struct conf *conf,
-                          struct error *err)
+static void set_vm_of_disk(const struct cmd_args *a, bool image, struct conf *conf)
 {
-    if (image && new_disk_image(conf, image, err) < 0) {
-        error_wrap(err, "image");
-        return access(image, F_OK) < 0 ? error_hint(err, "a command comes after --") : -1;
-    }
     if (conf_get(conf, "vm.rootfs") || conf_get(conf, "vm.initrd"))
-        return 0;
+        return;
     if (image || (!cmd_opt(a, "config") && !conf_get(conf, "vm.kernel") && new_disks_any(conf)))
         conf_set(conf, "vm.rootfs", "disk");
-    return 0;
 }
 
 /* A throwaway VM that has no disk of its own either runs on the files of this machine. */
@@ -277,13 +280,16 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         return -1;
     if (cmd_opt(a, "autostart"))
         conf_set(g->conf, "guest.autostart", "1");
+    const char *image = throwaway ? cmd_pos(a, 0) : NULL;
+    if (image && set_image(g->conf, image, err) < 0)
+        return -1;
     if (set_lists(a, g->conf, err) < 0)
         return -1;
     set_command(a, g->conf);
     if (set_keys(a, g->conf, err) < 0)
         return -1;
-    if (str_eq(type, "vm") && set_vm_of_disk(a, throwaway ? cmd_pos(a, 0) : NULL, g->conf, err) < 0)
-        return -1;
+    if (str_eq(type, "vm"))
+        set_vm_of_disk(a, image != NULL, g->conf);
     if (cmd_opt(a, "snapshot") && new_disks_forget(g->conf, err) < 0)
         return -1;
     if (throwaway)
