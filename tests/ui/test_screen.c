@@ -219,6 +219,7 @@ static void vm_form_has_its_fields(void **state)
     tty_expect(t, "this host's");
     tty_send(t, "\t\tx\t");
     tty_expect(t, "Initrd");
+    tty_expect(t, "Network");
     tty_send(t, ESC);
     tty_expect_gone(t, "New guest");
     quit(t);
