@@ -16,7 +16,7 @@ BUILD_PKGS := gcc libc6-dev libncurses-dev libevent-dev libjansson-dev libcap-de
               libbz2-dev acpica-tools
 RUN_PKGS   := ncurses-base uidmap passt
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
-              e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev
+              e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat dnsmasq-base clang libclang-rt-dev
 LINT_PKGS  := clang libclang-rt-dev clang-format clang-tidy cppcheck
 BENCH_PKGS := crun runc lxc bubblewrap strace
 
