@@ -114,13 +114,12 @@ static bool make_room(struct vsock *v)
     if (v->count < VSOCK_CONNECTIONS)
         return true;
     TAILQ_FOREACH(c, &v->conns, all)
-    if (c->state == VSOCK_LEFT)
-        break;
-    if (!c)
-        return false;
-    vsock_add_reset(v, c->host_port, c->guest_port);
-    vsock_end(c);
-    return true;
+    if (c->state == VSOCK_LEFT) {
+        vsock_add_reset(v, c->host_port, c->guest_port);
+        vsock_end(c);
+        return true;
+    }
+    return false;
 }
 
 /* One more, with this socket, which is its own then. NULL: it cannot be. */
