@@ -11,6 +11,9 @@
  * guest stands still only for the fork, and no page is written twice. Where RAM is no private
  * memory (a memfd, huge pages out of a pool), the guest must stand still until all is written.
  *
+ * System calls: the loop's thread forks (clone, madvise, pipe2, getrandom, wait4); its child makes
+ * prctl, dup2, close_range, pwrite64, fdatasync, write and exit_group.
+ *
  * It is mapped copy-on-write to go on from: pages are read when they are touched.
  *
  * A file is the administrator's, but may be damaged, or somebody else's: nothing in it is believed.
