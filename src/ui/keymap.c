@@ -31,6 +31,7 @@ static const struct {
     {KEYS_MAIN, "X", "stop", "Stop…", 3, NULL},
     {KEYS_MAIN, "K", "kill", NULL, 0, NULL},
     {KEYS_MAIN, "D", "destroy", NULL, 0, NULL},
+    {KEYS_MAIN, "p", "snapshot create", NULL, 0, NULL},
     {KEYS_MAIN, "e", "exec", "Shell", 6, NULL},
     {KEYS_MAIN, "E", "edit", NULL, 0, NULL},
     {KEYS_MAIN, "i", "info", NULL, 0, NULL},

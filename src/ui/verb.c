@@ -191,7 +191,8 @@ static size_t aim(struct ui *ui, const struct command *c, char ***words)
         if (!w || !(c->states & ON_STATE(w->info.state)))
             continue;
         (*words)[used + kept++] = xstrdup(names[i]);
-        if (c->max >= 0 && kept == (size_t)c->max)
+        if (!str_starts(c->args + (c->args[0] == '['),
+                        "NAME...")) /* what follows the first is something else */
             break;
     }
     (*words)[used + kept] = NULL;
