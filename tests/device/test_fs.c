@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "device/driver.h"
+#include "kvm/confine.h"
 #include "kvm/fuse/fuse.h"
 #include "kvm/virtio/fs.h"
 #include "scratch.h"
@@ -203,6 +204,9 @@ static int make_tree(void **state)
                : 0;
 }
 
+/* Not zeroed: the server runs in a thread of its own that is confined as a VM's is. */
+static struct confinement filters;
+
 static void begin(struct fuse_config config)
 {
     struct fuse_init_out out;
@@ -212,7 +216,9 @@ static void begin(struct fuse_config config)
     lie = 0;
     if (!config.path)
         config.path = "top";
-    assert_int_equal(board_init(&board, false), 0);
+    assert_int_equal(board_init(&board, filters.files), 0);
+    if (filters.files)
+        board.workers->confinement = &filters;
     if (fs_add(&board.virtio, "data", &config, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(board_start(&board), 0);
@@ -901,7 +907,24 @@ static void test_values(void **state)
             fail_msg("taken: '%s'", bad[i]);
 }
 
+static int make_tree_confined(void **state)
+{
+    struct error err;
+
+    return confinement_create(&filters, true, &err) < 0 ? -1 : make_tree(state);
+}
+
+static int remove_confined(void **state)
+{
+    confinement_destroy(&filters);
+    return scratch_remove(state);
+}
+
 #define fs_test(f) cmocka_unit_test_setup_teardown(f, make_tree, scratch_remove)
+#define confined_test(f)                                              \
+    {                                                                 \
+        "confined: " #f, f, make_tree_confined, remove_confined, NULL \
+    }
 
 int main(void)
 {
@@ -924,6 +947,18 @@ int main(void)
         fs_test(test_many),
         fs_test(test_lengths),
         fs_test(test_framing),
+        confined_test(test_read),
+        confined_test(test_write),
+        confined_test(test_names),
+        confined_test(test_unlinked),
+        confined_test(test_list),
+        confined_test(test_xattr),
+        confined_test(test_escape),
+        confined_test(test_special),
+        confined_test(test_set_id),
+        confined_test(test_readonly),
+        confined_test(test_hidden),
+        confined_test(test_owners),
         cmocka_unit_test(test_values),
     };
 
