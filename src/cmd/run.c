@@ -241,7 +241,7 @@ const struct command cmd_run = {
         "IMAGE is a disk for the VM to boot from, and nothing of what is written to it stays.\n"
         "Options may follow its name as in --disk. The newest kernel of this machine (or\n"
         "--kernel) mounts the largest file system on it that has an init, or what\n"
-        "--append root=LABEL=… (UUID=…, /dev/vda2) names, and runs that init, or COMMAND. A "
+        "--append root=LABEL=NAME (UUID=ID, /dev/vda2) names, and runs that init, or COMMAND. A "
         "--disk\n"
         "without --kernel is booted in the same way, and keeps what is written.\n\n"
         "A VM has no network unless --net asks for one: `--net user` reaches what this host\n"
