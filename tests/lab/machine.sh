@@ -28,8 +28,8 @@ dial()
 say() { echo "$1" >&7; }
 answer() { wait_for 40 grep -qE "^$1" "$WORK/out"; }
 keeper_of() { "$PULT" info "$1" -o json | sed -n 's/.*"keeper_pid": *\([0-9]*\).*/\1/p'; }
-# Sum up a field of the mappings of kernel images, in kB.
-smaps() { awk -v f="$2:" '/^[0-9a-f]+-/ { on = /\/kernel-/ } on && $1 == f { n += $2 } END { print n + 0 }' "/proc/$(keeper_of "$1")/smaps"; }
+# Sum up the fields of the mappings of kernel images that match, in kB.
+smaps() { awk -v f="^$2:" '/^[0-9a-f]+-/ { on = /\/kernel-/ } on && $1 ~ f { n += $2 } END { print n + 0 }' "/proc/$(keeper_of "$1")/smaps"; }
 
 # ---- CPUs, memory ----
 
@@ -75,8 +75,9 @@ b=$test_id-b c=$test_id-c
 ok "start two of one kernel" eval 'vm "$b" --memory 256M && vm "$c" --memory 256M'
 ok "the first comes up" wait_for 90 has_printed "$b" "guest#"
 ok "and the second" wait_for 90 has_printed "$c" "guest#"
-echo "# the kernel's pages in each: $(smaps "$b" Rss) kB, shared $(smaps "$b" Shared_Clean) kB, own $(smaps "$b" Private_Dirty) kB"
-ok "they share pages of it" [ "$(smaps "$b" Shared_Clean)" -gt 2000 ]
+echo "# the kernel's pages in each: $(smaps "$b" Rss) kB, shared $(smaps "$b" "Shared_.*") kB, own $(smaps "$b" Private_Dirty) kB"
+# A cache on a tmpfs is never clean.
+ok "they share pages of it" [ "$(smaps "$b" "Shared_.*")" -gt 2000 ]
 ok "which count half for each" [ "$(smaps "$b" Pss)" -lt "$(smaps "$b" Rss)" ]
 "$PULT" kill "$b" "$c"
 ok "one that unpacks itself" "$PULT" config set "$b" vm.unpack=0
