@@ -98,13 +98,16 @@ static void answer(int to, int result)
     sendmsg(to, &m, MSG_NOSIGNAL);
 }
 
+/* False: the keeper is gone. What is no message is one without a wish. */
 static bool next_message(int from, struct message *m)
 {
     ssize_t n;
     while ((n = recv(from, m, sizeof *m, 0)) < 0 && errno == EINTR)
         ;
+    if (n != (ssize_t)sizeof *m)
+        m->wish = 0;
     m->name[sizeof m->name - 1] = '\0';
-    return n == (ssize_t)sizeof *m;
+    return n > 0;
 }
 
 /* The janitor's whole life. It has no share in the locks: those say that the keeper lives. */

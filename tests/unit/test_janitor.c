@@ -161,7 +161,7 @@ static void nonsense_is_a_crash(void **unused)
     assert_int_equal(info.last.how, ENDED_CRASH);
     guest_info_clear(&info);
 
-    begin(&s, "e"); /* what is no message is the end of all talk */
+    begin(&s, "e"); /* and what is no message is refused */
     memset(big, 0xa5, sizeof(big));
     assert_int_equal(send(s.janitor, big, 3, MSG_NOSIGNAL), 3);
     end(&s);
