@@ -92,7 +92,7 @@ static struct tap_request ask(const char *name, const char *bridge, unsigned que
 static struct tap open_tap(struct tap_request rq)
 {
     struct error err;
-    struct tap t;
+    struct tap t = {0};
 
     if (tap_check(&rq, &err) < 0 || tap_open(&rq, &t, &err) < 0)
         fail_msg("%s", err.text);

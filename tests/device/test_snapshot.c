@@ -182,9 +182,15 @@ static int load(struct state *s, struct error *err)
     return state_finish(&in);
 }
 
+static void free_saved(struct state *s)
+{
+    free(s->data);
+}
+#define cleanup_saved __attribute__((cleanup(free_saved)))
+
 static void go_on(unsigned cpus, const char *script)
 {
-    struct state s;
+    cleanup_saved struct state s = {0};
     struct error err;
 
     build(0, cpus, MEMORY);
@@ -192,7 +198,6 @@ static void go_on(unsigned cpus, const char *script)
     boot(machines[0], script);
     await_number(&ttys[0], 20);
     save(&s);
-    cleanup_free uint8_t *data = s.data;
     unsigned long then = number(&ttys[0], false);
     await_number(&ttys[0], then + 20);
     if (load(&s, &err) < 0 || machine_start(machines[1], NULL, &err) < 0)
@@ -250,14 +255,13 @@ static void test_other_machine(void **state)
         const char *why;
     } cases[] = {{2, MEMORY, "1 vcpus, and this machine 2"}, {1, MEMORY * 2, "16 MiB of memory"}};
     struct error err;
-    struct state s;
+    cleanup_saved struct state s = {0};
 
     (void)state;
     build(0, 1, MEMORY);
     boot(machines[0], "n");
     await_number(&ttys[0], 2);
     save(&s);
-    cleanup_free uint8_t *data = s.data;
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         build(1, cases[i].cpus, cases[i].memory);
         assert_int_equal(load(&s, &err), -1);
@@ -273,7 +277,7 @@ static void test_other_machine(void **state)
 static void test_tampered(void **state)
 {
     struct error err;
-    struct state s;
+    cleanup_saved struct state s = {0};
     unsigned refused = 0;
 
     (void)state;
@@ -281,7 +285,6 @@ static void test_tampered(void **state)
     boot(machines[0], "ia1n");
     await_number(&ttys[0], 2);
     save(&s);
-    cleanup_free uint8_t *data = s.data;
     srand(1);
     for (unsigned i = 0; i < 60; i++) {
         cleanup_free uint8_t *copy = memcpy(malloc(s.len), s.data, s.len);
