@@ -51,7 +51,7 @@ all: $(B)/pult
 
 $(B)/pult: $(B)/obj/main.o $(B)/libpult.a
 	@echo '  LD      $@'
-	$(Q)$(CC) $(LDFLAGS) $(PULT_LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) $(PULT_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The tests link against the same objects.
 $(B)/libpult.a: $(OBJ)
