@@ -19,7 +19,7 @@ left() { [ "$(balloon "$1" left_bytes)" = "$2" ]; }
 a=$test_id-a
 ok "define" "$PULT" create vm "$a" --kernel "$kernel" --initrd "$initrd" --memory 128M
 ok "start" "$PULT" start "$a"
-ok "it comes up" wait_for 90 has_printed "$a" "guest#"
+ok "it comes up" wait_for 240 has_printed "$a" "guest#"
 
 typed "$a" "awk '/MemTotal/ { t = \$2 } /MemAvailable/ { print \"used\", (t - \$2) * 1024, \"bytes\" }' /proc/meminfo"
 said() { used=$("$PULT" log "$a" | tr -d '\r' | sed -nE 's/^used ([0-9]+) bytes$/\1/p'); [ -n "$used" ]; }
@@ -33,37 +33,37 @@ ok "which is not what its process has" test "$before" -gt $((used + 12 * MiB))
 ok "its own figures" test "$(balloon "$a" total)" -gt $((80 * MiB))
 
 typed "$a" 'head -c 33554432 /dev/zero >/tmp/much && echo written $((40 + 2))'
-ok "it fills 32 MiB" wait_for 90 has_printed "$a" "written 42"
+ok "it fills 32 MiB" wait_for 240 has_printed "$a" "written 42"
 shows() { [ "$(fact "$a" memory_bytes)" -gt $((used + 26 * MiB)) ]; }
-ok "the list shows it" wait_for 60 shows
+ok "the list shows it" wait_for 240 shows
 typed "$a" 'rm /tmp/much'
 shows_less() { near "$(fact "$a" memory_bytes)" "$used" $((10 * MiB)); }
-ok "and the list shows that" wait_for 60 shows_less
+ok "and the list shows that" wait_for 240 shows_less
 
 ok "leave it 88M" "$PULT" balloon "$a" 88M
 ok "it gives the rest up" wait_for 120 left "$a" $((88 * MiB))
 is "its limit is that" "$(fact "$a" memory_limit_bytes)" $((88 * MiB))
-ok "what it uses is the same" wait_for 60 shows_less
+ok "what it uses is the same" wait_for 240 shows_less
 # More than what is left, and as much as a file system in memory takes.
 typed "$a" 'head -c 52428800 /dev/zero >/tmp/more; echo tried $((40 + 3))'
 more_left() { [ "$(balloon "$a" left_bytes)" -gt $((88 * MiB)) ]; }
 ok "in need it takes memory out of the balloon" wait_for 120 more_left
-ok "it has what it wanted" wait_for 60 has_printed "$a" "tried 43"
+ok "it has what it wanted" wait_for 240 has_printed "$a" "tried 43"
 echo "# left to it: $(balloon "$a" left_bytes)"
 typed "$a" 'rm /tmp/more; dmesg | grep -c "Killed process" | sed s/^/killed-/'
 ok "nothing was killed for it" wait_for 30 has_printed "$a" "killed-0"
 ok "give it all back" "$PULT" balloon "$a" 128M
-ok "it takes it" wait_for 60 left "$a" $((128 * MiB))
+ok "it takes it" wait_for 240 left "$a" $((128 * MiB))
 
 ok "leave it 112M" "$PULT" balloon "$a" 112M
-ok "it does" wait_for 60 left "$a" $((112 * MiB))
+ok "it does" wait_for 240 left "$a" $((112 * MiB))
 typed "$a" 'reboot -f'
 ok "reboot" wait_for 120 has_printed "$a" "guest up" 2
-ok "what was asked for is asked again" wait_for 60 left "$a" $((112 * MiB))
+ok "what was asked for is asked again" wait_for 240 left "$a" $((112 * MiB))
 ok "freeze" "$PULT" freeze "$a"
 ok "ask a frozen one" "$PULT" balloon "$a" 128M
 is "nothing happens" "$(balloon "$a" left_bytes)" $((112 * MiB))
 ok "unfreeze" "$PULT" unfreeze "$a"
-ok "then it does" wait_for 60 left "$a" $((128 * MiB))
+ok "then it does" wait_for 240 left "$a" $((128 * MiB))
 ok "kill" "$PULT" kill "$a"
 finish

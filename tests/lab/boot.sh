@@ -31,14 +31,14 @@ is "nothing is left of throwaway guests" "$("$PULT" list --names)" ""
 vm=$test_id-vm
 ok "create" make_vm "$vm" cloud-amd64 "" --cpus 2
 ok "start" "$PULT" start "$vm"
-ok "a shell on the serial console" wait_for 60 has_printed "$vm" "guest#"
+ok "a shell on the serial console" wait_for 240 has_printed "$vm" "guest#"
 ok "stop presses the power button" "$PULT" stop --timeout 30 "$vm"
 like "the guest saw it" "$("$PULT" log "$vm")" "guest: power button"
 is "stopped" "$(state_of "$vm")" stopped
 
 "$PULT" config set "$vm" vm.append="console=ttyS0 quiet do=reboot"
 ok "start one that reboots" "$PULT" start "$vm"
-ok "it comes up again" wait_for 90 has_printed "$vm" "guest up" 2
+ok "it comes up again" wait_for 240 has_printed "$vm" "guest up" 2
 ok "kill" "$PULT" kill "$vm"
 is "killed is stopped" "$(state_of "$vm")" stopped
 

@@ -19,7 +19,7 @@ ask() { echo "$2" | timeout 5 socat -t 3 - UNIX-CONNECT:"$PULT_RUN/$1/control"; 
 
 a=$test_id-a
 ok "start one whose console is hvc0" vm "$a" --set vm.console=virtio --set vm.port.0=org.pult.test
-ok "its init and its shell are there" wait_for 90 has_printed "$a" "guest#"
+ok "its init and its shell are there" wait_for 240 has_printed "$a" "guest#"
 is "nothing is there twice" "$(printed "$a" "guest up")" 1
 out=$(pty 'send=\r' 'expect=guest# ' 'send=tty; cat /proc/cmdline; stty size\r' 'expect=/dev/hvc0.*24 80' \
     'size=100x30' 'send=sleep 1; stty size\r' 'expect=30 100' 'size=77x33' 'send=sleep 1; stty size\r' \
@@ -78,14 +78,14 @@ echo "# hvc1: $hvc bytes/s, ttyS0: $com bytes/s"
 ok "hvc is faster than a serial port by far" test "${hvc:-0}" -gt $((${com:-1} * 20))
 
 typed "$a" 'reboot -f'
-ok "reboot: it comes up again on hvc0" wait_for 90 has_printed "$a" "guest up" 1
+ok "reboot: it comes up again on hvc0" wait_for 240 has_printed "$a" "guest up" 1
 typed "$a" 'echo c >/proc/sysrq-trigger'
 ok "its panic is seen, on hvc0" "$PULT" wait -s crashed -t 90 "$a"
 like "and called so" "$("$PULT" info "$a")" 'kernel panic: sysrq triggered crash'
 
 b=$test_id-b
 ok "start one with the serial console" vm "$b" --append 'quiet'
-ok "it comes up" wait_for 90 has_printed "$b" "guest#"
+ok "it comes up" wait_for 240 has_printed "$b" "guest#"
 out=$(pty 'send=\r' 'expect=guest# ' 'send=tty; stty size\r' 'expect=/dev/hvc0.*24 80' 'send=\x1dd' -- \
     "$PULT" console "$b" --port hvc0)
 like "its second terminal is hvc0" "$out" 'exit 0'

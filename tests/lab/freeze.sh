@@ -11,7 +11,7 @@ vm=$test_id-vm
 # Busy at once: the first words on its console come from a loop that never rests.
 ok "create" make_vm "$vm" cloud-amd64 "do=count"
 ok "start" "$PULT" start "$vm"
-ok "it works" wait_for 60 has_printed "$vm" "count 3"
+ok "it works" wait_for 240 has_printed "$vm" "count 3"
 
 keeper_ticks()
 {

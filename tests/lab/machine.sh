@@ -73,8 +73,8 @@ ok "kill it" "$PULT" kill "$a"
 
 b=$test_id-b c=$test_id-c
 ok "start two of one kernel" eval 'vm "$b" --memory 256M && vm "$c" --memory 256M'
-ok "the first comes up" wait_for 90 has_printed "$b" "guest#"
-ok "and the second" wait_for 90 has_printed "$c" "guest#"
+ok "the first comes up" wait_for 240 has_printed "$b" "guest#"
+ok "and the second" wait_for 240 has_printed "$c" "guest#"
 echo "# the kernel's pages in each: $(smaps "$b" Rss) kB, shared $(smaps "$b" "Shared_.*") kB, own $(smaps "$b" Private_Dirty) kB"
 # A cache on a tmpfs is never clean.
 ok "they share pages of it" [ "$(smaps "$b" "Shared_.*")" -gt 2000 ]
@@ -82,7 +82,7 @@ ok "which count half for each" [ "$(smaps "$b" Pss)" -lt "$(smaps "$b" Rss)" ]
 "$PULT" kill "$b" "$c"
 ok "one that unpacks itself" "$PULT" config set "$b" vm.unpack=0
 ok "starts" "$PULT" start "$b"
-ok "and comes up" wait_for 90 has_printed "$b" "guest#"
+ok "and comes up" wait_for 240 has_printed "$b" "guest#"
 is "it shares none" "$(smaps "$b" Rss)" 0
 "$PULT" kill "$b"
 
@@ -91,13 +91,13 @@ is "it shares none" "$(smaps "$b" Rss)" 0
 # Each life asks for another way; after the last one the machine is turned off.
 d=$test_id-d
 ok "start one that is to reset" vm "$d" --memory 256M
-ok "it comes up" wait_for 90 has_printed "$d" "guest#"
+ok "it comes up" wait_for 240 has_printed "$d" "guest#"
 dial "$d"
 life=1
 for way in acpi kbd pci triple bios efi; do
     say "echo $way >/sys/kernel/reboot/type; echo 1 >/sys/kernel/reboot/force; reboot -f"
     life=$((life + 1))
-    ok "it is reset by reboot=$way" wait_for 90 has_printed "$d" "guest up" $life
+    ok "it is reset by reboot=$way" wait_for 240 has_printed "$d" "guest up" $life
     wait_for 30 has_printed "$d" "guest#" $life
 done
 say 'poweroff -f'

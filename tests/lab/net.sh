@@ -119,7 +119,7 @@ if [ -e /dev/vhost-net ]; then
     at=$(sed -n 's/^bound: \([0-9.]*\).*/\1/p' <<<"$out" | tail -n 1)
     is "pult knows where it is" "$("$PULT" info "$v" -o json | python3 -c 'import json, sys; print(*json.load(sys.stdin)["addresses"])')" "$at"
     rm -f "$dir/wait"
-    ok "the host reaches it" wait_for 60 reached "$at:80"
+    ok "the host reaches it" wait_for 240 reached "$at:80"
     ok "it ends" "$PULT" wait -s stopped -t 90 "$v"
     out=$("$PULT" log "$v" | tr -d '\r')
     sed 's/^/# /' <<<"$out"
@@ -149,7 +149,7 @@ timeout 240 bash "$WORK/as-user" "$PULT" run --vm --kernel "$kernel" --initrd "$
     --append "console=ttyS0 quiet do=script host=10.99.0.2" </dev/null >"$WORK/user.out" 2>&1 &
 user=$!
 ok "a user's guest by passt" wait_for 200 grep -q "guest ready" "$WORK/user.out"
-ok "a port of the host is its own" wait_for 60 reached 127.0.0.1:8080
+ok "a port of the host is its own" wait_for 240 reached 127.0.0.1:8080
 wait $user
 out=$(tr -d '\r' <"$WORK/user.out")
 sed 's/^/# /' <<<"$out"

@@ -17,7 +17,7 @@ uptime_of() { "$PULT" info "$1" -o json | sed -n 's/.*"uptime_seconds": *\([0-9]
 
 a=$test_id-a
 ok "start one with 4 vCPUs and the default command line" vm "$a" --cpus 4
-ok "it comes up" wait_for 90 has_printed "$a" "guest#"
+ok "it comes up" wait_for 240 has_printed "$a" "guest#"
 is "it does not complain of PCI" "$("$PULT" log "$a" | grep PCI)" ""
 echo 'echo c >/proc/sysrq-trigger' | timeout 30 "$PULT" console "$a" >/dev/null 2>&1 &
 ok "let it panic: it is a crash" "$PULT" wait -s crashed -t 60 "$a"
@@ -36,7 +36,7 @@ reboots() # the life that it is in is shorter than one before
     echo "${now:-0}" >"$WORK/longest"
     return 1
 }
-ok "it does" wait_for 90 reboots
+ok "it does" wait_for 240 reboots
 like "after these seconds" "$(<"$WORK/longest")" '^([89]|[1-9][0-9])$'
 ok "and runs again" wait_for 5 eval '[ "$(state_of "$b")" = running ]'
 ok "kill it" "$PULT" kill "$b"

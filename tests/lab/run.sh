@@ -14,7 +14,7 @@ is "a panic is status 1" $? 1
 like "and says so" "$(cat "$WORK/err")" 'pult run: .*kernel panic'
 "${run[@]}" --name "r-$test_id" --append 'console=ttyS0' </dev/null >/dev/null 2>&1 &
 pid=$!
-ok "it runs" wait_for 60 "$PULT" wait "r-$test_id" -s running -t 1
+ok "it runs" wait_for 240 "$PULT" wait "r-$test_id" -s running -t 1
 kill -TERM $pid
 wait $pid
 is "SIGTERM ends it" $? 143

@@ -10,7 +10,7 @@
 v=$test_id-vm image=$WORK/d.qcow2
 typed() { printf '%s\n' "$1" | timeout 5 "$PULT" console "$v" -H 0 >/dev/null; }
 said() { "$PULT" log "$v" | tr -d '\r' | sed -n "s/^<$1>\\(.*\\)\\.$/\\1/p" | tail -n 1; }
-await() { wait_for 60 has_printed "$v" "<$1>"; }
+await() { wait_for 240 has_printed "$v" "<$1>"; }
 
 "$PULT" disk create --force "$image" 16M
 ok "create" make_vm "$v" cloud-amd64 "" --cpus 2 --disk "$image"

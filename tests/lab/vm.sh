@@ -20,7 +20,7 @@ vm_files cloud-amd64
 
 a=$test_id-a
 ok "start" vm "$a" 4
-ok "it comes up with 4 vCPUs" wait_for 90 log_has "$a" "guest up: 4 cpus"
+ok "it comes up with 4 vCPUs" wait_for 240 log_has "$a" "guest up: 4 cpus"
 mkfifo "$WORK/in"
 "$PULT" console "$a" <"$WORK/in" >"$WORK/out" 2>&1 &
 exec 7>"$WORK/in"
@@ -58,6 +58,6 @@ like "input typed ahead is not lost" "$out" 'ahead 42'
 c=$test_id-c
 ok "start one with panic=1" vm "$c" 1 quiet panic=1 do=panic
 twice() { [ "$("$PULT" log "$c" | grep -c 'not syncing: sysrq triggered crash')" -ge 2 ]; }
-ok "it reboots by itself" wait_for 90 twice
+ok "it reboots by itself" wait_for 240 twice
 ok "kill it" "$PULT" kill "$c"
 finish

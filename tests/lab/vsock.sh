@@ -45,7 +45,7 @@ like "a CID that is none" "$("$PULT" create vm "$a" --kernel "$kernel" --set vm.
 ok "define" "$PULT" create vm "$a" --kernel "$kernel" --initrd "$initrd" --memory 256M --set vm.vsock=77
 ok "start" "$PULT" start "$a"
 is "its socket is private" "$(stat -c %a "$PULT_RUN/$a/vsock")" 600
-ok "it comes up" wait_for 90 has_printed "$a" "guest#"
+ok "it comes up" wait_for 240 has_printed "$a" "guest#"
 typed "$a" 'vsock cid; vsock echo 5 &'
 ok "it knows its CID" wait_for 30 has_printed "$a" "cid is 77"
 ok "it listens" wait_for 30 has_printed "$a" "listening on 5"

@@ -18,7 +18,7 @@ shows() { "${mux[@]}" capture-pane -p | grep -qE "$1"; }
 # see NAME RE: the screen comes to show RE.
 see()
 {
-    ok "$1" wait_for 60 shows "$2" || "${mux[@]}" capture-pane -p | sed 's/^/# /'
+    ok "$1" wait_for 240 shows "$2" || "${mux[@]}" capture-pane -p | sed 's/^/# /'
 }
 
 open_pult
@@ -43,7 +43,7 @@ ok "and a VM" make_vm "$vm" cloud-amd64 "do=count" --cpus 2
 see "appear in the list by themselves" "$ct"
 ok "start both" "$PULT" start "$ct" "$vm"
 see "the VM is seen to run" "$vm +vm +running"
-ok "it prints" wait_for 90 has_printed "$vm" "count 3"
+ok "it prints" wait_for 240 has_printed "$vm" "count 3"
 
 ok "freeze both" "$PULT" freeze "$ct" "$vm"
 see "the container is shown frozen" "$ct +ct +frozen"
