@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/conf.h"
 #include "base/file.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "cmd/configfile.h"
 #include "cmd/table.h"
@@ -29,8 +30,8 @@ char *config_path(const char *name, struct error *err)
     struct guest_info info = {0};
     if (store_info(name, &info, err) < 0)
         return NULL;
-    char *path = info.throwaway ? xasprintf("%s/%s/config", store_run(), name)
-                                : xasprintf("%s/guests/%s/config", store_home(), name);
+    char *path = info.throwaway ? xasprintf("%s/%s/config", place_run(), name)
+                                : xasprintf("%s/guests/%s/config", place_home(), name);
     guest_info_clear(&info);
     return path;
 }

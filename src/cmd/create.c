@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pult create container and pult create vm: a definition in the store, all of it or nothing. */
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "cmd/newdisk.h"
 #include "cmd/newguest.h"
 #include "cmd/table.h"
@@ -15,7 +16,7 @@ static int check(const char *name, const struct conf *conf, struct error *err)
     struct conf *copy;
     cleanup_def struct guest_def *def = NULL;
     if (conf_parse("the options", text, len, &copy, err) < 0 ||
-        def_from_conf(name, store_home(), copy, &def, err) < 0)
+        def_from_conf(name, place_home(), copy, &def, err) < 0)
         return -1;
     return def_check(def, err);
 }

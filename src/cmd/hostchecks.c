@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/user.h"
 #include "base/util.h"
 #include "cmd/terminal.h"
@@ -72,12 +73,12 @@ static void check_dir(struct doctor *d, const char *subject, const char *dir, co
 
 static void check_store(struct doctor *d)
 {
-    check_dir(d, "store", store_home(), "PULT_HOME");
+    check_dir(d, "store", place_home(), "PULT_HOME");
 }
 
 static void check_run(struct doctor *d)
 {
-    check_dir(d, "runtime", store_run(), "PULT_RUN");
+    check_dir(d, "runtime", place_run(), "PULT_RUN");
 }
 
 /*

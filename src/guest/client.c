@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/control.h"
 #include "guest/store.h"
@@ -30,7 +31,7 @@ int client_connect(const char *name, struct error *err)
 {
     if (guest_name_check(name, err) < 0)
         return -1;
-    cleanup_free char *path = xasprintf("%s/%s", store_run(), name);
+    cleanup_free char *path = xasprintf("%s/%s", place_run(), name);
     cleanup_close int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -371,8 +372,8 @@ int client_wait(const char *name, enum guest_state s, int ms, struct error *err)
     if (store_init(err) < 0)
         return -1;
     cleanup_close int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (watch < 0 || inotify_add_watch(watch, store_run(), IN_MOVED_TO | IN_MOVED_FROM) < 0)
-        return error_set(err, errno, "watch '%s'", store_run());
+    if (watch < 0 || inotify_add_watch(watch, place_run(), IN_MOVED_TO | IN_MOVED_FROM) < 0)
+        return error_set(err, errno, "watch '%s'", place_run());
     for (bool seen = false;; seen = true) {
         cleanup_close int fd = client_connect(name, NULL);
         int ret = fd >= 0 ? wait_events(fd, s, until, err) : 0;

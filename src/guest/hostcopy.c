@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/store.h"
 
@@ -150,7 +151,7 @@ char **hostcopy_hidden(struct error *err)
             add(&p, m.list[i].path);
     add_homes(&p);
     add_swap(&p);
-    add(&p, store_home());
-    add(&p, store_run());
+    add(&p, place_home());
+    add(&p, place_run());
     return p.list;
 }

@@ -32,6 +32,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/places.h"
 #include "base/title.h"
 #include "base/util.h"
 #include "guest/client.h"
@@ -578,7 +579,7 @@ int keeper_launch(struct guest_def *def, const struct launch *how, int *control,
     if (run_dir_create(def, how->fill, how->fill_arg, &priv.run, err) < 0)
         return -1;
     k.run_dir = priv.run.fd;
-    k.run_path = xasprintf("%s/%s", store_run(), def->name);
+    k.run_path = xasprintf("%s/%s", place_run(), def->name);
     int ret = -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl) < 0 ||
         (how->attach && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, con) < 0)) {

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/console.h"
 #include "guest/def.h"
@@ -33,7 +34,7 @@ int recover_console(int run_dir, int dir_fd, struct error *err)
 /* The definition of a guest that lost its keeper, NULL if it cannot be read. */
 static struct guest_def *def_of(const char *name, int run_dir)
 {
-    cleanup_free char *lasting = xasprintf("%s/guests/%s", store_home(), name);
+    cleanup_free char *lasting = xasprintf("%s/guests/%s", place_home(), name);
     cleanup_free char *throwaway = xasprintf("/proc/self/fd/%d", run_dir);
     struct guest_def *def = NULL;
     bool lasts = access(lasting, F_OK) == 0;
@@ -48,7 +49,7 @@ void recover_guest(const char *name, int fd)
         openat(fd, STATUS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (status < 0 || status_read(status, &page) < 0)
         return; /* no keeper made this directory: it is not ours to remove */
-    cleanup_free char *run = xasprintf("%s/%s", store_run(), name);
+    cleanup_free char *run = xasprintf("%s/%s", place_run(), name);
     cleanup_def struct guest_def *def = def_of(name, fd);
     /* A keeper that its guest had taken over may have spoilt the page: the definition has not. */
     const struct engine *engine = def ? def->engine : engine_by_type(page.engine);
@@ -57,7 +58,7 @@ void recover_guest(const char *name, int fd)
         return;
     }
 
-    cleanup_free char *dir = xasprintf("%s/guests/%s", store_home(), name);
+    cleanup_free char *dir = xasprintf("%s/guests/%s", place_home(), name);
     struct guest_def lost = {.dir = dir, .throwaway = access(dir, F_OK) < 0};
     struct last_run last = {
         .how = ENDED_CRASH,

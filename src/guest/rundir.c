@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/recover.h"
 #include "guest/scratch.h"
@@ -57,7 +58,7 @@ static enum life read_page(const char *dir_path, struct status_page *page)
  */
 static char *running_where(const char *name)
 {
-    cleanup_free char *path = xasprintf("%s/guests/%s/" RUNNING_FILE, store_home(), name);
+    cleanup_free char *path = xasprintf("%s/guests/%s/" RUNNING_FILE, place_home(), name);
     cleanup_close int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char *where = NULL;
@@ -71,14 +72,14 @@ static char *running_where(const char *name)
 
 static enum life look(const char *name, struct status_page *page)
 {
-    cleanup_free char *path = xasprintf("%s/%s", store_run(), name);
+    cleanup_free char *path = xasprintf("%s/%s", place_run(), name);
     cleanup_close int fd = dir_lock(path, LOCK_EX | LOCK_NB);
     if (fd < 0 && errno == EWOULDBLOCK)
         return read_page(path, page);
     if (fd >= 0)
         recover_guest(name, fd);
     cleanup_free char *where = running_where(name);
-    if (!where || strcmp(where, store_run()) == 0)
+    if (!where || strcmp(where, place_run()) == 0)
         return NONE;
     cleanup_free char *elsewhere = xasprintf("%s/%s", where, name);
     return read_page(elsewhere, page);
@@ -111,13 +112,13 @@ static int running_take(const struct guest_def *def, struct error *err)
     if (fcntl(fd, F_OFD_SETLK, &l) < 0) {
         cleanup_free char *where = running_where(def->name);
         error_set(err, 0, "'%s' is running already", def->name);
-        if (where && *where && strcmp(where, store_run()) != 0)
+        if (where && *where && strcmp(where, place_run()) != 0)
             error_hint(err, "its runtime directory is '%s' (PULT_RUN)", where);
         if (err)
             err->code = EBUSY;
         return -1;
     }
-    if (ftruncate(fd, 0) < 0 || write_all(fd, store_run(), strlen(store_run())) < 0)
+    if (ftruncate(fd, 0) < 0 || write_all(fd, place_run(), strlen(place_run())) < 0)
         return error_set(err, errno, "write '%s'", path);
     return steal_fd(fd);
 }
@@ -162,7 +163,7 @@ int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, 
             err->code = EBUSY;
         return -1;
     }
-    int fd = scratch_build(store_run(), def->name, run_dir_fill, &parts, &why);
+    int fd = scratch_build(place_run(), def->name, run_dir_fill, &parts, &why);
     if (fd >= 0) {
         *out = (struct run_dir){fd, steal_fd(running)};
         return 0;
@@ -177,8 +178,8 @@ int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, 
 
 void run_dir_retire(const char *name, struct run_dir *run)
 {
-    cleanup_free char *path = xasprintf("%s/%s", store_run(), name);
-    cleanup_free char *gone = scratch_gone(store_run(), name);
+    cleanup_free char *path = xasprintf("%s/%s", place_run(), name);
+    cleanup_free char *gone = scratch_gone(place_run(), name);
     struct stat have, want;
     if (run->running >= 0)
         close(steal_fd(run->running));
@@ -189,7 +190,7 @@ void run_dir_retire(const char *name, struct run_dir *run)
 
 void run_dir_remove(const char *name, struct run_dir *run)
 {
-    cleanup_free char *gone = scratch_gone(store_run(), name);
+    cleanup_free char *gone = scratch_gone(place_run(), name);
     run_dir_retire(name, run);
     tree_remove_at(AT_FDCWD, gone, NULL);
 }

@@ -19,7 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/user.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/console.h"
 #include "guest/engine.h"
@@ -27,107 +27,24 @@
 #include "guest/rundir.h"
 #include "guest/scratch.h"
 
-/* ---- where things are ---- */
-
-/* An absolute path out of an environment variable, or NULL. */
-static char *env_path(const char *name)
-{
-    const char *v = getenv(name);
-    if (!v || !*v)
-        return NULL;
-    if (v[0] == '/')
-        return xstrdup(v);
-    cleanup_free char *cwd = getcwd(NULL, 0);
-    return cwd ? xasprintf("%s/%s", cwd, v) : NULL;
-}
-
-static char *find_home(void)
-{
-    char *path = env_path("PULT_HOME");
-    if (path)
-        return path;
-    if (geteuid() == 0)
-        return xstrdup("/var/lib/pult");
-    cleanup_free char *data = env_path("XDG_DATA_HOME");
-    if (data)
-        return xasprintf("%s/pult", data);
-    cleanup_free char *home = env_path("HOME");
-    if (!home)
-        home = user_home(getuid());
-    return xasprintf("%s/.local/share/pult", home ? home : "");
-}
-
-static char *find_run(void)
-{
-    char *path = env_path("PULT_RUN");
-    if (path)
-        return path;
-    if (geteuid() == 0)
-        return xstrdup("/run/pult");
-    cleanup_free char *run = env_path("XDG_RUNTIME_DIR");
-    if (run)
-        return xasprintf("%s/pult", run);
-    return xasprintf("/tmp/pult-%u", geteuid());
-}
-
-static char *find_cache(void)
-{
-    char *path = env_path("PULT_CACHE");
-    if (path)
-        return path;
-    if (geteuid() == 0)
-        return xstrdup("/var/cache/pult");
-    cleanup_free char *cache = env_path("XDG_CACHE_HOME");
-    if (cache)
-        return xasprintf("%s/pult", cache);
-    cleanup_free char *home = env_path("HOME");
-    if (!home)
-        home = user_home(getuid());
-    return xasprintf("%s/.cache/pult", home ? home : "");
-}
-
-const char *store_home(void)
-{
-    static char *home;
-    if (!home)
-        home = find_home();
-    return home;
-}
-
-const char *store_run(void)
-{
-    static char *run;
-    if (!run)
-        run = find_run();
-    return run;
-}
-
-const char *store_cache(void)
-{
-    static char *cache;
-    if (!cache)
-        cache = find_cache();
-    return cache;
-}
-
 static char *guests_dir(void)
 {
-    return xasprintf("%s/guests", store_home());
+    return xasprintf("%s/guests", place_home());
 }
 
 static char *guest_dir(const char *name)
 {
-    return xasprintf("%s/guests/%s", store_home(), name);
+    return xasprintf("%s/guests/%s", place_home(), name);
 }
 
 /* RUN may lie in /tmp, where others could have put something in its place. */
 static int run_check(struct error *err)
 {
     struct stat st;
-    if (lstat(store_run(), &st) < 0)
-        return error_set(err, errno, "look at '%s'", store_run());
+    if (lstat(place_run(), &st) < 0)
+        return error_set(err, errno, "look at '%s'", place_run());
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
-        error_set(err, 0, "'%s' is not a directory that only you can write to", store_run());
+        error_set(err, 0, "'%s' is not a directory that only you can write to", place_run());
         return error_hint(err, "remove it, or set PULT_RUN to another place");
     }
     return 0;
@@ -140,9 +57,9 @@ int store_init(struct error *err)
         return 0;
     cleanup_free char *guests = guests_dir();
     if (dir_make(guests, 0700, err) < 0)
-        return error_wrap(err, "prepare the store '%s' (PULT_HOME)", store_home());
-    if (dir_make(store_run(), 0700, err) < 0)
-        return error_wrap(err, "prepare the runtime directory '%s' (PULT_RUN)", store_run());
+        return error_wrap(err, "prepare the store '%s' (PULT_HOME)", place_home());
+    if (dir_make(place_run(), 0700, err) < 0)
+        return error_wrap(err, "prepare the runtime directory '%s' (PULT_RUN)", place_run());
     done = run_check(err) == 0;
     return done ? 0 : -1;
 }
@@ -229,7 +146,7 @@ static int gather(const char *name, struct guest_info *info, struct error *err)
     int loaded = load_settled(name, dir, &info->def, &why);
     if (loaded < 0) {
         free(dir);
-        dir = xasprintf("%s/%s", store_run(), name);
+        dir = xasprintf("%s/%s", place_run(), name);
         loaded = alive ? load_settled(name, dir, &info->def, &why) : -1;
         if (loaded < 0)
             return error_set(err, ENOENT, "guest '%s'", name);
@@ -281,7 +198,7 @@ size_t store_names(char ***out)
     cleanup_free char *guests = guests_dir();
     char **names = xcalloc(1, sizeof *names);
     size_t n = names_scan(&names, 0, guests), kept = 0;
-    n = names_scan(&names, n, store_run());
+    n = names_scan(&names, n, place_run());
     qsort(names, n, sizeof *names, by_string);
     for (size_t i = 0; i < n; i++) {
         if (kept && strcmp(names[kept - 1], names[i]) == 0)
@@ -430,7 +347,7 @@ int store_create(const char *name, const struct conf *conf, store_fill_fn *fill,
 
 int store_throwaway(const char *name, struct conf *conf, struct guest_def **def, struct error *err)
 {
-    cleanup_free char *dir = xasprintf("%s/%s", store_run(), name);
+    cleanup_free char *dir = xasprintf("%s/%s", place_run(), name);
     if (store_init(err) < 0 || name_free(name, err) < 0) {
         conf_free(conf);
         return -1;
@@ -535,11 +452,11 @@ int store_console(const char *name, char **data, size_t *len, struct error *err)
     struct error why;
     int ret;
     if (alive) {
-        cleanup_free char *run = xasprintf("%s/%s", store_run(), name);
+        cleanup_free char *run = xasprintf("%s/%s", place_run(), name);
         cleanup_close int dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         ret = console_history(dir, data, len, &why);
     } else {
-        cleanup_free char *log = xasprintf("%s/guests/%s/%s", store_home(), name, CONSOLE_LOG);
+        cleanup_free char *log = xasprintf("%s/guests/%s/%s", place_home(), name, CONSOLE_LOG);
         ret = file_read_at(AT_FDCWD, log, CONSOLE_RING_MAX, data, len, &why);
     }
     if (ret == 0)

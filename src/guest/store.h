@@ -27,11 +27,7 @@
 #include "guest/def.h"
 #include "guest/status.h"
 
-const char *store_home(void); /* absolute; static storage */
-const char *store_run(void);
-/* Where things may be kept that can be made again. Not there until somebody puts something in. */
-const char *store_cache(void);
-/* Create both directories where they are missing. Once per process; the others here call it. */
+/* Create the places home and run (base/places.h). Once per process; the others here call it. */
 int store_init(struct error *err);
 
 /* How the last run of a guest ended. */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/figures.h"
 
@@ -68,11 +69,11 @@ struct watch *watch_open(struct error *err)
     w->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     w->stat = open("/proc/stat", O_RDONLY | O_CLOEXEC);
     w->meminfo = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
-    cleanup_free char *guests = xasprintf("%s/guests", store_home());
+    cleanup_free char *guests = xasprintf("%s/guests", place_home());
     const uint32_t names = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
     if (w->epoll >= 0 && w->inotify >= 0) {
         w->guests_watch = inotify_add_watch(w->inotify, guests, names);
-        w->run_watch = inotify_add_watch(w->inotify, store_run(), names);
+        w->run_watch = inotify_add_watch(w->inotify, place_run(), names);
     }
     if (w->epoll < 0 || w->inotify < 0 || w->guests_watch < 0 || w->run_watch < 0 ||
         listen_to(w, w->inotify) < 0) {
@@ -129,7 +130,7 @@ static struct watched *watched_new(struct watch *w, const char *name)
 {
     struct watched *g = xcalloc(1, sizeof *g);
     struct watched_private *p = xcalloc(1, sizeof *p);
-    cleanup_free char *dir = xasprintf("%s/guests/%s", store_home(), name);
+    cleanup_free char *dir = xasprintf("%s/guests/%s", place_home(), name);
     g->priv = p;
     snprintf(g->info.name, sizeof g->info.name, "%s", name);
     *p = (struct watched_private){.run_watch = -1, .keeper = -1, .status = -1, .dirty = true};
@@ -143,7 +144,7 @@ static struct watched *watched_new(struct watch *w, const char *name)
 static void run_follow(struct watch *w, struct watched *g)
 {
     struct watched_private *p = g->priv;
-    cleanup_free char *run = xasprintf("%s/%s", store_run(), g->info.name);
+    cleanup_free char *run = xasprintf("%s/%s", place_run(), g->info.name);
     cleanup_free char *status = xasprintf("%s/%s", run, STATUS_FILE);
     p->run_watch = inotify_add_watch(w->inotify, run, IN_ATTRIB | IN_CREATE | IN_ONLYDIR);
     p->status = open(status, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

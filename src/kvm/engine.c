@@ -24,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "disk/definition.h"
 #include "guest/keeper.h"
@@ -433,7 +434,7 @@ static int kvm_start(struct keeper *k, struct error *err)
     vm->boot.cpus = settings.topology;
     vm->boot.com2 = settings.com2;
     vm->boot.unpack = settings.unpack;
-    vm->boot.cache = store_cache();
+    vm->boot.cache = place_cache();
     vm->boot.avoid_32bit = kvm_kind() == KVM_EMULATING;
     struct machine_config config = {
         .memory = settings.memory,

@@ -33,6 +33,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/doctor.h"
 #include "guest/store.h"
@@ -74,7 +75,7 @@ static void own_group(char *out, size_t size)
 /* Name the group, and find where it lies. */
 static void locate(struct cgroup *cg, const char *name)
 {
-    const char *run = store_run();
+    const char *run = place_run();
     if (str_eq(run, "/run/pult")) {
         snprintf(cg->group, sizeof cg->group, "pult/%s", name);
     } else {

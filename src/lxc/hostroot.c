@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/hostcopy.h"
 #include "guest/store.h"
@@ -50,7 +51,7 @@ static bool is_fresh(const char *path)
     for (const struct hostcopy_fresh *d = hostcopy_fresh; d->path; d++)
         if (is_below(path, d->path))
             return true;
-    return is_below(path, store_home() + 1) || is_below(path, store_run() + 1);
+    return is_below(path, place_home() + 1) || is_below(path, place_run() + 1);
 }
 
 /* ---- what is mounted here ---- */
@@ -204,9 +205,9 @@ static int hide_all(struct build *b, struct error *err)
         if (d->mode && cover(b, d->path, d->mode, err) < 0)
             return -1;
     if (swap_hide(b, err) < 0 || homes_hide(b, err) < 0 ||
-        cover(b, store_home() + 1, 0700, err) < 0)
+        cover(b, place_home() + 1, 0700, err) < 0)
         return -1;
-    return cover(b, store_run() + 1, 0700, err);
+    return cover(b, place_run() + 1, 0700, err);
 }
 
 /* Put an overlay of lower at `at`. */

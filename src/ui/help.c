@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "ui/app.h"
 #include "ui/screen.h"
@@ -77,7 +78,7 @@ void help_fill(struct ui *ui, struct text *t)
         text_add_pair(t, EL_KEY, name, EL_TEXT, v.help);
     }
     text_add(t, EL_TEXT, "%s", "");
-    text_add(t, EL_FAINT, "Keys can be changed in %s/keys.conf:  key.F = freeze", store_home());
+    text_add(t, EL_FAINT, "Keys can be changed in %s/keys.conf:  key.F = freeze", place_home());
     text_add(t, EL_FAINT, "Colours: PULT_THEME=NAME in the environment, or :theme NAME.");
     text_add(t, EL_FAINT, "CPU: 100 %% is one core.");
 }

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/conf.h"
 #include "base/file.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/store.h"
 
@@ -204,7 +205,7 @@ int keymap_parse(struct keymap *m, const char *file, const char *text, size_t le
 int keymap_load(struct keymap *m, struct error *err)
 {
     keymap_defaults(m);
-    cleanup_free char *path = xasprintf("%s/keys.conf", store_home()), *text = NULL;
+    cleanup_free char *path = xasprintf("%s/keys.conf", place_home()), *text = NULL;
     size_t len;
     struct error why;
     if (file_read_at(AT_FDCWD, path, KEYS_FILE_MAX, &text, &len, &why) < 0) {

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/conf.h"
 #include "base/file.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/store.h"
 #include "ui/themes.h"
@@ -174,7 +175,7 @@ static char *theme_path(unsigned i, const char *name)
         *slash = '\0';
     switch (i) {
     case 0:
-        return xasprintf("%s/themes/%s.theme", store_home(), name);
+        return xasprintf("%s/themes/%s.theme", place_home(), name);
     case 1:
         return xasprintf("%s/../themes/%s.theme", exe, name);
     case 2:
@@ -211,5 +212,5 @@ int theme_load(const char *name, struct theme *t, struct error *err)
         return 0;
     snprintf(t->name, sizeof t->name, "dark");
     return error_set(err, 0, "there is no theme '%s' in %s/themes, nor one that came with pult",
-                     name, store_home());
+                     name, place_home());
 }

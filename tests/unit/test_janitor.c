@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "fake_engine.h"
 #include "guest/janitor.h"
@@ -45,7 +46,7 @@ static void begin(struct scene *s, const char *name)
         run_dir_create(s->def, NULL, NULL, &s->priv.run, &err) < 0)
         fail_msg("%s", err.text);
     s->k = (struct keeper){.def = s->def, .priv = &s->priv, .run_dir = s->priv.run.fd};
-    s->k.run_path = xasprintf("%s/%s", store_run(), name);
+    s->k.run_path = xasprintf("%s/%s", place_run(), name);
     if (janitor_start(&s->k, &s->janitor, &err) < 0)
         fail_msg("%s", err.text);
     s->priv.janitor = s->janitor;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "fake_engine.h"
 #include "guest/client.h"
@@ -136,7 +137,7 @@ static void failed_start_leaves_nothing(void **unused)
     struct launch how = {0};
     assert_int_equal(start("b", &how, &err), -1);
     assert_non_null(strstr(err.text, "start 'b': the fake fails"));
-    cleanup_free char *run = xasprintf("%s/b", store_run());
+    cleanup_free char *run = xasprintf("%s/b", place_run());
     assert_int_equal(access(run, F_OK), -1);
     assert_int_equal(state_of("b", NULL), GUEST_STOPPED);
 }
@@ -462,7 +463,7 @@ static void killed_keeper_is_recovered(void **unused)
     assert_int_equal(state_of("k", &info), GUEST_CRASHED);
     assert_non_null(strstr(info.last.reason, "killed"));
     guest_info_clear(&info);
-    cleanup_free char *run = xasprintf("%s/k", store_run());
+    cleanup_free char *run = xasprintf("%s/k", place_run());
     assert_int_equal(access(run, F_OK), -1);
     cleanup_free char *data = NULL;
     size_t len;

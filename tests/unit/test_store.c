@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "fake_engine.h"
 #include "guest/console.h"
@@ -46,7 +47,7 @@ static const char *at(const char *top, const char *fmt, ...)
 
 static const char *config_of(const char *name)
 {
-    return at(store_home(), "guests/%s/config", name);
+    return at(place_home(), "guests/%s/config", name);
 }
 
 static bool exists(const char *path)
@@ -99,7 +100,7 @@ static enum guest_state state_of(const char *name)
 /* An empty store again. */
 static void clear(void)
 {
-    cleanup_free char *guests = xstrdup(at(store_home(), "guests"));
+    cleanup_free char *guests = xstrdup(at(place_home(), "guests"));
     assert_int_equal(tree_remove_at(AT_FDCWD, guests, NULL), 0);
     assert_int_equal(dir_make(guests, 0700, NULL), 0);
 }
@@ -146,7 +147,7 @@ static void refuses_names_that_lead_elsewhere(void **state)
         assert_int_equal(store_info(bad[i], &info, &err), -1);
         assert_int_equal(store_destroy(bad[i], &err), -1);
     }
-    assert_int_equal(entries(at(store_home(), "guests")), 0);
+    assert_int_equal(entries(at(place_home(), "guests")), 0);
     assert_int_equal(
         guest_name_check("A23456789.123456789_123456789-123456789012345678901234567890123", &err),
         0);
@@ -167,7 +168,7 @@ static void a_guest_is_created_once_and_destroyed_without_a_trace(void **state)
     def_free(def);
     assert_int_equal(state_of("once"), GUEST_STOPPED);
     destroy("once");
-    assert_int_equal(entries(at(store_home(), "guests")), 0);
+    assert_int_equal(entries(at(place_home(), "guests")), 0);
     assert_int_equal(store_destroy("once", &err), -1);
     assert_int_equal(err.code, ENOENT);
 }
@@ -202,7 +203,7 @@ static void a_creation_that_fails_leaves_nothing(void **state)
     conf_set(c, "fake.comand", "x");
     assert_int_equal(store_create("fails", c, NULL, NULL, &err), -1);
     assert_non_null(strstr(err.text, "did you mean 'fake.command'?"));
-    assert_int_equal(entries(at(store_home(), "guests")), 0);
+    assert_int_equal(entries(at(place_home(), "guests")), 0);
 }
 
 static void an_unknown_name_brings_the_nearest(void **state)
@@ -306,10 +307,10 @@ static void a_broken_definition_says_where_and_hides_nobody(void **state)
     create("d-typo");
     put(config_of("b-broken"), "guest.type = fake\nthis is no line\n");
     put(config_of("d-typo"), "guest.type = fake\nfake.command = true\n\nguest.memroy = 1G\n");
-    assert_int_equal(mkdir(at(store_home(), "guests/e-empty"), 0700), 0);
-    assert_int_equal(mkdir(at(store_home(), "guests/f-dir"), 0700), 0);
+    assert_int_equal(mkdir(at(place_home(), "guests/e-empty"), 0700), 0);
+    assert_int_equal(mkdir(at(place_home(), "guests/f-dir"), 0700), 0);
     assert_int_equal(mkdir(config_of("f-dir"), 0700), 0);
-    assert_int_equal(mkdir(at(store_home(), "guests/g-type"), 0700), 0);
+    assert_int_equal(mkdir(at(place_home(), "guests/g-type"), 0700), 0);
     put(config_of("g-type"), "guest.type = qemu\n");
 
     assert_int_equal(store_list(&list, &count, &err), 0);
@@ -326,7 +327,7 @@ static void a_broken_definition_says_where_and_hides_nobody(void **state)
     for (size_t i = 0; i < count; i++)
         destroy(list[i].name);
     store_list_free(list, count);
-    assert_int_equal(entries(at(store_home(), "guests")), 0);
+    assert_int_equal(entries(at(place_home(), "guests")), 0);
 }
 
 static void what_is_no_guest_is_not_listed(void **state)
@@ -336,17 +337,17 @@ static void what_is_no_guest_is_not_listed(void **state)
     size_t count;
 
     (void)state;
-    put(at(store_home(), "guests/file"), "x");
-    assert_int_equal(symlink("/", at(store_home(), "guests/link")), 0);
-    assert_int_equal(mkdir(at(store_home(), "guests/.half-made"), 0700), 0);
-    assert_int_equal(mkdir(at(store_home(), "guests/bad name"), 0700), 0);
+    put(at(place_home(), "guests/file"), "x");
+    assert_int_equal(symlink("/", at(place_home(), "guests/link")), 0);
+    assert_int_equal(mkdir(at(place_home(), "guests/.half-made"), 0700), 0);
+    assert_int_equal(mkdir(at(place_home(), "guests/bad name"), 0700), 0);
     assert_int_equal(store_list(&list, &count, &err), 0);
     assert_int_equal(count, 0);
     store_list_free(list, count);
-    unlink(at(store_home(), "guests/file"));
-    unlink(at(store_home(), "guests/link"));
-    rmdir(at(store_home(), "guests/.half-made"));
-    rmdir(at(store_home(), "guests/bad name"));
+    unlink(at(place_home(), "guests/file"));
+    unlink(at(place_home(), "guests/link"));
+    rmdir(at(place_home(), "guests/.half-made"));
+    rmdir(at(place_home(), "guests/bad name"));
 }
 
 /* ---- all at once ---- */
@@ -370,7 +371,7 @@ static void of_many_creators_of_a_name_one_wins(void **state)
         assert_int_equal(reap(pids, CREATORS), 1);
         assert_int_equal(state_of("contested"), GUEST_STOPPED);
         destroy("contested");
-        assert_int_equal(entries(at(store_home(), "guests")), 0);
+        assert_int_equal(entries(at(place_home(), "guests")), 0);
     }
 }
 
@@ -484,8 +485,8 @@ static void whoever_looks_meanwhile_sees_whole_definitions_only(void **state)
         name[7] = (char)('0' + i);
         store_destroy(name, NULL);
     }
-    assert_int_equal(entries(at(store_home(), "guests")), 0);
-    assert_int_equal(entries(store_run()), 0);
+    assert_int_equal(entries(at(place_home(), "guests")), 0);
+    assert_int_equal(entries(place_run()), 0);
 }
 
 /* ---- what keepers left ---- */
@@ -495,18 +496,18 @@ static int recover_all(void)
 {
     struct guest_info *list;
     size_t n;
-    int before = entries(store_run());
+    int before = entries(place_run());
     assert_int_equal(store_list(&list, &n, NULL), 0);
     store_list_free(list, n);
-    return before - entries(store_run());
+    return before - entries(place_run());
 }
 
 /* RUN/NAME as a keeper that was killed leaves it; returns its descriptor. */
 static int abandoned(const char *name)
 {
     assert_int_equal(store_init(NULL), 0);
-    assert_int_equal(mkdir(at(store_run(), "%s", name), 0700), 0);
-    int fd = open(at(store_run(), "%s", name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdir(at(place_run(), "%s", name), 0700), 0);
+    int fd = open(at(place_run(), "%s", name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
     return fd;
 }
@@ -538,7 +539,7 @@ static void a_guest_whose_keeper_died_is_crashed_and_its_directory_gone(void **s
     assert_true(info.last.known);
     assert_int_equal(info.last.how, ENDED_CRASH);
     guest_info_clear(&info);
-    assert_int_equal(entries(store_run()), 0);
+    assert_int_equal(entries(place_run()), 0);
     destroy("lost");
 }
 
@@ -553,20 +554,20 @@ static void recovery_counts_them_and_comes_to_an_end(void **state)
     }
     assert_int_equal(recover_all(), 5);
     assert_int_equal(recover_all(), 0);
-    assert_int_equal(entries(store_run()), 0);
+    assert_int_equal(entries(place_run()), 0);
 }
 
 static void recovery_removes_nothing_that_no_keeper_made(void **state)
 {
     (void)state;
-    put(at(store_home(), "precious"), "mine");
-    cleanup_free char *precious = xstrdup(at(store_home(), "precious"));
+    put(at(place_home(), "precious"), "mine");
+    cleanup_free char *precious = xstrdup(at(place_home(), "precious"));
 
     close(abandoned("Documents"));
-    put(at(store_run(), "Documents/thesis"), "years of work");
+    put(at(place_run(), "Documents/thesis"), "years of work");
     cleanup_close int garbage = abandoned("garbage");
     (void)garbage;
-    put(at(store_run(), "garbage/status"), "pult, or not");
+    put(at(place_run(), "garbage/status"), "pult, or not");
     cleanup_close int links = abandoned("links");
     assert_int_equal(symlinkat(precious, links, "status"), 0);
     cleanup_close int pipes = abandoned("pipes");
@@ -575,11 +576,11 @@ static void recovery_removes_nothing_that_no_keeper_made(void **state)
     assert_int_equal(mkdirat(dirs, "status", 0), 0);
 
     recover_all();
-    assert_int_equal(entries(store_run()), 5);
-    assert_true(exists(at(store_run(), "Documents/thesis")));
+    assert_int_equal(entries(place_run()), 5);
+    assert_true(exists(at(place_run(), "Documents/thesis")));
     for (const char **n = (const char *[]){"Documents", "garbage", "links", "pipes", "dirs", NULL};
          *n; n++)
-        assert_int_equal(tree_remove_at(AT_FDCWD, at(store_run(), "%s", *n), NULL), 0);
+        assert_int_equal(tree_remove_at(AT_FDCWD, at(place_run(), "%s", *n), NULL), 0);
 
     /* In one that a keeper made, whatever else lies there goes without a trace elsewhere. */
     cleanup_close int made = abandoned("made");
@@ -588,7 +589,7 @@ static void recovery_removes_nothing_that_no_keeper_made(void **state)
     assert_int_equal(symlinkat("/", made, "rootfs"), 0);
     assert_int_equal(mkfifoat(made, "control", 0600), 0);
     assert_int_equal(recover_all(), 1);
-    assert_int_equal(entries(store_run()), 0);
+    assert_int_equal(entries(place_run()), 0);
     cleanup_free char *text = NULL;
     assert_int_equal(file_read_at(AT_FDCWD, precious, 100, &text, NULL, NULL), 0);
     assert_string_equal(text, "mine");
@@ -603,13 +604,13 @@ static void a_link_in_the_runtime_directory_is_no_guest(void **state)
     (void)state;
     create("target");
     assert_int_equal(store_init(NULL), 0);
-    assert_int_equal(symlink(at(store_home(), "guests/target"), at(store_run(), "target")), 0);
+    assert_int_equal(symlink(at(place_home(), "guests/target"), at(place_run(), "target")), 0);
     recover_all();
     assert_true(exists(config_of("target")));
     assert_int_equal(store_info("target", &info, &err), 0);
     assert_int_equal(info.state, GUEST_STOPPED);
     guest_info_clear(&info);
-    unlink(at(store_run(), "target"));
+    unlink(at(place_run(), "target"));
     destroy("target");
 }
 
@@ -679,7 +680,7 @@ static void many_recover_the_same_without_harm(void **state)
             }
         }
         assert_int_equal(reap(pids, HELPERS), 0);
-        assert_int_equal(entries(store_run()), 0);
+        assert_int_equal(entries(place_run()), 0);
         assert_int_equal(state_of("shared"), GUEST_CRASHED);
     }
     destroy("shared");
@@ -706,7 +707,7 @@ static void a_creation_that_is_killed_leaves_its_name_free(void **state)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(pipe_fd[0]);
-    assert_int_equal(entries(at(store_home(), "guests")), 1);
+    assert_int_equal(entries(at(place_home(), "guests")), 1);
     create("cut-short");
     destroy("cut-short");
     clear();
