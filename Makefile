@@ -13,10 +13,10 @@ VERSION := 0.1
 
 BUILD_PKGS := gcc libc6-dev libncurses-dev libevent-dev libjansson-dev libcap-dev \
               libseccomp-dev libvterm-dev zlib1g-dev liblzma-dev liblz4-dev libzstd-dev \
-              libbz2-dev acpica-tools
-RUN_PKGS   := ncurses-base uidmap passt
+              libbz2-dev libnl-3-dev libnl-route-3-dev acpica-tools
+RUN_PKGS   := ncurses-base uidmap passt nftables dnsmasq-base
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
-              e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat dnsmasq-base clang libclang-rt-dev
+              e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev
 LINT_PKGS  := clang libclang-rt-dev clang-format clang-tidy cppcheck
 BENCH_PKGS := crun runc lxc bubblewrap strace
 
@@ -28,7 +28,7 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
            -Wpointer-arith -Wwrite-strings -Wno-missing-field-initializers
 OPT     ?= -O2 -g
 HARDEN  := -fstack-protector-strong -fPIE
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Isrc -I$(B)/gen -DPULT_VERSION='"$(VERSION)"' \
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Isrc -I$(B)/gen -isystem /usr/include/libnl3 -DPULT_VERSION='"$(VERSION)"' \
            -DPULT_DATADIR='"$(PREFIX)/share/pult"'
 CFLAGS  += $(CSTD) $(WARN) $(OPT) $(HARDEN) $(SAN)
 LDFLAGS += -pie -Wl,-z,relro,-z,now $(SAN)
@@ -36,7 +36,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now $(SAN)
 # A guest starts with three processes of this binary, so its own start and size count: it is linked
 # statically where all archives are there, which takes a sixth off the time of `pult run`. (The
 # linker's warnings are of libevent's resolver, which nothing here calls.)
-LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo lzma lz4 zstd bz2 z m c
+LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo nl-route-3 nl-3 lzma lz4 zstd bz2 z m c
 LDLIBS  := $(LIBS:%=-l%)
 STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a; done | \
              grep -q '^lib' && echo no || echo yes)

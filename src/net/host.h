@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What this host's network is now: a snapshot of its interfaces, addresses, routes and rules, by
+ * rtnetlink, of the network namespace of the caller. Plans are made from it, and a plan that was
+ * undone has to lead back to it.
+ */
+#ifndef PULT_NET_HOST_H
+#define PULT_NET_HOST_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "net/address.h"
+#include "net/link.h"
+
+struct host_address {
+    int index; /* of its interface */
+    struct address address;
+    char *spec;   /* as `ip address add` takes it, without "dev": "10.0.0.2/24 brd + metric 100" */
+    bool dynamic; /* given by DHCP or a router, and kept by whoever asked for it */
+    bool link_local;
+};
+
+struct host_route {
+    int index;          /* of its interface; 0: several, or none */
+    struct address to;  /* prefix 0: a default route */
+    struct address via; /* family 0: on the link */
+    char *
+        spec; /* as `ip route add` takes it: "default via 10.0.0.1 dev eth0 proto dhcp metric 100" */
+    bool kernel; /* comes and goes with an address */
+};
+
+struct host_rule {
+    int family;
+    char *spec;            /* as `ip rule add` takes it */
+    char device[IFNAMSIZ]; /* iif or oif; "": none */
+};
+
+struct host {
+    struct link *links;
+    size_t link_count;
+    struct host_address *addresses;
+    size_t address_count;
+    struct host_route *routes; /* of all tables but local */
+    size_t route_count;
+    struct host_rule *rules;
+    size_t rule_count;
+};
+
+int host_look(struct host *out, struct error *err);
+void host_clear(struct host *h);
+#define cleanup_host __attribute__((cleanup(host_clear)))
+
+const struct link *host_link(const struct host *h, const char *name); /* NULL: none */
+const struct link *host_link_at(const struct host *h, int index);
+/* All of it as text, line by line, sorted: two snapshots are the same when their texts are. */
+char *host_text(const struct host *h);
+
+/* The interface by which the client of this session of SSH (SSH_CONNECTION) is reached; "": none. */
+void host_session(const struct host *h, char out[IFNAMSIZ]);
+/* Could the host lose its way to others when this interface changes? Why, or NULL. */
+const char *host_risk(const struct host *h, const char *name);
+
+/* Who keeps the configuration of an interface, and would give it back behind our back. */
+enum manager { MANAGER_NONE, MANAGER_NETWORKD, MANAGER_NM, MANAGER_DHCLIENT, MANAGER_IFUPDOWN };
+enum manager host_manager(const char *name);
+const char *manager_name(enum manager m);
+
+/* A network of IPv4 of this prefix length, in 10/8, that no route or address of the host is in. */
+int host_free_subnet(const struct host *h, unsigned prefix, struct address *out, struct error *err);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The DHCP and DNS server of a network: one dnsmasq, and a supervisor "pult: network NAME" that
+ * starts it anew when it died, less and less often where it dies at once, writes what it says into
+ * RUN/.networks/NAME/log, and ends with the network. Both are known by RUN/.networks/NAME/server,
+ * which the supervisor holds locked and in which its process id is.
+ *
+ * IPv4: addresses out of the network's range, the same for a guest each time (pool.h). IPv6: router
+ * advertisements, so that guests make addresses of their own. Names: guests, in the network's domain.
+ */
+#ifndef PULT_NET_SERVER_H
+#define PULT_NET_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/address.h"
+#include "net/network.h"
+
+int server_check(struct error *err); /* is dnsmasq there? */
+/* Returns when it listens. */
+int server_start(const struct network *n, struct error *err);
+/* End both, and wait for that. Success where there is none. */
+int server_stop(const char *network, struct error *err);
+bool server_runs(const char *network);
+/* Its file of addresses (pool.h) changed: have it read. */
+int server_reread(const char *network, struct error *err);
+/* The dnsmasq configuration, for those who want to see it. Caller frees. */
+char *server_config(const struct network *n);
+
+struct lease {
+    uint8_t mac[6];
+    struct address address;
+    char name[64];   /* "": it said none */
+    int64_t expires; /* seconds since 1970; 0: never */
+};
+/* What it gave out. The caller frees *out. */
+int server_leases(const char *network, struct lease **out, size_t *count, struct error *err);
+
+#endif
