@@ -231,14 +231,19 @@ static void draw_types(const struct form *f, int y, int x)
         screen_put(y, x + 1, 30, EL_FAINT, "Space: the other one");
 }
 
+/* Is this field wrong, as far as one has come? What is not typed yet is no fault until submitted. */
+static bool field_wrong(struct ui *ui, const struct form *f, int i, struct error *err)
+{
+    return (f->values[i].len > 0 || f->submitted) && field_check(ui, f, i, err) < 0;
+}
+
 static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct rect in)
 {
     const struct field *field = &f->type->fields[i];
     const struct edit *e = &f->values[i];
     bool now = f->at == i;
     int x = in.x + 18, w = in.w - 20;
-    struct error err;
-    bool wrong = field_check(ui, f, i, &err) < 0 && (e->len > 0 || f->submitted);
+    bool wrong = field_wrong(ui, f, i, NULL);
     screen_putf(y, in.x + 2, 16,
                 wrong ? EL_BAD
                 : now ? EL_STRONG
@@ -251,13 +256,28 @@ static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct
         screen_put(y, x + (now ? 2 : 0), w - 2, now ? EL_FIELD_NOW : EL_FIELD_HINT, field->hint);
 }
 
-/* What is wrong with the field where the cursor is, else what the form is about. */
+/*
+ * What is wrong with the field where the cursor is, else with the first that is wrong, else why the
+ * command refused all of them, else what the form is about.
+ */
 static void draw_hint(struct ui *ui, const struct form *f, int y, struct rect in)
 {
+    int n = field_count(f->type), i = 0;
+    cleanup_free char *named = NULL;
+    const char *said = NULL;
     struct error err;
-    bool field = f->at >= 0 && f->at < field_count(f->type);
-    if (field && (f->values[f->at].len > 0 || f->submitted) && field_check(ui, f, f->at, &err) < 0)
-        screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_BAD, err.text);
+    if (f->at >= 0 && f->at < n && field_wrong(ui, f, f->at, &err)) {
+        said = err.text;
+    } else {
+        while (i < n && !field_wrong(ui, f, i, &err))
+            i++;
+        if (i < n)
+            said = named = xasprintf("%s: %s", f->type->fields[i].label, err.text);
+        else if (f->refused[0])
+            said = f->refused;
+    }
+    if (said)
+        screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_BAD, said);
     else
         screen_put(y, in.x + 2, in.w - 4, EL_FAINT, f->type->about);
 }
@@ -281,15 +301,20 @@ static void form_draw(struct ui *ui, struct rect area)
     }
 }
 
-/* Done: select the guest that the form made. */
+/* Done: select the guest that the form made, or let what was refused be mended. */
 static void created(void *arg, const struct job *job)
 {
     struct ui *ui = arg;
     char said[300];
     job_last_line(job, said, sizeof said);
     if (job_status(job) != 0) {
+        const char *why = said[0] ? said : job_line(job);
         ui->enter_soon[0] = '\0';
-        ui_error(ui, "%s", said[0] ? said : job_line(job));
+        ui_error(ui, "%s", why);
+        if (ui->form.job == job && ui->overlay_count == 0 && !ui_attached(ui)) {
+            snprintf(ui->form.refused, sizeof ui->form.refused, "%s", why);
+            ui_overlay(ui, &view_form); /* what was typed is not lost */
+        }
         return;
     }
     char start[KEY_NAME_ROOM];
@@ -314,7 +339,8 @@ static unsigned submit(struct ui *ui)
         return HANDLED | REDRAW;
     }
     unsigned did = HANDLED | LEAVE;
-    if (job_start(ui->jobs, words, created, ui, &err)) {
+    f->job = job_start(ui->jobs, words, created, ui, &err);
+    if (f->job) {
         snprintf(ui->enter_soon, sizeof ui->enter_soon, "%.*s", GUEST_NAME_MAX, f->values[0].text);
         ui->enter_console = false;
     } else {
@@ -340,8 +366,10 @@ static unsigned form_key(struct ui *ui, const struct key *key)
         f->at = f->at == n ? -1 : f->at + 1;
     else if (f->at == -1 && (key->code == ' ' || key->code == K_LEFT || key->code == K_RIGHT))
         switch_type(f);
-    else if (f->at < n && edit_key(&f->values[max(f->at, 0)], key))
+    else if (f->at < n && edit_key(&f->values[max(f->at, 0)], key)) {
         f->at = max(f->at, 0);
+        f->refused[0] = '\0';
+    }
     return HANDLED | REDRAW;
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "ui/edit.h"
 
+struct job;
 struct ui;
 
 #define FORM_FIELDS_MAX 8
@@ -32,8 +33,10 @@ struct form_type {
 struct form {
     const struct form_type *type;
     struct edit values[FORM_FIELDS_MAX];
-    int at;         /* -1: the choice of a type; number of fields: the button */
-    bool submitted; /* empty required fields are errors from now on */
+    int at;                /* -1: the choice of a type; number of fields: the button */
+    bool submitted;        /* empty required fields are errors from now on */
+    const struct job *job; /* that it became; only compared, for it is freed when it has ended */
+    char refused[300];     /* why that job failed, until something is changed */
 };
 
 /* Open the form; type: NULL: the first. */

@@ -226,17 +226,29 @@ void screen_text(int y, int x, int w, enum element el, const char *s)
     screen_fill((struct rect){y, x + used, 1, w - used}, el);
 }
 
-/* Text over several lines, broken at blanks where there are some. */
+/* The bytes of s that go onto a line of w cells: up to a blank, if more follow and there is one. */
+static size_t line_bytes(const char *s, int w)
+{
+    size_t left = strlen(s), blank = 0;
+    const char *at = s;
+    wchar_t c;
+    for (int used = 0; left > 0;) {
+        const char *before = at;
+        used += next_char(&at, &left, &c);
+        if (used > w)
+            return blank ? blank : max((size_t)(before - s), (size_t)1);
+        if (*before == ' ' || *at == ' ')
+            blank = (size_t)((*before == ' ' ? before : at) - s);
+    }
+    return (size_t)(at - s);
+}
+
+/* Text over several lines, broken at blanks where there are some; the last shows what is cut off. */
 void screen_wrapped(int y, int x, int w, int h, enum element el, const char *s)
 {
-    char line[256];
     for (int i = 0; i < h && *s && w > 0; i++) {
-        size_t n = min(strlen(s), min((size_t)w, sizeof line - 1)), cut = n;
-        while (s[n] && cut > 0 && s[cut] != ' ')
-            cut--;
-        if (s[n] && cut > 0)
-            n = cut;
-        snprintf(line, sizeof line, "%.*s", (int)n, s);
+        size_t n = i + 1 == h ? strlen(s) : line_bytes(s, w);
+        cleanup_free char *line = xasprintf("%.*s", (int)n, s);
         screen_put(y + i, x, w, el, line);
         s += n;
         while (*s == ' ')

@@ -41,8 +41,9 @@ static void draw_too_small(void)
 {
     screen_erase();
     screen_cursor(-1, 0);
-    screen_putf(0, 0, screen_cols(), EL_STRONG, "pult needs %d×%d, this is %d×%d", LAYOUT_MIN_COLS,
-                LAYOUT_MIN_ROWS, screen_cols(), screen_rows());
+    cleanup_free char *s = xasprintf("pult needs %d×%d, this is %d×%d", LAYOUT_MIN_COLS,
+                                     LAYOUT_MIN_ROWS, screen_cols(), screen_rows());
+    screen_wrapped(0, 0, screen_cols(), screen_rows(), EL_STRONG, s);
 }
 
 static void draw_all(struct ui *ui)

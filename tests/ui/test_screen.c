@@ -180,6 +180,7 @@ static void form_makes_a_container(void **state)
 {
     (void)state;
     assert_int_equal(dir_make("myroot/sbin", 0755, NULL), 0);
+    scratch_write("text", "no archive at all");
     define("web1");
     struct tty *t = started(80, 24);
     tty_expect(t, "▸web1");
@@ -187,12 +188,24 @@ static void form_makes_a_container(void **state)
     tty_expect(t, "New guest");
     tty_send(t, "\tweb1");
     tty_expect(t, "there is a guest 'web1' already");
-    tty_send(t, "b\t/nonexistent");
+    tty_send(t, "\t"); /* it stays to be read */
+    tty_expect(t, "Name: there is a guest 'web1' already");
+    tty_send(t, ESC);
+    tty_expect_gone(t, "New guest");
+    tty_send(t, "n");
+    tty_expect(t, "New guest");
+    tty_send(t, "\tweb1b\t/nonexistent");
     tty_expect(t, "No such file");
     tty_send(t, "\r"); /* not with an error in it */
     tty_expect(t, "No such file");
     char *cwd = getcwd(NULL, 0);
     tty_send(t, "\025");
+    tty_send(t, cwd);
+    tty_send(t, "/text\r"); /* what the command refuses can be mended */
+    tty_expect(t, "does not look like a tar");
+    tty_expect(t, "web1b");
+    tty_send(t, "\025");
+    tty_expect_gone(t, "does not look like a tar");
     tty_send(t, cwd);
     free(cwd);
     tty_send(t, "/myroot\t12Q");
@@ -238,8 +251,10 @@ static void sizes_from_tiny_to_huge(void **state)
         tty_resize(t, cols, rows);
         if (cols >= 40 && rows >= 10)
             tty_expect(t, "▸web1");
+        else if (cols >= 39)
+            tty_expect(t, "pult needs 40×10, this is 39×9");
         else if (cols >= 20)
-            tty_expect(t, "pult needs 40");
+            tty_expect(t, "this is 20×5"); /* in its second line */
         else
             tty_pump(t, 300, 100);
     }
