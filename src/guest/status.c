@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -144,10 +145,17 @@ static void status_sanitise(struct status_page *p)
     p->rows = min(p->rows, 10000u);
 }
 
+/*
+ * A writer may have lost its CPU in the midst of it: after some tries in a row it is waited for, 10
+ * ms at most. A keeper that is not honest can make it so that no try succeeds.
+ */
 int status_read(int fd, struct status_page *out)
 {
+    const struct timespec wait = {.tv_nsec = 100000};
     for (int tries = 0; tries < 100; tries++) {
         uint32_t seq;
+        if (tries >= 10)
+            nanosleep(&wait, NULL);
         if (pread(fd, out, sizeof *out, 0) != (ssize_t)sizeof *out || out->magic != STATUS_MAGIC ||
             out->version != STATUS_VERSION ||
             pread(fd, &seq, sizeof seq, offsetof(struct status_page, seq)) != (ssize_t)sizeof seq)

@@ -140,7 +140,10 @@ static struct watched *watched_new(struct watch *w, const char *name)
     return g;
 }
 
-/* A run that we have not seen yet: watch its directory and its keeper. */
+/*
+ * A run that we have not seen yet: watch its directory and its keeper. What was read of it before
+ * may be old by now, so it is looked at once more.
+ */
 static void run_follow(struct watch *w, struct watched *g)
 {
     struct watched_private *p = g->priv;
@@ -152,6 +155,7 @@ static void run_follow(struct watch *w, struct watched *g)
         p->keeper = (int)syscall(SYS_pidfd_open, g->info.page.keeper_pid, 0);
     if (p->keeper >= 0)
         listen_to(w, p->keeper);
+    p->dirty = true;
 }
 
 /* Look at one guest again. True if anything shown of it changed. */

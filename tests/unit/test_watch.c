@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #include "fake_engine.h"
 #include "guest/client.h"
 #include "guest/keeper.h"
+#include "guest/rundir.h"
 #include "guest/watch.h"
 
 static struct watched *find(const struct watch *w, const char *name)
@@ -96,6 +99,67 @@ static void a_life_is_seen_without_ticks(void **unused)
     assert_int_equal(store_destroy("a", NULL), 0);
     until(w, "a", -1);
     watch_close(w);
+}
+
+/* A keeper that starts, runs, is seen to and ends, again and again: in a thread. */
+#define LIVES 400
+static atomic_int lives_begun, lives_seen;
+
+static void *live(void *arg)
+{
+    const struct guest_def *def = arg;
+    for (int i = 0; i < LIVES; i++) {
+        struct run_dir run;
+        struct status s;
+        if (run_dir_create(def, NULL, NULL, &run, NULL) < 0 || status_open(&s, run.fd, NULL) < 0)
+            break;
+        status_begin(&s);
+        s.page->keeper_pid = getpid();
+        s.page->started_ns = (uint64_t)i + 1;
+        status_commit(&s);
+        for (uint64_t end = now_mono_ns() + (uint64_t)i * 997 % 150000; now_mono_ns() < end;)
+            ;
+        status_begin(&s);
+        s.page->state = GUEST_RUNNING;
+        status_commit(&s);
+        lives_begun = i + 1;
+        for (uint64_t end = now_mono_ns() + 10000000000ull; lives_seen <= i && now_mono_ns() < end;)
+            poll(NULL, 0, 1);
+        status_close(&s);
+        run_dir_remove(def->name, &run);
+        close(run.fd);
+    }
+    return NULL;
+}
+
+/* Whatever happens between two looks at a guest: its last state is the one that is shown. */
+static void no_change_is_missed(void **unused)
+{
+    (void)unused;
+    struct guest_def *def = NULL;
+    pthread_t thread;
+    define("f", "true");
+    assert_int_equal(store_load("f", &def, NULL), 0);
+    struct watch *w = watch_open(NULL);
+    until(w, "f", GUEST_STOPPED);
+    assert_int_equal(pthread_create(&thread, NULL, live, def), 0);
+    for (int i = 0; i < LIVES; i++) {
+        const struct guest_info *info;
+        while (info = &find(w, "f")->info,
+               info->state != GUEST_RUNNING || info->page.started_ns != (uint64_t)i + 1) {
+            struct pollfd p = {.fd = watch_fd(w), .events = POLLIN};
+            bool begun = lives_begun > i; /* then all of it has been told */
+            if (poll(&p, 1, begun ? 0 : 1) != 1 && begun)
+                fail_msg("life %d is shown as %s", i, state_name(info->state));
+            watch_changes(w);
+        }
+        lives_seen = i + 1;
+    }
+    pthread_join(thread, NULL);
+    until(w, "f", GUEST_STOPPED);
+    watch_close(w);
+    def_free(def);
+    assert_int_equal(store_destroy("f", NULL), 0);
 }
 
 static int nonsense(void *arg, struct conf *conf, struct error *err)
@@ -178,9 +242,8 @@ static int teardown(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_life_is_seen_without_ticks),
-        cmocka_unit_test(a_changed_definition_is_seen),
-        cmocka_unit_test(figures_of_a_busy_guest),
+        cmocka_unit_test(a_life_is_seen_without_ticks),   cmocka_unit_test(no_change_is_missed),
+        cmocka_unit_test(a_changed_definition_is_seen),   cmocka_unit_test(figures_of_a_busy_guest),
         cmocka_unit_test(an_idle_view_reports_no_change),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
