@@ -228,6 +228,7 @@ int rootfs_mount(struct config *c, struct error *err);
 int overlay_mount(int scratch, int lower, unsigned number, struct error *err);
 /* A new, empty file system, not attached to anything yet. options: key, value, …, NULL */
 int fs_mount(const char *type, uint64_t attr, const char *const *options, struct error *err);
+#define ROOT_DIR_IS_NONE "'/%s' of the root file system is not a directory (a symbolic link?)"
 /* Make the directory below rootfd if it is missing, and open it. Follows no symbolic link. */
 int rootfs_dir(int rootfd, const char *path, mode_t mode, struct error *err);
 

@@ -34,19 +34,34 @@
 #define INIT_DIES_MS   3000
 #define COUNT_AFTER_MS 50 /* a command in a pipe that lives longer joins the cgroups that count */
 
+/*
+ * What is mounted on in every root file system must not lead elsewhere. Who mounts looks again
+ * (rootfs_dir()): this tells it before anything is made.
+ */
+static int root_check(const char *root, struct error *err)
+{
+    static const char *const dirs[] = {"dev", "proc", "sys"};
+    struct stat st;
+    if (stat(root, &st) < 0)
+        return error_set(err, errno, "root file system '%s'", root);
+    if (!S_ISDIR(st.st_mode))
+        return error_set(err, ENOTDIR, "root file system '%s'", root);
+    for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+        cleanup_free char *path = xasprintf("%s/%s", root, dirs[i]);
+        if (lstat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+            return error_set(err, 0, ROOT_DIR_IS_NONE, dirs[i]);
+    }
+    return 0;
+}
+
 static int lxc_check(const struct guest_def *def, struct error *err)
 {
     struct config c;
-    struct stat st;
     int ret = config_load(def, &c, err);
     const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
     bool own = !conf_get(def->conf, "lxc.rootfs.path") && !conf_get(def->conf, "lxc.rootfs");
-    if (root && !own) {
-        if (stat(root, &st) < 0)
-            ret = error_set(err, errno, "root file system '%s'", root);
-        else if (!S_ISDIR(st.st_mode))
-            ret = error_set(err, ENOTDIR, "root file system '%s'", root);
-    }
+    if (root && !own)
+        ret = root_check(root, err);
     config_clear(&c);
     return ret < 0 ? -1 : cgroup_check(def, err);
 }

@@ -55,9 +55,7 @@ int rootfs_dir(int rootfd, const char *path, mode_t mode, struct error *err)
         fd = sys_open_in_root(rootfd, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
     }
     if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
-        return error_set(err, 0,
-                         "'/%s' of the root file system is not a directory (a symbolic link?)",
-                         path);
+        return error_set(err, 0, ROOT_DIR_IS_NONE, path);
     if (fd < 0)
         return error_set(err, errno, "open '/%s' of the root file system", path);
     return fd;

@@ -49,13 +49,26 @@ refused "what is no archive" "does not look like a tar" pult create container "$
 ok "leaves nothing" test ! -e "$PULT_HOME/guests/$n"
 
 # ---- hostile directories ----
+etc_state() { find /etc -printf '%p %i %m %c\n' | sort; }
+etc=$(etc_state)
 for d in dev proc sys; do
     cp -a "$ROOT" "$WORK/hostile"
     rm -rf "${WORK:?}/hostile/$d" && ln -s /etc "$WORK/hostile/$d"
-    refused "/$d is a symbolic link" "'/$d' of the root file system is not a directory" \
-        pult run --rootfs "$WORK/hostile" -- /bin/true
+    link="'/$d' of the root file system is not a directory \(a symbolic link\?\)"
+    refused "/$d is a symbolic link" "$link" pult run --rootfs "$WORK/hostile" -- /bin/true
+    refused "…, for a lasting one" "$link" pult create container "$n" --rootfs "$WORK/hostile"
+    tar -cf "$WORK/hostile.tar" -C "$WORK/hostile" .
+    refused "…, in an archive" "$link" pult run --rootfs "$WORK/hostile.tar" -- /bin/true
     rm -rf "$WORK/hostile"
+    pult create container "$n" --rootfs "$ROOT" -- /bin/true
+    mv "$ROOT/$d" "$WORK/$d" && ln -s /etc "$ROOT/$d"
+    refused "…, made later" "$link" pult start "$n"
+    rm "$ROOT/$d" && mv "$WORK/$d" "$ROOT/$d"
+    is "…: it stays stopped" "$(state_of "$n")" stopped
+    pult destroy "$n"
 done
+is "and the host's is as it was" "$(etc_state)" "$etc"
+is "none is left" "$(pult list --names)" ""
 refused "a file" "Not a directory" pult create container "$n" --set "lxc.rootfs.path=$WORK/text"
 refused "nothing" "No such file|nothing" pult create container "$n" --rootfs "$WORK/nothing"
 
