@@ -101,6 +101,14 @@ static bool name_taken(const char *name)
     return life != NONE;
 }
 
+/* Was it in this RUN the last time, too? Then a guest starts also where the disk is full. */
+static bool says_here(int fd)
+{
+    char was[4096];
+    ssize_t n = pread(fd, was, sizeof was, 0);
+    return n == (ssize_t)strlen(place_run()) && memcmp(was, place_run(), (size_t)n) == 0;
+}
+
 /* Take the lock by which a lasting guest runs once. The caller has its definition's lock. */
 static int running_take(const struct guest_def *def, struct error *err)
 {
@@ -118,7 +126,8 @@ static int running_take(const struct guest_def *def, struct error *err)
             err->code = EBUSY;
         return -1;
     }
-    if (ftruncate(fd, 0) < 0 || write_all(fd, place_run(), strlen(place_run())) < 0)
+    if (!says_here(fd) &&
+        (ftruncate(fd, 0) < 0 || write_all(fd, place_run(), strlen(place_run())) < 0))
         return error_set(err, errno, "write '%s'", path);
     return steal_fd(fd);
 }
