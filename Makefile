@@ -38,8 +38,8 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now $(SAN)
 # linker's warnings are of libevent's resolver, which nothing here calls.)
 LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo nl-route-3 nl-3 lzma lz4 zstd bz2 z m c
 LDLIBS  := $(LIBS:%=-l%)
-STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a; done | \
-             grep -q '^lib' && echo no || echo yes)
+STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a || echo lib; done \
+             2>/dev/null | grep -q '^lib' && echo no || echo yes)
 ifeq ($(STATIC),yes)
 PULT_LDFLAGS := -static-pie -Wl,--no-warnings
 endif
