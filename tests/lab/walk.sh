@@ -4,7 +4,7 @@
 # As a new user would, in tmux, on a host with hardware virtualization and pure cgroup v2: a
 # throwaway container from the empty screen, a container and a VM that last; then the terminal
 # dies, and they do not. Back again, the consoles show what was printed meanwhile.
-# timeout: 400 s
+# timeout: 900 s
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/lab.bash"
 
