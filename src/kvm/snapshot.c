@@ -249,7 +249,8 @@ static int open_source(const char *dir, struct source *s, struct error *err)
 static bool is_hardware(const char *key)
 {
     static const char *const keys[] = {"guest.memory", "guest.cpus", "vm.cpu.topology",
-                                       "vm.serial2",   "vm.console", "vm.rootfs"};
+                                       "vm.serial2",   "vm.console", "vm.rootfs",
+                                       "vm.vsock"};
     static const char *const lists[] = {"vm.port.", "vm.disk.", "vm.net.", "vm.share."};
 
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)

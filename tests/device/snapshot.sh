@@ -113,6 +113,9 @@ says "another machine" "guest.memory was '16M' then.*config set" "$PULT" snapsho
 "$PULT" config set "$v" vm.serial2=1
 says "more devices" "vm.serial2 was not set then" "$PULT" snapshot restore "$v" one
 "$PULT" config unset "$v" vm.serial2
+"$PULT" config set "$v" vm.vsock=on
+says "or sockets" "vm.vsock was not set then" "$PULT" snapshot restore "$v" one
+"$PULT" config unset "$v" vm.vsock
 damage() # NAME FILE RE COMMAND...: a damaged file is refused, and all is as it was
 {
     local name=$1 file=$kept/one/$2 re=$3
