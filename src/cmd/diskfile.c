@@ -32,9 +32,10 @@ const char *disk_file_format(const char *path, const char *given, struct error *
                                            {".img", "raw"},
                                            {".qcow2", "qcow2"},
                                            {".qcow", "qcow2"}};
+    for (size_t i = 0; given && disk_formats[i]; i++)
+        if (strcmp(disk_formats[i], given) == 0)
+            return disk_formats[i];
     if (given) {
-        if (disk_format_known(given))
-            return given;
         unknown_format(given, err);
         return NULL;
     }
