@@ -35,3 +35,14 @@ has_printed() # NAME TEXT [TIMES]
 {
     [ "$(printed "$1" "$2")" -ge "${3:-1}" ]
 }
+
+# As in lib.sh, but looking twice a second: here a look costs what the guest would need.
+wait_for()
+{
+    local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+        sleep 0.5
+    done
+}
