@@ -33,11 +33,21 @@ struct firewall_counts {
 };
 int firewall_counts(const char *network, struct firewall_counts *out, struct error *err);
 
-/* Let only these addresses come from this port of this network's bridge; count may be 0. */
-int firewall_guard(const char *port, const uint8_t mac[6], const struct address *addresses,
-                   unsigned count, struct error *err);
-/* Forget them. Those of interfaces that are gone are forgotten, too. */
-int firewall_unguard(const char *port, const uint8_t mac[6], const struct address *addresses,
-                     unsigned count, struct error *err);
+/*
+ * Forwards to this guest lead to where it is now: for who joins, before it starts. Costs nothing
+ * where no forward of the network names it.
+ */
+int firewall_forwards(const struct network *n, const char *guest, struct error *err);
+
+/*
+ * Let only this MAC and these addresses come from this interface; before it becomes a port of the
+ * network's bridge. count may be 0 where others give out addresses: then only the MAC is guarded.
+ * What an interface of this name was allowed before is forgotten with that interface.
+ */
+int firewall_guard(const char *network, const char *port, const uint8_t mac[6],
+                   const struct address *addresses, unsigned count, struct error *err);
+/* Forget them; the interface may be gone already. Success where nothing is known of it. */
+int firewall_unguard(const char *network, const char *port, const uint8_t mac[6],
+                     const struct address *addresses, unsigned count, struct error *err);
 
 #endif

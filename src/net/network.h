@@ -42,10 +42,11 @@ enum net_kind { NET_BRIDGE, NET_NAT, NET_ROUTED, NET_ISOLATED, NET_DIRECT, NET_U
 struct net_forward {
     const char *text; /* as in the definition */
     bool udp;
-    struct address from;  /* of the host; family 0: all */
-    unsigned first, last; /* its ports */
-    const char *guest;    /* a name, or an address as text */
-    unsigned to;          /* the guest's first port */
+    struct address from;          /* of the host; family 0: all */
+    unsigned first, last;         /* its ports */
+    char guest[64];               /* a name, or an address as text */
+    struct address guest_address; /* the latter; family 0: it is a name */
+    unsigned to;                  /* the guest's first port */
 };
 
 struct network {
@@ -89,15 +90,29 @@ void network_freep(struct network **n);
 /* The names of all definitions, sorted; a NULL-terminated array for strv_free(). */
 size_t network_names(char ***out);
 
+/*
+ * Does it get along with the other definitions? Of two with one subnet, one port of the host, or
+ * one NIC only one could be up.
+ */
+int network_check_others(const struct network *n, struct error *err);
+
 /* HOME/networks, locked by this process until the descriptor is closed. Made where it is missing. */
 int networks_lock(struct error *err);
-/* Under that lock. Write a definition, whole or not at all; EEXIST where `fresh` and it is there. */
+/*
+ * Under that lock. Write a definition, whole or not at all, after it was held against the keys and
+ * the other definitions. EEXIST where `fresh` and it is there.
+ */
 int network_store(const char *name, const struct conf *conf, bool fresh, struct error *err);
 /* Remove a definition and what was kept for it. */
 int network_forget(const char *name, struct error *err);
 
 /* RUN/.networks/NAME[/FILE]; FILE may be NULL. Caller frees. */
 char *network_run_path(const char *name, const char *file);
+/*
+ * Make RUN/.networks/NAME. Root's can be passed through and read by others, since dnsmasq, which
+ * gives up its rights, has to read there.
+ */
+int network_run_make(const char *name, struct error *err);
 /* HOME/networks/NAME.SUFFIX. Caller frees. */
 char *network_home_path(const char *name, const char *suffix);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which address is whose in a network: HOME/networks/NAME.hosts, lines as dnsmasq's dhcp-hostsfile
- * has them ("02:…,10.87.0.12,web1"). A guest has the same address for as long as it has its
- * definition: the one it asked for, or the first that is free in the range.
+ * has them ("02:…,10.87.0.12,web1"). A card has the same address for as long as it has its
+ * definition: the one it asked for, or the first that is free in the range. A guest's name leads to
+ * the first of its cards.
  */
 #ifndef PULT_NET_POOL_H
 #define PULT_NET_POOL_H
@@ -18,7 +19,13 @@ int pool_take(const struct network *n, const char *guest, const uint8_t mac[6],
               const struct address *wanted, struct address *out, struct error *err);
 /* A guest's definition is gone. */
 int pool_release(const char *network, const char *guest, struct error *err);
-/* Where a name leads, family 0: nowhere. */
-int pool_find(const char *network, const char *guest, struct address *out);
+/* Where a name leads; family 0, and -1: nowhere. mac may be NULL. */
+int pool_find(const char *network, const char *guest, struct address *out, uint8_t mac[6]);
+/*
+ * The address of IPv6 that a guest with this MAC makes of what the network's router advertises (RFC
+ * 4291, appendix A), in the network's first prefix; family 0 where it has none of IPv6. Of one
+ * without such a client the engine sets the same.
+ */
+void pool_address6(const struct network *n, const uint8_t mac[6], struct address *out);
 
 #endif
