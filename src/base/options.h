@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Values that are lists of options: `vm.net.0 = tap=tap0,mac=02:…`, `vm.disk.0 = /a.img,ro`.
+ * Values that are lists of options: `guest.net.0 = tap=tap0,mac=02:…`, `vm.disk.0 = /a.img,ro`.
  * Options are separated by commas, each is NAME or NAME=VALUE; a comma that belongs to a value is
  * written twice. One table says which there are:
  *

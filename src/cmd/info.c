@@ -13,7 +13,7 @@
 #include "guest/engine.h"
 #include "guest/store.h"
 #include "guest/watch.h"
-#include "net/definition.h"
+#include "net/card.h"
 
 static const char *const end_names[] = {
     [ENDED_EXIT] = "exit",     [ENDED_REBOOT] = "reboot", [ENDED_KILLED] = "killed",
@@ -90,29 +90,30 @@ static json_t *disk_facts(const struct guest_def *def)
     return array;
 }
 
-static json_t *mtu_or_null(const struct network_definition *n)
+static json_t *mtu_or_null(const struct card *n)
 {
     return n->mtu ? json_integer(n->mtu) : json_null();
 }
 
-/* The network cards of a VM, as its definition has them. */
+/* The network cards, as its definition has them. */
 static json_t *network_facts(const struct guest_def *def)
 {
     json_t *array = json_array();
-    cleanup_networks struct network_definitions all = {0};
+    cleanup_cards struct cards all = {0};
     char key[24], mac[MAC_TEXT];
-    network_definitions_read(def->conf, def->name, &all, NULL);
+    cards_read(def->conf, def->name, &all, NULL);
     for (unsigned i = 0; i < all.count; i++) {
-        const struct network_definition *n = &all.all[i];
-        if (n->kind == NETWORK_NONE)
+        const struct card *n = &all.all[i];
+        if (n->kind == CARD_NONE)
             continue;
-        snprintf(key, sizeof key, NETWORK_KEY "%u", n->number);
-        network_mac_text(n->mac, mac);
+        snprintf(key, sizeof key, CARD_KEY "%u", n->number);
+        card_mac_text(n->mac, mac);
         json_t *forwards = json_array();
         for (size_t j = 0; n->forwards[j]; j++)
             json_array_append_new(forwards, json_string(n->forwards[j]));
-        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:i, s:o}", "key",
-                                               key, "kind", network_kind_name(n->kind), "tap",
+        json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:i, s:o}",
+                                               "key", key, "kind", card_kind_name(n->kind),
+                                               "network", string_or_null(n->network), "tap",
                                                string_or_null(n->tap && *n->tap ? n->tap : NULL),
                                                "bridge", string_or_null(n->bridge), "mac", mac,
                                                "mtu", mtu_or_null(n), "queues", (int)n->queues,

@@ -14,7 +14,7 @@
 #include "base/util.h"
 #include "cmd/newdisk.h"
 #include "guest/def.h"
-#include "net/definition.h"
+#include "net/card.h"
 
 /* Options that set one key each. */
 static const struct key_option {
@@ -216,20 +216,21 @@ static int set_share(struct conf *conf, const char *value, struct error *err)
     return new_guest_share(conf, path, options, err) < 0 ? error_wrap(err, "--share") : 0;
 }
 
-/* --net: cards in their order, and none of those that FILE has. */
+/* --net: cards in their order, a name for its network, and none of those that FILE has. */
 static void set_nets(const struct cmd_args *a, struct conf *conf)
 {
     const char *net = cmd_opt_nth(a, "net", 0);
     char key[32];
     for (size_t i = conf->count; net && i-- > 0;)
-        if (conf->lines[i].key && str_starts(conf->lines[i].key, NETWORK_KEY)) {
+        if (conf->lines[i].key && str_starts(conf->lines[i].key, CARD_KEY)) {
             cleanup_free char *name = xstrdup(conf->lines[i].key);
             conf_unset(conf, name);
             i = min(i, conf->count);
         }
     for (int i = 0; (net = cmd_opt_nth(a, "net", i)); i++) {
-        snprintf(key, sizeof key, NETWORK_KEY "%d", i);
-        conf_set(conf, key, net);
+        cleanup_free char *value = card_expand(net);
+        snprintf(key, sizeof key, CARD_KEY "%d", i);
+        conf_set(conf, key, value);
     }
 }
 

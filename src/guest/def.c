@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "guest/engine.h"
+#include "net/card.h"
 
 /* guest.type: one of the engines. */
 static int is_type(const char *value, struct error *err)
@@ -32,6 +33,14 @@ const struct conf_key guest_keys[] = {
     {"guest.stop.timeout", conf_is_uint, false,
      "seconds that the guest gets to shut down before it is killed (30)", NULL},
     {"guest.console.history", conf_is_size, false, "bytes of console history kept (1M)", NULL},
+    {CARD_KEY "#", card_is_value, false,
+     "a network card, N from 0 on: network=NAME[,address=ADDRESS] for one of `pult network list`; "
+     "bridge=NAME for a bridge of the host's; user[,forward=PROTO:[ADDRESS:]PORT[:GUEST-PORT]] for "
+     "a "
+     "network without any rights, by passt or pasta; of a VM also tap=NAME (there already, or made "
+     "by root and gone with the guest), and [,queues=N][,vhost=auto|on|off]; each with "
+     "[,mac=ADDRESS][,mtu=N]; or none",
+     NULL},
     {"lxc.include", NULL, true, "read this file, or the *.conf files of this directory, here",
      NULL},
     {NULL},

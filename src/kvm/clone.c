@@ -57,7 +57,7 @@ static int disks_conf(const struct engine_clone *c, struct conf *conf, struct er
 static void cards_conf(struct conf *conf)
 {
     for (unsigned n = 0; n < 64; n++) {
-        cleanup_free char *key = xasprintf("vm.net.%u", n);
+        cleanup_free char *key = xasprintf("guest.net.%u", n);
         const char *value = conf_get(conf, key);
         const char *mac = value ? strstr(value, ",mac=") : NULL;
         if (!mac)

@@ -45,7 +45,6 @@
 #include "kvm/virtio/fs.h"
 #include "kvm/vm.h"
 #include "kvm/vsock.h"
-#include "net/definition.h"
 
 /* The console that a kernel is told to use where its command line names none. */
 #define SERIAL_APPEND  "console=ttyS0"
@@ -134,12 +133,6 @@ static const struct conf_key kvm_keys[] = {
      .help = "a folder of the host, mounted in the guest by `mount -t virtiofs TAG DIR`: "
              "PATH[,tag=TAG][,ro][,map=identity|UID[:GID]][,cache=auto|none|always][,setid]"
              "[,nosecrets]"},
-    {.name = "vm.net.#",
-     .check = network_is_definition,
-     .help = "a network card, N from 0 on: tap=NAME (there already, or made by root and gone with "
-             "the guest)[,bridge=NAME][,queues=N][,vhost=auto|on|off], or "
-             "user[,forward=PROTO:[ADDRESS:]PORT[:GUEST-PORT]] for a network without any rights, "
-             "by passt; either with [,mac=ADDRESS][,mtu=N]; or none"},
     {NULL},
 };
 

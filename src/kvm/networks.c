@@ -27,17 +27,16 @@
 #include "kvm/machine.h"
 #include "kvm/virtio/net_passt.h"
 #include "kvm/virtio/net_tap.h"
-#include "net/definition.h"
+#include "net/card.h"
 
-static_assert(NET_PAIRS == NETWORK_QUEUES, "a card has as many pairs as a tap has queues");
-static_assert(NET_MTU_MIN == NETWORK_MTU_MIN, "and the same smallest MTU");
+static_assert(NET_PAIRS == CARD_QUEUES, "a card has as many pairs as a tap has queues");
+static_assert(NET_MTU_MIN == CARD_MTU_MIN, "and the same smallest MTU");
 
 /* For messages. */
-static const char *const names[NETWORKS_MOST] = {"network 0", "network 1", "network 2",
-                                                 "network 3", "network 4", "network 5",
-                                                 "network 6", "network 7"};
+static const char *const names[CARDS_MOST] = {"network 0", "network 1", "network 2", "network 3",
+                                              "network 4", "network 5", "network 6", "network 7"};
 
-static struct tap_request tap_request(const struct network_definition *n)
+static struct tap_request tap_request(const struct card *n)
 {
     return (struct tap_request){
         .name = n->tap,
@@ -49,8 +48,7 @@ static struct tap_request tap_request(const struct network_definition *n)
     };
 }
 
-static struct passt_request passt_request(const struct network_definition *n,
-                                          const struct guest_def *def)
+static struct passt_request passt_request(const struct card *n, const struct guest_def *def)
 {
     return (struct passt_request){.name = names[n->number],
                                   .title = def->name,
@@ -60,17 +58,19 @@ static struct passt_request passt_request(const struct network_definition *n,
 
 int networks_check(const struct guest_def *def, struct error *err)
 {
-    cleanup_networks struct network_definitions all;
+    cleanup_cards struct cards all;
 
-    if (network_definitions_read(def->conf, def->name, &all, err) < 0)
+    if (cards_read(def->conf, def->name, &all, err) < 0)
         return -1;
     for (unsigned i = 0; i < all.count; i++) {
-        const struct network_definition *n = &all.all[i];
+        const struct card *n = &all.all[i];
         const struct tap_request tap = tap_request(n);
         const struct passt_request user = passt_request(n, def);
-        if ((n->kind == NETWORK_TAP && tap_check(&tap, err) < 0) ||
-            (n->kind == NETWORK_USER && passt_check(&user, err) < 0))
-            return error_wrap(err, "vm.net.%u", n->number);
+        if ((n->kind == CARD_TAP && tap_check(&tap, err) < 0) ||
+            (n->kind == CARD_USER && passt_check(&user, err) < 0))
+            return error_wrap(err, CARD_KEY "%u", n->number);
+        if (n->kind == CARD_NETWORK)
+            return error_set(err, 0, CARD_KEY "%u: a VM cannot be in a network yet", n->number);
     }
     return 0;
 }
@@ -93,27 +93,26 @@ static void tell_readers(struct keeper *k, const char *what, const char *value)
 }
 
 /* By which addresses its neighbours know it; passt is the only one who sees those of its guests. */
-static void tell_addresses(struct keeper *k, const struct network_definitions *all)
+static void tell_addresses(struct keeper *k, const struct cards *all)
 {
     char mac[MAC_TEXT];
 
     for (unsigned i = 0; i < all->count; i++) {
-        network_mac_text(all->all[i].mac, mac);
-        if (all->all[i].kind == NETWORK_TAP)
+        card_mac_text(all->all[i].mac, mac);
+        if (all->all[i].kind == CARD_TAP)
             tell_readers(k, "mac=", mac);
     }
 }
 
-static int check_other(const struct status_page *page, const char *name,
-                       const struct network_definition *n, struct error *err)
+static int check_other(const struct status_page *page, const char *name, const struct card *n,
+                       struct error *err)
 {
     char mac[MAC_TEXT];
 
-    network_mac_text(n->mac, mac);
+    card_mac_text(n->mac, mac);
     if (!figures_say(page, "mac=", mac))
         return 0;
-    error_set(err, 0, NETWORK_KEY "%u: the guest '%s' runs with the address %s", n->number, name,
-              mac);
+    error_set(err, 0, CARD_KEY "%u: the guest '%s' runs with the address %s", n->number, name, mac);
     return error_hint(err, "without mac= each guest has one of its own");
 }
 
@@ -121,8 +120,7 @@ static int check_other(const struct status_page *page, const char *name,
  * Two guests with one address would take each other's frames. That we said ours before we look at
  * what others say lets none pass of two that start at once.
  */
-static int check_others(const struct keeper *k, const struct network_definitions *all,
-                        struct error *err)
+static int check_others(const struct keeper *k, const struct cards *all, struct error *err)
 {
     char **guests = NULL;
     int ret = 0;
@@ -135,15 +133,15 @@ static int check_others(const struct keeper *k, const struct network_definitions
         if (str_eq(*name, k->def->name) || !run_dir_look(*name, &page))
             continue;
         for (unsigned i = 0; i < all->count && ret == 0; i++)
-            if (all->all[i].kind == NETWORK_TAP)
+            if (all->all[i].kind == CARD_TAP)
                 ret = check_other(&page, *name, &all->all[i], err);
     }
     strv_free(guests);
     return ret;
 }
 
-static struct net_port *make_tap(struct machine *m, struct keeper *k,
-                                 const struct network_definition *n, struct error *err)
+static struct net_port *make_tap(struct machine *m, struct keeper *k, const struct card *n,
+                                 struct error *err)
 {
     const struct tap_request rq = tap_request(n);
     struct net_port *port;
@@ -164,16 +162,15 @@ static struct net_port *make_tap(struct machine *m, struct keeper *k,
     return port;
 }
 
-static int add_network(struct machine *m, struct keeper *k, const struct network_definition *n,
-                       struct error *err)
+static int add_network(struct machine *m, struct keeper *k, const struct card *n, struct error *err)
 {
     const struct passt_request user = passt_request(n, k->def);
     struct status_page *page = k->status.page;
     struct net_config config = {.name = names[n->number]};
 
-    if (n->kind == NETWORK_NONE)
+    if (n->kind == CARD_NONE)
         return 0;
-    config.port = n->kind == NETWORK_TAP ? make_tap(m, k, n, err) : net_passt(&user, err);
+    config.port = n->kind == CARD_TAP ? make_tap(m, k, n, err) : net_passt(&user, err);
     if (!config.port)
         return -1;
     memcpy(config.mac, n->mac, sizeof(config.mac));
@@ -190,15 +187,15 @@ static int add_network(struct machine *m, struct keeper *k, const struct network
 
 int networks_add(struct machine *m, struct keeper *k, struct error *err)
 {
-    cleanup_networks struct network_definitions all;
+    cleanup_cards struct cards all;
 
-    if (network_definitions_read(k->def->conf, k->def->name, &all, err) < 0)
+    if (cards_read(k->def->conf, k->def->name, &all, err) < 0)
         return -1;
     tell_addresses(k, &all);
     if (check_others(k, &all, err) < 0)
         return -1;
     for (unsigned i = 0; i < all.count; i++)
         if (add_network(m, k, &all.all[i], err) < 0)
-            return error_wrap(err, NETWORK_KEY "%u", all.all[i].number);
+            return error_wrap(err, CARD_KEY "%u", all.all[i].number);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The networks of a definition (net/definition.h): each vm.net.N becomes a network device with a tap
+ * The networks of a definition (net/card.h): each guest.net.N becomes a network device with a tap
  * or passt as its port.
  */
 #ifndef PULT_KVM_NETWORKS_H

@@ -251,7 +251,7 @@ static bool is_hardware(const char *key)
     static const char *const keys[] = {"guest.memory", "guest.cpus", "vm.cpu.topology",
                                        "vm.serial2",   "vm.console", "vm.rootfs",
                                        "vm.vsock"};
-    static const char *const lists[] = {"vm.port.", "vm.disk.", "vm.net.", "vm.share."};
+    static const char *const lists[] = {"vm.port.", "vm.disk.", "guest.net.", "vm.share."};
 
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
         if (strcmp(key, keys[i]) == 0)

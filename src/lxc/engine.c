@@ -28,6 +28,7 @@
 #include "base/util.h"
 #include "guest/console.h"
 #include "lxc/container.h"
+#include "net/card.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
 #define INIT_AHEAD_NS  UINT64_C(5000000000)  /* or so long before, with lxc_prepare() */
@@ -57,6 +58,13 @@ static int root_check(const char *root, struct error *err)
 static int lxc_check(const struct guest_def *def, struct error *err)
 {
     struct config c;
+    cleanup_cards struct cards cards = {0};
+    if (cards_read(def->conf, def->name, &cards, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < cards.count; i++)
+        if (cards.all[i].kind != CARD_NONE)
+            return error_set(err, 0, CARD_KEY "%u: a container cannot have a card yet",
+                             cards.all[i].number);
     int ret = config_load(def, &c, err);
     const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
     bool own = !conf_get(def->conf, "lxc.rootfs.path") && !conf_get(def->conf, "lxc.rootfs");

@@ -13,7 +13,7 @@
 #include "base/conf.h"
 #include "base/util.h"
 #include "disk/definition.h"
-#include "net/definition.h"
+#include "net/card.h"
 #include "ui/app.h"
 #include "ui/screen.h"
 
@@ -92,7 +92,8 @@ static int check_words(struct ui *ui, const char *value, struct error *err)
 static int check_net(struct ui *ui, const char *value, struct error *err)
 {
     (void)ui;
-    return network_is_definition(value, err);
+    cleanup_free char *whole = card_expand(value);
+    return card_is_value(whole, err);
 }
 
 static const struct field container_fields[] = {

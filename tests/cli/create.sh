@@ -139,7 +139,7 @@ for d in json.load(sys.stdin)["disks"]: print(d["key"], d["format"], d["size_byt
     bad "VM: to boot from no disk" 1 "it has no disk" v1 --kernel "$kernel" --set vm.rootfs=disk
     bad "VM: an initrd that is not there" 1 "--initrd: .*'nix'" v1 --kernel "$kernel" --initrd nix
     net() { bad "VM: $1" 1 "$2" v1 --kernel "$kernel" --net "$3"; }
-    net "a network of no kind" "vm.net.0: a network is one of" mtu=1500
+    net "a network of no kind" "guest.net.0: a network is one of" mtu=1500
     net "a network of two kinds" "a network is one of" user,tap=t0
     net "an option of nobody" "no option 'quues'; perhaps 'queues'" bridge=br0,quues=2
     net "an option of another kind" "'queues' has no meaning with 'user'" user,queues=2
@@ -153,13 +153,13 @@ for d in json.load(sys.stdin)["disks"]: print(d["key"], d["format"], d["size_byt
     net "what is no tap" "'lo' is no tap" tap=lo
     bad "VM: two cards with one address" 1 "have the same address" v1 --kernel "$kernel" \
         --net tap,mac=02:00:00:00:00:01 --net tap,mac=02:00:00:00:00:01
-    bad "VM: nine cards" 1 "at most 8 networks" v1 --kernel "$kernel" --set vm.net.8=tap
+    bad "VM: nine cards" 1 "at most 8 networks" v1 --kernel "$kernel" --set guest.net.8=tap
     ok "VM: cards" pult create vm vm2 --kernel "$kernel" --net none --net none
-    is "VM: in their order" "$(pult config get vm2 vm.net.1)" none
-    printf 'guest.type = vm\nvm.kernel = %s\nvm.net.0 = tap\nvm.net.5 = tap=t5\n' "$kernel" >vm3.conf
+    is "VM: in their order" "$(pult config get vm2 guest.net.1)" none
+    printf 'guest.type = vm\nvm.kernel = %s\nguest.net.0 = tap\nguest.net.5 = tap=t5\n' "$kernel" >vm3.conf
     ok "VM: --net takes the place of all that a file has" pult create vm vm3 --config vm3.conf --net none
-    is "VM: the first" "$(pult config get vm3 vm.net.0)" none
-    is "VM: and no others" "$(pult config get vm3 vm.net.5 2>/dev/null)" ""
+    is "VM: the first" "$(pult config get vm3 guest.net.0)" none
+    is "VM: and no others" "$(pult config get vm3 guest.net.5 2>/dev/null)" ""
     bad "VM: half a CPU" 1 "guest.cpus" v1 --kernel "$kernel" --cpus 0.5
     bad "VM: too many CPUs" 1 "guest.cpus" v1 --kernel "$kernel" --cpus 1000
     bad "VM: too little memory" 1 "memory" v1 --kernel "$kernel" --memory 4K

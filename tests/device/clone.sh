@@ -32,13 +32,13 @@ same() # GUEST FILE FORMAT RAW [BACKING]: its disk has what is in RAW
 
 ok "create" "$PULT" create vm "$v" --kernel "$guest" --memory 16M --append do=n \
     --disk "$WORK/d.qcow2,format=qcow2,backing=$WORK/base.qcow2:qcow2,serial=one" --disk "$WORK/e.raw" \
-    --disk "$WORK/ro,,1.raw,ro" --set vm.net.0=user,mac=02:00:00:00:00:01,mtu=1400 --autostart
+    --disk "$WORK/ro,,1.raw,ro" --set guest.net.0=user,mac=02:00:00:00:00:01,mtu=1400 --autostart
 ok "clone" "$PULT" clone "$v" "$v-a"
 config=$(cat "$guests/$v-a/config")
 like "its disk is its own, and based on nothing" "$config" 'vm.disk.0 = disk.0.qcow2,format=qcow2,serial=one'
 like "the raw one too" "$config" 'vm.disk.1 = disk.1.raw,format=raw'
 like "what is only read is shared" "$config" "vm.disk.2 = $WORK/ro,,1.raw,format=raw,ro"
-like "its address is not the other's" "$config" 'vm.net.0 = user,mtu=1400'
+like "its address is not the other's" "$config" 'guest.net.0 = user,mtu=1400'
 is "it does not start by itself" "$(grep autostart <<<"$config")" ""
 ok "the same is on its disk" same "$v-a" disk.0.qcow2 qcow2 "$WORK/a.raw"
 ok "and on the other" same "$v-a" disk.1.raw raw "$WORK/a.raw"
@@ -48,7 +48,7 @@ says "a name that is taken" "already a guest" "$PULT" clone "$v" "$v-a"
 says "a guest that is not there" "no guest" "$PULT" clone "$v-z" "$v-c"
 says "a snapshot that is not there" "no snapshot 'x'" "$PULT" clone "$v" "$v-c" --snapshot x
 
-"$PULT" config unset "$v" vm.net.0 vm.disk.1 vm.disk.2
+"$PULT" config unset "$v" guest.net.0 vm.disk.1 vm.disk.2
 ok "start" "$PULT" start "$v"
 says "what is written to is not copied" "in use" "$PULT" clone "$v" "$v-c"
 is "and nothing is left of that" "$(ls -A "$guests" | sort | tr '\n' ' ')" "$v $v-a $v-b "

@@ -25,7 +25,7 @@ mac=$(fact "$a" "[0]['mac']")
 like "it has an address of its own" "$mac" '^[0-9a-f][26ae]:'
 is "which stays" "$(fact "$a" "[0]['mac']")" "$mac"
 is "info has the others" "$(fact "$a" "[1]['key']") $(fact "$a" "[1]['tap']") $(fact "$a" "[1]['bridge']")" \
-    "vm.net.2 p$$ None"
+    "guest.net.2 p$$ None"
 like "and says it in words" "$("$PULT" info "$a")" "networks.0.bridge: +br7"
 ok "it starts" "$PULT" start "$a"
 is "its tap is a port of the bridge" "$(ip -br link show master br7 | wc -l)" 1
@@ -36,7 +36,7 @@ like "the log says which" "$(cat "$PULT_HOME/guests/$a/log")" "network 0: tap 'v
 ok "another with that address" vm "$b" --net "tap,mac=${mac^^}"
 out=$("$PULT" start "$b" 2>&1)
 is "does not run beside it" $? 1
-like "and it is said why" "$out" "vm.net.0: the guest '$a' runs with the address $mac"
+like "and it is said why" "$out" "guest.net.0: the guest '$a' runs with the address $mac"
 is "nothing is left of it" "$(taps)" 2
 "$PULT" kill "$a"
 ok "alone it does" "$PULT" start "$b"
@@ -46,11 +46,11 @@ like "then the first does not" "$out" "the guest '$b' runs with the address $mac
 ip link set br7 address "$mac"
 out=$("$PULT" start "$a" 2>&1)
 like "nor with the bridge's own address" "$out" "the guest's address is that of 'br7' itself"
-"$PULT" config set "$b" vm.net.0=tap=br7
+"$PULT" config set "$b" guest.net.0=tap=br7
 like "a bridge is no tap" "$("$PULT" start "$b" 2>&1)" "'br7' is no tap"
 
 # However it ends, its taps go.
-"$PULT" config set "$b" vm.net.0=bridge=br7 vm.net.1=tap
+"$PULT" config set "$b" guest.net.0=bridge=br7 guest.net.1=tap
 ok "start with two" "$PULT" start "$b"
 is "taps are there" "$(taps)" 2
 kill -9 "$("$PULT" info "$b" -o json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')"
@@ -62,9 +62,9 @@ is "which go again" "$(taps)" 0
 
 # A tap that was there stays, and is one guest's.
 ip tuntap add t7 mode tap
-"$PULT" config set "$b" vm.net.0=tap=t7
-"$PULT" config unset "$b" vm.net.1
-"$PULT" config set "$a" vm.net.0=tap=t7
+"$PULT" config set "$b" guest.net.0=tap=t7
+"$PULT" config unset "$b" guest.net.1
+"$PULT" config set "$a" guest.net.0=tap=t7
 ok "on one that is there" "$PULT" start "$b"
 like "another cannot have it" "$("$PULT" start "$a" 2>&1)" "tap 't7' is in use"
 "$PULT" kill "$b"
@@ -74,8 +74,8 @@ if command -v passt >/dev/null; then
     ip link add nic type veth peer name nic-far
     ip addr add 192.0.2.1/24 dev nic && ip link set nic up && ip link set nic-far up
     ip route add default via 192.0.2.2
-    "$PULT" config set "$a" vm.net.0=user,forward=tcp:127.0.0.1:18099:80
-    "$PULT" config unset "$a" vm.net.2
+    "$PULT" config set "$a" guest.net.0=user,forward=tcp:127.0.0.1:18099:80
+    "$PULT" config unset "$a" guest.net.2
     ok "by passt" "$PULT" start "$a"
     listens() { ss -Hltn 'sport = 18099' | grep -q .; }
     ok "it listens" wait_for 10 listens

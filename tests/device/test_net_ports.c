@@ -282,7 +282,7 @@ static void tap_rig(struct netrig *r, unsigned queues)
 
     *r = (struct netrig){0};
     assert_int_equal(board_init(&r->b, false), 0);
-    rig_with(r, net_tap(&t, r->b.memory, NETWORK_VHOST_AUTO, &err));
+    rig_with(r, net_tap(&t, r->b.memory, CARD_VHOST_AUTO, &err));
     run("sysctl -qw net.ipv6.conf.made0.disable_ipv6=1; ip link set made0 up");
 }
 

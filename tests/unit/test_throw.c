@@ -117,7 +117,7 @@ static void test_initramfs(void **state)
     scratch_write("lib/modules/9.9.9-test/b/virtio_net.ko", "n");
     struct guest_def *def =
         define(*state, "vm.command = sh -c 'exit 7'\nvm.workdir = /srv/a,,b,rw\n"
-                       "vm.net.0 = none\nvm.net.1 = user,mac=02:0a:00:00:00:01\n");
+                       "guest.net.0 = none\nguest.net.1 = user,mac=02:0a:00:00:00:01\n");
     if (throw_plan(def, &plan, &err) < 0)
         fail_msg("%s", err.text);
     assert_string_equal(plan.release, "9.9.9-test");

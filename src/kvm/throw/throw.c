@@ -20,7 +20,7 @@
 #include "guest/hostcopy.h"
 #include "kvm/fuse/fuse.h"
 #include "kvm/virtio/fs.h"
-#include "net/definition.h"
+#include "net/card.h"
 
 #define HOST_ROOT     "host:/"
 #define SETUP_MAGIC   0x202u /* "HdrS"; Documentation/arch/x86/boot.rst */
@@ -280,18 +280,18 @@ static int fill_words(struct cpio *words, const struct guest_def *def, const str
 static int add_networks(struct cpio *words, const struct guest_def *def, const struct throw_plan *p,
                         struct modules *m, struct error *err)
 {
-    cleanup_networks struct network_definitions all = {0};
+    cleanup_cards struct cards all = {0};
     char mac[MAC_TEXT];
     bool any = false;
 
     if (!throw_for_command(def))
         return 0;
-    if (network_definitions_read(def->conf, def->name, &all, err) < 0)
+    if (cards_read(def->conf, def->name, &all, err) < 0)
         return -1;
     for (unsigned i = 0; i < all.count; i++) {
-        if (all.all[i].kind == NETWORK_NONE)
+        if (all.all[i].kind == CARD_NONE)
             continue;
-        network_mac_text(all.all[i].mac, mac);
+        card_mac_text(all.all[i].mac, mac);
         throw_word(words, 'n', mac);
         any = true;
     }

@@ -280,7 +280,7 @@ static void init_pair(struct tap_port *t, unsigned i)
     };
 }
 
-struct net_port *net_tap(struct tap *tap, const struct memory *memory, enum network_vhost vhost,
+struct net_port *net_tap(struct tap *tap, const struct memory *memory, enum card_vhost vhost,
                          struct error *err)
 {
     struct tap_port *t = xcalloc(1, sizeof(*t));
@@ -297,9 +297,9 @@ struct net_port *net_tap(struct tap *tap, const struct memory *memory, enum netw
             ~(VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_UFO) | VIRTIO_FEATURE(VIRTIO_NET_F_HOST_UFO));
     for (unsigned i = 0; i < tap->queues; i++)
         init_pair(t, i);
-    if (vhost != NETWORK_VHOST_OFF && open_vhost(t, memory, err) < 0) {
+    if (vhost != CARD_VHOST_OFF && open_vhost(t, memory, err) < 0) {
         close_vhost(t);
-        if (vhost == NETWORK_VHOST_ON) {
+        if (vhost == CARD_VHOST_ON) {
             free(t);
             return NULL;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Network cards of definitions, see definition.h.
+ * Network cards of definitions, see card.h.
  */
-#include "net/definition.h"
+#include "net/card.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,19 +19,20 @@
 #define MACHINE_ID "/etc/machine-id"
 
 static const char *const kind_names[] = {
-    [NETWORK_NONE] = "none",
-    [NETWORK_USER] = "user",
-    [NETWORK_TAP] = "tap",
+    [CARD_NONE] = "none",
+    [CARD_USER] = "user",
+    [CARD_TAP] = "tap",
+    [CARD_NETWORK] = "network",
 };
 
-const char *network_kind_name(enum network_kind kind)
+const char *card_kind_name(enum card_kind kind)
 {
     return kind_names[kind];
 }
 
 /* ---- values ---- */
 
-void network_mac_text(const uint8_t mac[6], char out[MAC_TEXT])
+void card_mac_text(const uint8_t mac[6], char out[MAC_TEXT])
 {
     snprintf(out, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
              mac[5]);
@@ -64,20 +65,20 @@ static int is_queues(const char *value, struct error *err)
 {
     int64_t n;
 
-    return number_parse(value, 1, NETWORK_QUEUES, &n, err);
+    return number_parse(value, 1, CARD_QUEUES, &n, err);
 }
 
 static int is_mtu(const char *value, struct error *err)
 {
     int64_t n;
 
-    return number_parse(value, NETWORK_MTU_MIN, PASST_MTU, &n, err);
+    return number_parse(value, CARD_MTU_MIN, PASST_MTU, &n, err);
 }
 
 static const char *const vhost_words[] = {
-    [NETWORK_VHOST_AUTO] = "auto",
-    [NETWORK_VHOST_ON] = "on",
-    [NETWORK_VHOST_OFF] = "off",
+    [CARD_VHOST_AUTO] = "auto",
+    [CARD_VHOST_ON] = "on",
+    [CARD_VHOST_OFF] = "off",
 };
 
 static int is_vhost(const char *value, struct error *err)
@@ -88,11 +89,30 @@ static int is_vhost(const char *value, struct error *err)
     return error_set(err, 0, "'%s' is none of auto, on, off", value);
 }
 
+/* One that a guest can have: of IPv4, and no network. */
+static int parse_address(const char *text, struct address *out, struct error *err)
+{
+    if (address_parse(text, out, err) < 0)
+        return -1;
+    if (out->family != AF_INET || strchr(text, '/'))
+        return error_set(err, 0, "'%s' is no address of IPv4 such as 10.0.0.2", text);
+    return 0;
+}
+
+static int is_address(const char *value, struct error *err)
+{
+    struct address a;
+
+    return parse_address(value, &a, err);
+}
+
 static const struct option known[] = {
     {"none", OPTION_FLAG, NULL},
     {"user", OPTION_FLAG, NULL},
     {"tap", OPTION_EITHER, link_name_check},
     {"bridge", OPTION_VALUE, link_name_check},
+    {"network", OPTION_VALUE, link_name_check},
+    {"address", OPTION_VALUE, is_address},
     {"mac", OPTION_VALUE, is_mac},
     {"mtu", OPTION_VALUE, is_mtu},
     {"queues", OPTION_VALUE, is_queues},
@@ -106,12 +126,13 @@ static const struct {
     const char *name;
     unsigned kinds;
 } belongs[] = {
-    {"bridge", 1u << NETWORK_TAP},
-    {"queues", 1u << NETWORK_TAP},
-    {"vhost", 1u << NETWORK_TAP},
-    {"forward", 1u << NETWORK_USER},
-    {"mac", 1u << NETWORK_TAP | 1u << NETWORK_USER},
-    {"mtu", 1u << NETWORK_TAP | 1u << NETWORK_USER},
+    {"bridge", 1u << CARD_TAP},
+    {"queues", 1u << CARD_TAP | 1u << CARD_NETWORK},
+    {"vhost", 1u << CARD_TAP | 1u << CARD_NETWORK},
+    {"forward", 1u << CARD_USER},
+    {"address", 1u << CARD_NETWORK},
+    {"mac", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
+    {"mtu", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
 };
 
 /* What kind it is, or -1: the options contradict each other. */
@@ -119,10 +140,12 @@ static int kind_of(const struct options *o, struct error *err)
 {
     const bool tap = options_get(o, "tap") || options_get(o, "bridge");
     const bool user = options_get(o, "user"), none = options_get(o, "none");
+    const bool network = options_get(o, "network");
 
-    if (tap + user + none != 1)
-        return error_set(err, 0, "a network is one of tap=NAME, bridge=NAME, user or none");
-    enum network_kind kind = tap ? NETWORK_TAP : user ? NETWORK_USER : NETWORK_NONE;
+    if (tap + user + none + network != 1)
+        return error_set(err, 0,
+                         "a network is one of network=NAME, tap=NAME, bridge=NAME, user or none");
+    enum card_kind kind = tap ? CARD_TAP : user ? CARD_USER : network ? CARD_NETWORK : CARD_NONE;
     for (unsigned i = 0; i < ARRAY_SIZE(belongs); i++)
         if (options_get(o, belongs[i].name) && !(belongs[i].kinds >> kind & 1))
             return error_set(err, 0, "'%s' has no meaning with '%s'", belongs[i].name,
@@ -138,7 +161,7 @@ static unsigned number_of(const struct options *o, const char *name, unsigned ot
 }
 
 /* Take a value apart: all but the address that it has by itself. */
-static int parse(const char *value, struct network_definition *n, struct error *err)
+static int parse(const char *value, struct card *n, struct error *err)
 {
     struct options *o = &n->options;
     const char *forward;
@@ -148,29 +171,44 @@ static int parse(const char *value, struct network_definition *n, struct error *
     int kind = kind_of(o, err);
     if (kind < 0)
         return -1;
-    n->kind = (enum network_kind)kind;
+    n->kind = (enum card_kind)kind;
     n->tap = options_get(o, "tap");
     n->bridge = options_get(o, "bridge");
+    n->network = options_get(o, "network");
+    const char *address = options_get(o, "address");
+    if (address && parse_address(address, &n->address, err) < 0)
+        return -1;
     n->mtu = number_of(o, "mtu", 0);
     n->queues = number_of(o, "queues", 1);
     const char *vhost = options_get(o, "vhost");
     while (vhost && !str_eq(vhost, vhost_words[n->vhost]))
         n->vhost++;
     for (unsigned i = 0; (forward = options_nth(o, "forward", i)); i++) {
-        if (i == NETWORK_FORWARDS)
-            return error_set(err, 0, "at most %u ports can be forwarded", NETWORK_FORWARDS);
+        if (i == CARD_FORWARDS)
+            return error_set(err, 0, "at most %u ports can be forwarded", CARD_FORWARDS);
         n->forwards[i] = forward;
     }
     return 0;
 }
 
-int network_is_definition(const char *value, struct error *err)
+int card_is_value(const char *value, struct error *err)
 {
-    struct network_definition n = {0};
+    struct card n = {0};
     int ret = parse(value, &n, err);
 
     options_clear(&n.options);
     return ret;
+}
+
+char *card_expand(const char *text)
+{
+    static const char *const words[] = {"none", "user", "tap"};
+    const size_t len = strcspn(text, ",=");
+
+    for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+        if (strncmp(text, words[i], len) == 0 && len == strlen(words[i]))
+            return xstrdup(text);
+    return len && text[len] != '=' ? xasprintf("network=%s", text) : xstrdup(text);
 }
 
 /* ---- addresses ---- */
@@ -205,7 +243,7 @@ static void make_mac(const char *guest, unsigned number, uint8_t mac[6])
 
 /* ---- a definition's ---- */
 
-void network_definitions_clear(struct network_definitions *n)
+void cards_clear(struct cards *n)
 {
     for (unsigned i = 0; i < n->count; i++)
         options_clear(&n->all[i].options);
@@ -213,18 +251,17 @@ void network_definitions_clear(struct network_definitions *n)
 }
 
 /* Two cards that are one and the same to others. */
-static int check_apart(const struct network_definitions *all, const struct network_definition *n,
-                       struct error *err)
+static int check_apart(const struct cards *all, const struct card *n, struct error *err)
 {
-    for (const struct network_definition *o = all->all; o < n; o++) {
-        if (o->kind == NETWORK_NONE || n->kind == NETWORK_NONE)
+    for (const struct card *o = all->all; o < n; o++) {
+        if (o->kind == CARD_NONE || n->kind == CARD_NONE)
             continue;
         if (memcmp(o->mac, n->mac, 6) == 0)
-            return error_set(err, 0, NETWORK_KEY "%u and " NETWORK_KEY "%u have the same address",
+            return error_set(err, 0, CARD_KEY "%u and " CARD_KEY "%u have the same address",
                              o->number, n->number);
         if (n->tap && *n->tap && str_eq(n->tap, o->tap))
-            return error_set(err, 0, NETWORK_KEY "%u and " NETWORK_KEY "%u use the same tap",
-                             o->number, n->number);
+            return error_set(err, 0, CARD_KEY "%u and " CARD_KEY "%u use the same tap", o->number,
+                             n->number);
     }
     return 0;
 }
@@ -234,29 +271,28 @@ static int check_numbers(const struct conf *conf, struct error *err)
 {
     for (size_t i = 0; i < conf->count; i++) {
         const char *name = conf->lines[i].key;
-        if (name && str_starts(name, NETWORK_KEY) && conf_get(conf, name) &&
-            strtoul(name + strlen(NETWORK_KEY), NULL, 10) >= NETWORKS_MOST)
-            return error_set(err, 0, "%s: a VM has at most %u networks, from vm.net.0 on", name,
-                             NETWORKS_MOST);
+        if (name && str_starts(name, CARD_KEY) && conf_get(conf, name) &&
+            strtoul(name + strlen(CARD_KEY), NULL, 10) >= CARDS_MOST)
+            return error_set(err, 0, "%s: a guest has at most %u networks, from guest.net.0 on",
+                             name, CARDS_MOST);
     }
     return 0;
 }
 
-int network_definitions_read(const struct conf *conf, const char *guest,
-                             struct network_definitions *out, struct error *err)
+int cards_read(const struct conf *conf, const char *guest, struct cards *out, struct error *err)
 {
     char key[24];
 
     out->count = 0;
     if (check_numbers(conf, err) < 0)
         return -1;
-    for (unsigned i = 0; i < NETWORKS_MOST; i++) {
-        snprintf(key, sizeof(key), NETWORK_KEY "%u", i);
+    for (unsigned i = 0; i < CARDS_MOST; i++) {
+        snprintf(key, sizeof(key), CARD_KEY "%u", i);
         const char *value = conf_get(conf, key), *mac;
         if (!value)
             continue;
-        struct network_definition *n = &out->all[out->count++];
-        *n = (struct network_definition){.number = i};
+        struct card *n = &out->all[out->count++];
+        *n = (struct card){.number = i};
         if (parse(value, n, err) < 0)
             return error_wrap(err, "%s", key);
         make_mac(guest, i, n->mac);
