@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "net/address.h"
@@ -18,24 +19,27 @@
 struct host_address {
     int index; /* of its interface */
     struct address address;
-    char *spec;   /* as `ip address add` takes it, without "dev": "10.0.0.2/24 brd + metric 100" */
+    char *spec;   /* as `ip address add` takes it, without "dev" (spec.h) */
     bool dynamic; /* given by DHCP or a router, and kept by whoever asked for it */
+    bool kernel;  /* by the kernel itself: link-local, or temporary (privacy) */
     bool link_local;
+    bool whole; /* the spec tells all of it */
 };
 
 struct host_route {
     int index;          /* of its interface; 0: several, or none */
     struct address to;  /* prefix 0: a default route */
     struct address via; /* family 0: on the link */
-    char *
-        spec; /* as `ip route add` takes it: "default via 10.0.0.1 dev eth0 proto dhcp metric 100" */
-    bool kernel; /* comes and goes with an address */
+    char *spec;         /* as `ip route add` takes it */
+    bool kernel;        /* comes and goes with an address */
+    bool whole;
 };
 
 struct host_rule {
     int family;
     char *spec;            /* as `ip rule add` takes it */
     char device[IFNAMSIZ]; /* iif or oif; "": none */
+    bool whole;
 };
 
 struct host {
@@ -55,11 +59,16 @@ void host_clear(struct host *h);
 
 const struct link *host_link(const struct host *h, const char *name); /* NULL: none */
 const struct link *host_link_at(const struct host *h, int index);
-/* All of it as text, line by line, sorted: two snapshots are the same when their texts are. */
+/*
+ * All of it as text, line by line, sorted: two snapshots are the same when their texts are. What
+ * counts down, and what the kernel gives and takes as carriers come and go, is not in it.
+ */
 char *host_text(const struct host *h);
 
 /* The interface by which the client of this session of SSH (SSH_CONNECTION) is reached; "": none. */
 void host_session(const struct host *h, char out[IFNAMSIZ]);
+/* The client of a session: the address in SSH_CONNECTION of this process or one above it, or NULL. */
+char *host_client(void);
 /* Could the host lose its way to others when this interface changes? Why, or NULL. */
 const char *host_risk(const struct host *h, const char *name);
 
@@ -67,6 +76,10 @@ const char *host_risk(const struct host *h, const char *name);
 enum manager { MANAGER_NONE, MANAGER_NETWORKD, MANAGER_NM, MANAGER_DHCLIENT, MANAGER_IFUPDOWN };
 enum manager host_manager(const char *name);
 const char *manager_name(enum manager m);
+/* The DHCP client that keeps this interface; 0: none. command, if not NULL: how it was called. */
+pid_t host_dhclient(const char *name, char **command);
+/* The name servers and domains that systemd-resolved asks through an interface; "": none. */
+void host_resolved(int index, char **servers, char **domains);
 
 /* A network of IPv4 of this prefix length, in 10/8, that no route or address of the host is in. */
 int host_free_subnet(const struct host *h, unsigned prefix, struct address *out, struct error *err);

@@ -21,7 +21,9 @@
 #ifndef PULT_NET_JOURNAL_H
 #define PULT_NET_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "net/plan.h"
@@ -42,6 +44,8 @@ struct journal {
     struct plan plan;
     int64_t deadline_ns; /* CLOCK_BOOTTIME, UNCONFIRMED */
     int64_t since;       /* seconds since 1970 */
+    pid_t guardian;      /* of a plan with a risk; 0: none */
+    size_t amending; /* the first step of what is being added to a network that is up; 0: none */
 };
 
 /* What is written down; DOWN where nothing is. Takes no lock. */
@@ -70,5 +74,11 @@ int journal_amend(const struct plan *more, const char *replaces, struct error *e
 
 /* Mend what killed processes left half done, of all networks. Cheap where there is nothing. */
 int journal_recover(struct error *err);
+
+/*
+ * Does another network than this need this sysctl? If so, and old is not NULL, *old is the value
+ * from before the first that did (the caller frees it).
+ */
+bool journal_sysctl(const char *key, const char *except, char **old);
 
 #endif

@@ -41,7 +41,7 @@ enum step_state { STEP_PENDING, STEP_DOING, STEP_DONE, STEP_UNDONE, STEP_STATES 
 struct step {
     const struct step_op *op;
     char *args[STEP_ARGS]; /* NULL behind the last; "" for nothing */
-    const char *risk; /* not NULL: who is connected through this host's network may lose it; why */
+    char *risk; /* not NULL: who is connected through this host's network may lose it; why */
     enum step_state state;
 };
 
@@ -61,8 +61,15 @@ bool plan_risky(const struct plan *p);
 void plan_clear(struct plan *p);
 #define cleanup_plan __attribute__((cleanup(plan_clear)))
 
-/* A text of the row with the arguments put in, quoted for a shell where `command`. Caller frees. */
+/*
+ * A text of the row with the arguments put in, for the caller to free. Where `command`, {1} is quoted
+ * for a shell, {1+} is several words, each quoted, and {1!} is put in as it is. An argument that is
+ * "" or missing makes all of the text "": nothing is there to be done.
+ */
 char *step_say(const struct step *s, const char *text, bool command);
+
+/* The row of a name, NULL: there is none. */
+const struct step_op *step_op_find(const char *name);
 
 /* {"network":…, "steps":[{"op","args","risk","state"}], "notes":[…]}; and back. */
 json_t *plan_json(const struct plan *p);

@@ -122,7 +122,7 @@ static void counting(void **state)
     assert_int_equal(address_distance(&y, &x), -255);
     x = a("fd00::1");
     y = a("fd00::1:0:0:1");
-    assert_int_equal(address_distance(&x, &y), INT64_C(0x100000000));
+    assert_int_equal(address_distance(&x, &y), INT64_C(1) << 48);
 }
 
 int main(void)

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Steps that concern the host as a whole, and other programs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "net/firewall.h"
+#include "net/host.h"
+#include "net/journal.h"
+#include "net/network.h"
+#include "net/server.h"
+#include "net/step_private.h"
+
+#define NETWORKD_DIR "/run/systemd/network"
+
+/* An argument; "" where there is none. */
+static const char *arg(const struct step *s, unsigned n)
+{
+    return s->args[n] ? s->args[n] : "";
+}
+
+/* ---- programs ---- */
+
+/* In the child: nothing of ours but a pipe as standard error. */
+static void become(const char *const *words, int out)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int n = 1; n < NSIG; n++)
+        signal(n, SIG_DFL);
+    int null = open("/dev/null", O_RDWR);
+    dup2(null, 0);
+    dup2(out, 1);
+    dup2(out, 2);
+    close_range(3, ~0u, 0);
+    execvp(words[0], (char *const *)(uintptr_t)words);
+    dprintf(2, "%s", strerror(errno));
+    _exit(127);
+}
+
+int program_run(const char *const *words, struct error *err)
+{
+    char said[300];
+    size_t len = 0;
+    int out[2], status = 0;
+    ssize_t n;
+
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return error_set(err, errno, "start '%s'", words[0]);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(words, out[1]);
+    close(out[1]);
+    char buf[256];
+    while (pid > 0 && ((n = read(out[0], buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR)))
+        for (ssize_t i = 0; i < n && len < sizeof(said) - 1; i++)
+            said[len++] = buf[i];
+    close(out[0]);
+    if (pid < 0)
+        return error_set(err, errno, "start '%s'", words[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    said[len] = '\0';
+    str_printable(said);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0
+               ? 0
+               : error_set(err, 0, "'%s' failed: %s", words[0], str_trim(said));
+}
+
+/* The same, from one text. "" is nothing to be done. */
+static int run_text(const char *text, struct error *err)
+{
+    char **words = str_split_words(text, err);
+
+    if (!words)
+        return -1;
+    int rc = words[0] ? program_run((const char *const *)words, err) : 0;
+    strv_free(words);
+    return rc;
+}
+
+/* ---- sysctl ---- */
+
+/* The file of a key, which has slashes, as names of interfaces may have dots. */
+static char *sysctl_path(const char *key)
+{
+    return xasprintf("/proc/sys/%s", key);
+}
+
+char *sysctl_read(const char *key)
+{
+    cleanup_free char *path = sysctl_path(key);
+    char *text;
+
+    if (strstr(key, "..") || file_read_at(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+        return NULL;
+    text[strcspn(text, "\n")] = '\0';
+    return text;
+}
+
+static int sysctl_write(const char *key, const char *value, struct error *err)
+{
+    cleanup_free char *path = sysctl_path(key);
+    cleanup_free char *now = sysctl_read(key);
+
+    if (!str_starts(key, "net/") || strstr(key, ".."))
+        return error_set(err, 0, "'%s' is no setting of the network", key);
+    if (now && str_eq(now, value))
+        return 0; /* writing it again has side effects for some */
+    return file_put_at(AT_FDCWD, path, value, err);
+}
+
+int step_sysctl(const struct step *s, struct error *err)
+{
+    return sysctl_write(arg(s, 0), arg(s, 1), err);
+}
+
+/* Not where another network still needs it: the last one puts the old value back. */
+int step_sysctl_undo(const struct step *s, struct error *err)
+{
+    cleanup_free char *now = sysctl_read(arg(s, 0));
+
+    if (!now || !*arg(s, 2) || journal_sysctl(arg(s, 0), arg(s, 3), NULL))
+        return 0; /* gone with its interface, or none of ours to change */
+    return sysctl_write(s->args[0], s->args[2], err);
+}
+
+int step_sysctl_check(const struct step *s, struct error *err)
+{
+    cleanup_free char *now = sysctl_read(arg(s, 0));
+
+    return now && str_eq(now, arg(s, 1))
+               ? 0
+               : error_set(err, 0, "%s is %s", arg(s, 0), now ? now : "not there");
+}
+
+/* ---- rules and servers of ours ---- */
+
+int step_firewall(const struct step *s, struct error *err)
+{
+    cleanup_network struct network *n = NULL;
+
+    if (*arg(s, 1))
+        return firewall_run(s->args[1], err);
+    if (network_load(arg(s, 0), &n, err) < 0)
+        return -1;
+    cleanup_free char *script = firewall_script(n);
+    return firewall_run(script, err);
+}
+
+int step_firewall_undo(const struct step *s, struct error *err)
+{
+    cleanup_free char *script = firewall_undo_script(arg(s, 0));
+
+    return firewall_run(script, err);
+}
+
+int step_firewall_check(const struct step *s, struct error *err)
+{
+    struct firewall_counts counts;
+
+    return firewall_counts(arg(s, 0), &counts, err);
+}
+
+int step_server(const struct step *s, struct error *err)
+{
+    cleanup_network struct network *n = NULL;
+
+    return network_load(arg(s, 0), &n, err) < 0 ? -1 : server_start(n, err);
+}
+
+int step_server_undo(const struct step *s, struct error *err)
+{
+    return server_stop(arg(s, 0), err);
+}
+
+int step_server_check(const struct step *s, struct error *err)
+{
+    return server_runs(arg(s, 0))
+               ? 0
+               : error_set(err, 0, "the DHCP and DNS server of '%s' does not run", arg(s, 0));
+}
+
+/* ---- those of others ---- */
+
+int step_mend(const struct step *s, struct error *err)
+{
+    return run_text(arg(s, 1), err);
+}
+
+/* What it changed may have been put in order by its owner meanwhile, so failing is no failure. */
+int step_mend_undo(const struct step *s, struct error *err)
+{
+    struct error why;
+
+    (void)err;
+    if (run_text(arg(s, 2), &why) < 0)
+        log_once("%s: %s", arg(s, 0), why.text);
+    return 0;
+}
+
+static enum manager manager_of(const struct step *s)
+{
+    for (enum manager m = MANAGER_NETWORKD; m <= MANAGER_IFUPDOWN; m++)
+        if (str_eq(manager_name(m), arg(s, 0)))
+            return m;
+    return MANAGER_NONE;
+}
+
+static int reload_networkd(struct error *err)
+{
+    const char *words[] = {"networkctl", "reload", NULL};
+
+    return program_run(words, err);
+}
+
+/* A file of this boot only, which precedes all others that match the interface. */
+static int release_networkd(const char *nic, bool undo, struct error *err)
+{
+    cleanup_free char *name = xasprintf("00-pult-%s.network", nic);
+    cleanup_free char *text =
+        xasprintf("# by pult: this interface is a port of a bridge for as long as this file is "
+                  "here\n[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n",
+                  nic);
+
+    cleanup_close int dir = -1;
+    if (!undo && dir_make(NETWORKD_DIR, 0755, err) < 0)
+        return -1;
+    dir = open(NETWORKD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return undo ? 0 : error_set(err, errno, "open " NETWORKD_DIR);
+    if (undo && unlinkat(dir, name, 0) < 0)
+        return errno == ENOENT ? 0 : error_set(err, errno, "remove " NETWORKD_DIR "/%s", name);
+    if (!undo && file_replace_at(dir, name, text, strlen(text), 0644, err) < 0)
+        return -1;
+    if (reload_networkd(err) == 0)
+        return 0;
+    if (!undo)
+        unlinkat(dir, name, 0);
+    return -1;
+}
+
+static int release_nm(const char *nic, const char *managed, struct error *err)
+{
+    const char *words[] = {"nmcli", "device", "set", nic, "managed", managed, NULL};
+
+    return program_run(words, err);
+}
+
+/* Ended by SIGTERM it leaves address and lease as they are. */
+static int stop_dhclient(const char *nic, struct error *err)
+{
+    for (unsigned tries = 0; tries < 50; tries++) {
+        pid_t pid = host_dhclient(nic, NULL);
+        if (!pid)
+            return 0;
+        if (kill(pid, tries < 40 ? SIGTERM : SIGKILL) < 0 && errno != ESRCH)
+            return error_set(err, errno, "end the DHCP client of '%s'", nic);
+        usleep(20000);
+    }
+    return error_set(err, ETIMEDOUT, "end the DHCP client of '%s'", nic);
+}
+
+int step_release(const struct step *s, struct error *err)
+{
+    switch (manager_of(s)) {
+    case MANAGER_NETWORKD:
+        return release_networkd(arg(s, 1), false, err);
+    case MANAGER_NM:
+        return release_nm(arg(s, 1), "no", err);
+    case MANAGER_DHCLIENT:
+        return stop_dhclient(arg(s, 1), err);
+    case MANAGER_NONE:
+    case MANAGER_IFUPDOWN:
+        break;
+    }
+    return 0;
+}
+
+int step_release_undo(const struct step *s, struct error *err)
+{
+    switch (manager_of(s)) {
+    case MANAGER_NETWORKD:
+        return release_networkd(arg(s, 1), true, err);
+    case MANAGER_NM:
+        return release_nm(arg(s, 1), "yes", err);
+    case MANAGER_DHCLIENT:
+        return host_dhclient(arg(s, 1), NULL) ? 0 : run_text(arg(s, 3), err);
+    case MANAGER_NONE:
+    case MANAGER_IFUPDOWN:
+        break;
+    }
+    return 0;
+}
+
+int step_release_check(const struct step *s, struct error *err)
+{
+    enum manager m = manager_of(s);
+
+    return m != MANAGER_IFUPDOWN && host_manager(arg(s, 1)) == m
+               ? error_set(err, 0, "%s still has '%s'", arg(s, 0), arg(s, 1))
+               : 0;
+}
+
+/* ---- name servers ---- */
+
+static int resolvectl(const char *what, const char *link, const char *values, struct error *err)
+{
+    cleanup_free char *text = xasprintf("resolvectl %s %s %s", what, link, values);
+
+    return run_text(text, err);
+}
+
+int step_dns_move(const struct step *s, struct error *err)
+{
+    if (resolvectl("dns", arg(s, 1), arg(s, 2), err) < 0)
+        return -1;
+    return resolvectl("domain", arg(s, 1), arg(s, 3), err);
+}
+
+/* What is said of a bridge goes with it. */
+int step_dns_undo(const struct step *s, struct error *err)
+{
+    if (resolvectl("dns", arg(s, 0), arg(s, 2), err) < 0)
+        return -1;
+    return resolvectl("domain", arg(s, 0), arg(s, 3), err);
+}
