@@ -14,7 +14,18 @@
 #include "net/address.h"
 #include "net/network.h"
 
-/* The address of this card. wanted: family 0, or the one it must be: -1 where another has it. */
+struct pool_entry {
+    uint8_t mac[6];
+    struct address address; /* IPv4, its prefix 32 */
+    char guest[64];
+};
+/* All of them, in the order in which they came. None where there is no file. Frees: the caller. */
+int pool_read(const char *network, struct pool_entry **out, size_t *count, struct error *err);
+
+/*
+ * The address of this card, with the network's prefix length; family 0 where the network has none
+ * of IPv4. Out of the range of DHCP, or, where that is off, out of the host's own network there.
+ * The server has to be told (server_reread()). wanted: family 0, or the one it must be: -1 where another has it. */
 int pool_take(const struct network *n, const char *guest, const uint8_t mac[6],
               const struct address *wanted, struct address *out, struct error *err);
 /* A guest's definition is gone. */
