@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Programs of the system that networks need: found, run with a text as their input, and what they
+ * say taken. No shell is involved.
+ */
+#ifndef PULT_NET_PROGRAM_H
+#define PULT_NET_PROGRAM_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* Where a program is; NULL: nowhere. In PATH, or where administrators' programs are. Caller frees. */
+char *program_find(const char *name);
+
+/*
+ * Run it and wait. input (NULL: none) is its standard input; *output (NULL: not wanted) gets what it
+ * wrote, to be freed. -1 where it could not be started or failed, with the first line of its
+ * complaint.
+ */
+int program_run(const char *const argv[], const char *input, char **output, struct error *err);
+
+#endif
