@@ -52,7 +52,6 @@ const struct confine_list confine_keeper = {
                            SCMP_SYS(newfstatat),
                            SCMP_SYS(statx),
                            SCMP_SYS(ftruncate),
-                           SCMP_SYS(utimensat),
                            SCMP_SYS(poll),
                            SCMP_SYS(ppoll),
                            SCMP_SYS(epoll_wait),

@@ -2,8 +2,8 @@
 /*
  * The status page: what a keeper tells everybody about its guest, in one small file that it maps
  * shared and clients pread (RUN/NAME/status). Looking at a guest costs one system call and wakes
- * nobody. A sequence lock makes a snapshot whole; after a change of state the keeper touches the
- * file's times, so that who watches with inotify knows.
+ * nobody. A sequence lock makes a snapshot whole; after a change of state the keeper writes to the
+ * file what is there already, so that who watches with inotify knows.
  *
  * A reader trusts nothing in it: a VM's keeper may have been taken over by its guest. That is why
  * readers do not map it (a page cut short would kill them), and why status_read() bounds every

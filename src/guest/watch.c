@@ -149,7 +149,7 @@ static void run_follow(struct watch *w, struct watched *g)
     struct watched_private *p = g->priv;
     cleanup_free char *run = xasprintf("%s/%s", place_run(), g->info.name);
     cleanup_free char *status = xasprintf("%s/%s", run, STATUS_FILE);
-    p->run_watch = inotify_add_watch(w->inotify, run, IN_ATTRIB | IN_CREATE | IN_ONLYDIR);
+    p->run_watch = inotify_add_watch(w->inotify, run, IN_MODIFY | IN_CREATE | IN_ONLYDIR);
     p->status = open(status, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (g->info.page.keeper_pid > 0)
         p->keeper = (int)syscall(SYS_pidfd_open, g->info.page.keeper_pid, 0);
