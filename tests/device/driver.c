@@ -92,10 +92,15 @@ static void no_power(void *arg, enum power_request what)
     (void)arg, (void)what;
 }
 
+#ifndef BOARD_PAGES /* a fuzzer, which makes very many boards, has its own */
+#define BOARD_PAGES(len)         aligned_alloc(4096, len)
+#define BOARD_FREE_PAGES(p, len) free(p)
+#endif
+
 /* RAM as a host has it: whole pages, so that a device may give some back. */
 static void *zeroed_pages(size_t len)
 {
-    void *p = aligned_alloc(4096, len);
+    void *p = BOARD_PAGES(len);
 
     return p ? memset(p, 0, len) : NULL;
 }
@@ -142,8 +147,8 @@ void board_destroy(struct board *b)
     virtio_remove_all(&b->virtio);
     pci_destroy(&b->pci);
     workers_destroy(b->workers);
-    free(b->own_memory.slots[0].host);
-    free(b->own_memory.slots[1].host);
+    BOARD_FREE_PAGES(b->own_memory.slots[0].host, BOARD_LOW);
+    BOARD_FREE_PAGES(b->own_memory.slots[1].host, BOARD_HIGH);
     *b = (struct board){0};
 }
 
