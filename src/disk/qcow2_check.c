@@ -44,9 +44,12 @@ static struct chunk **counts_bucket(const struct counts *t, uint64_t number)
     return &t->buckets[number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - t->bucket_bits)];
 }
 
-static void counts_init(struct counts *t)
+/* For a file of so many clusters: a bucket for each chunk that it may come to, within reason. */
+static void counts_init(struct counts *t, uint64_t clusters)
 {
-    *t = (struct counts){.bucket_bits = 16};
+    *t = (struct counts){.bucket_bits = 4};
+    while (t->bucket_bits < 16 && clusters >> CHUNK_BITS >> t->bucket_bits)
+        t->bucket_bits++;
     t->buckets = xcalloc(UINT64_C(1) << t->bucket_bits, sizeof *t->buckets);
 }
 
@@ -561,7 +564,7 @@ static int write_refcounts(struct check *k, struct error *err)
     struct rebuild r = {.blocks = xcalloc(1, sizeof *r.blocks)};
     struct disk_check silent = {0};
     struct check old = {.q = q, .c = &silent, .end = k->end}; /* the refcounts of now: to be kept */
-    counts_init(&old.counts);
+    counts_init(&old.counts, k->end >> q->cluster_bits);
     int rc = needed_blocks(k, &r, err);
     if (rc == 0)
         rc = count_refcounts(&old, err);
@@ -591,7 +594,7 @@ static int prepare(struct check *k, struct qcow2 *q, struct disk_check *c, bool 
                    struct error *err)
 {
     *k = (struct check){.q = q, .c = c, .mend = mend, .end = cluster_up(q, q->file->size)};
-    counts_init(&k->counts);
+    counts_init(&k->counts, k->end >> q->cluster_bits);
     return q->reftable ? 0 : qcow2_load_reftable(q, true, err);
 }
 
