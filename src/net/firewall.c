@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Rules of networks, see firewall.h. What belongs to the network N in "inet pult":
+ *
+ *     from-N, to-N   what may leave it and come into it; the base chain `forward` leads to them
+ *                    through the maps `from` and `to`, by the name of the interface
+ *     pre-N, out-N   its forwards: for what comes from outside, and from the host itself
+ *     post-N         translation to the host's address
+ *     out-N, in-N, drop-N   counters, which stay what they are when the rules are made anew
+ *
+ * The last three chains are base chains of their own, for there is no name to find them by: any
+ * interface may bring what a forward is for.
+ *
+ * In "bridge pult" N has the base chain guard-N and the sets it looks into, all of whose keys begin
+ * with the index of a port. An index is never given twice, so what was kept of an interface that is
+ * gone allows nobody anything.
+ *
+ *     ports-N     the guarded ones; what comes from others is not looked at
+ *     macs-N      . MAC
+ *     fixed-N     those of whom the addresses are known, too
+ *     four-N      . address of IPv4: nothing else may be a sender's, in IPv4 and in ARP
+ *     six-N       . address of IPv6; taken-N has the same without the ports, and those of the host
+ *     nd-N        as six-N, for what neighbour discovery (RFC 4861) speaks of; and ndtaken-N
+ *
+ * Of IPv6 a guest may have other addresses besides (temporary ones, RFC 8981), as long as nobody
+ * else is known to have them. Router advertisements, redirects, and answers of DHCP servers come
+ * from no guest. What is neither ARP nor IP, or has a VLAN tag, passes from no fixed port.
+ */
+#include "net/firewall.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "net/link.h"
+#include "net/nfnl.h"
+#include "net/pool.h"
+#include "net/program.h"
+
+#define TABLE "pult"
+
+/* ---- the program ---- */
+
+int firewall_check(struct error *err)
+{
+    cleanup_free char *nft = program_find("nft");
+
+    if (!nft) {
+        error_set(err, 0, "networks of this kind need the program nft, which is not there");
+        if (err)
+            err->code = ENOENT;
+        return error_hint(err, "install the package nftables");
+    }
+    return nfnl_check(err);
+}
+
+int firewall_run(const char *script, struct error *err)
+{
+    static const char *const nft[] = {"nft", "-f", "-", NULL};
+
+    if (!*script)
+        return 0;
+    if (program_run(nft, script, NULL, err) == 0)
+        return 0;
+    error_wrap(err, "change the firewall's rules");
+    return err && err->code == ENOENT ? error_hint(err, "install the package nftables") : -1;
+}
+
+/* ---- scripts ---- */
+
+/* "{ 10.87.0.0/24, … }", the network's of one family; false: it has none. */
+static bool put_subnets(FILE *f, const struct network *n, int family, const char *also)
+{
+    char text[ADDRESS_TEXT];
+    bool some = *also;
+
+    for (unsigned i = 0; i < n->address_count; i++)
+        some |= n->addresses[i].family == family;
+    if (!some)
+        return false;
+    fprintf(f, "{ %s", also);
+    const char *comma = *also ? ", " : "";
+    for (unsigned i = 0; i < n->address_count; i++) {
+        if (n->addresses[i].family != family)
+            continue;
+        const struct address net = address_network(&n->addresses[i]);
+        fprintf(f, "%s%s", comma, address_text(&net, false, text));
+        comma = ", ";
+    }
+    fputs(" }", f);
+    return true;
+}
+
+static bool has_family(const struct network *n, int family)
+{
+    for (unsigned i = 0; i < n->address_count; i++)
+        if (n->addresses[i].family == family)
+            return true;
+    return false;
+}
+
+/* The rules of one chain, made anew: RULE is what is before each. */
+#define RULE "add rule inet " TABLE " "
+
+static void put_chain(FILE *f, const char *chain, const char *n, const char *base)
+{
+    fprintf(f, "add chain inet " TABLE " %s-%s%s%s%s\n", chain, n, *base ? " { type " : "", base,
+            *base ? "; policy accept; }" : "");
+    fprintf(f, "flush chain inet " TABLE " %s-%s\n", chain, n);
+}
+
+/* What all networks share. Made anew by each of them, as the same. */
+static void put_tables(FILE *f)
+{
+    fputs("add table inet " TABLE "\n"
+          "add map inet " TABLE " from { type ifname : verdict; }\n"
+          "add map inet " TABLE " to { type ifname : verdict; }\n"
+          "add chain inet " TABLE
+          " forward { type filter hook forward priority filter; policy accept; }\n"
+          "flush chain inet " TABLE " forward\n" RULE "forward iifname vmap @from\n" RULE
+          "forward oifname vmap @to\n",
+          f);
+}
+
+/* What leaves it must have one of its own addresses as the sender. */
+static void put_own_only(FILE *f, const struct network *n, int family)
+{
+    const char *ip = family == AF_INET ? "ip" : "ip6";
+
+    fprintf(f, RULE "from-%s ", n->name);
+    if (has_family(n, family)) {
+        fprintf(f, "%s saddr != ", ip);
+        put_subnets(f, n, family, "");
+    } else {
+        fprintf(f, "meta nfproto %s", family == AF_INET ? "ipv4" : "ipv6");
+    }
+    fprintf(f, " counter name \"drop-%s\" drop\n", n->name);
+}
+
+/*
+ * Between guests of an isolated port the bridge lets nothing pass, but the host, asked to, would
+ * route it. A bridge with a port into the LAN is left alone: where bridged packets come by here
+ * (br_netfilter), they could not be told from routed ones.
+ */
+static void put_inside(FILE *f, const struct network *n)
+{
+    const char *name = n->name;
+
+    if (n->isolate && !*n->port) {
+        fprintf(f, RULE "from-%s oifname \"%s\" ct status dnat return\n", name, name);
+        fprintf(f, RULE "from-%s oifname \"%s\" counter name \"drop-%s\" drop\n", name, name, name);
+    } else {
+        fprintf(f, RULE "from-%s oifname \"%s\" return\n", name, name);
+    }
+    fprintf(f, RULE "to-%s iifname \"%s\" return\n", name, name);
+}
+
+static void put_filter(FILE *f, const struct network *n)
+{
+    const char *name = n->name;
+
+    put_chain(f, "from", name, "");
+    put_chain(f, "to", name, "");
+    put_inside(f, n);
+    if (n->kind == NET_ISOLATED) {
+        fprintf(f, RULE "from-%s counter name \"drop-%s\" drop\n", name, name);
+        fprintf(f, RULE "to-%s counter name \"drop-%s\" drop\n", name, name);
+        return;
+    }
+    if (net_kind_has_server(n->kind) && n->address_count) {
+        put_own_only(f, n, AF_INET);
+        put_own_only(f, n, AF_INET6);
+        fprintf(f, RULE "from-%s tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu\n",
+                name);
+    }
+    fprintf(f, RULE "from-%s counter name \"out-%s\"\n", name, name);
+    if (n->kind == NET_NAT) {
+        fprintf(f, RULE "to-%s ct state established,related counter name \"in-%s\" return\n", name,
+                name);
+        fprintf(f, RULE "to-%s ct status dnat counter name \"in-%s\" return\n", name, name);
+        fprintf(f, RULE "to-%s counter name \"drop-%s\" drop\n", name, name);
+    } else {
+        fprintf(f, RULE "to-%s counter name \"in-%s\"\n", name, name);
+    }
+}
+
+/* ---- translation ---- */
+
+/*
+ * Groups and broadcasts stay as they are. What a guest sends to a forward of its own network comes
+ * back to it only if the other guest, its neighbour, answers to the host.
+ */
+static void put_masquerade(FILE *f, const struct network *n)
+{
+    static const struct {
+        int family;
+        const char *ip, *groups;
+    } families[] = {{AF_INET, "ip", "{ 224.0.0.0/4, 255.255.255.255 }"},
+                    {AF_INET6, "ip6", "{ ff00::/8 }"}};
+    const char *name = n->name;
+
+    put_chain(f, "post", name, "nat hook postrouting priority srcnat");
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+        const char *ip = families[i].ip;
+        if (!has_family(n, families[i].family))
+            continue;
+        if (n->kind == NET_NAT) {
+            fprintf(f, RULE "post-%s oifname != \"%s\" %s saddr ", name, name, ip);
+            put_subnets(f, n, families[i].family, "");
+            fprintf(f, " %s daddr != %s masquerade\n", ip, families[i].groups);
+        }
+        fprintf(f, RULE "post-%s oifname \"%s\" ct status dnat %s saddr ", name, name, ip);
+        put_subnets(f, n, families[i].family, "");
+        fputs(" masquerade\n", f);
+    }
+}
+
+/* Where a forward leads; false: to nobody yet. */
+static bool forward_to(const struct network *n, const struct net_forward *fw, struct address *to)
+{
+    uint8_t mac[6];
+
+    *to = fw->guest_address;
+    if (to->family)
+        return true;
+    if (pool_find(n->name, fw->guest, to, mac) < 0)
+        return false;
+    if (fw->from.family == AF_INET6)
+        pool_address6(n, mac, to);
+    return to->family != 0;
+}
+
+/*
+ * One rule for one forward. nft would spread a range of ports over another; a map keeps the first
+ * with the first.
+ */
+static void put_forward(FILE *f, const char *chain, const struct network *n,
+                        const struct net_forward *fw, const struct address *to)
+{
+    const char *l4 = fw->udp ? "udp" : "tcp", *ip = to->family == AF_INET ? "ip" : "ip6";
+    const char *open = to->family == AF_INET ? "" : "[", *close = *open ? "]" : "";
+    char from[ADDRESS_TEXT], guest[ADDRESS_TEXT];
+
+    address_text(to, true, guest);
+    fprintf(f, RULE "%s-%s meta nfproto %s ", chain, n->name,
+            to->family == AF_INET ? "ipv4" : "ipv6");
+    if (fw->from.family)
+        fprintf(f, "%s daddr %s ", ip, address_text(&fw->from, true, from));
+    else
+        fprintf(f, "fib daddr type local %s daddr != %s ", ip,
+                to->family == AF_INET ? "127.0.0.0/8" : "::1");
+    fprintf(f, "%s dport %u", l4, fw->first);
+    if (fw->last != fw->first)
+        fprintf(f, "-%u", fw->last);
+    if (fw->to == fw->first) {
+        fprintf(f, " dnat %s to %s\n", ip, guest);
+    } else if (fw->last == fw->first) {
+        fprintf(f, " dnat %s to %s%s%s:%u\n", ip, open, guest, close, fw->to);
+    } else {
+        fprintf(f, " dnat %s to %s%s%s : %s dport map {", ip, open, guest, close, l4);
+        for (unsigned i = 0; i <= fw->last - fw->first; i++)
+            fprintf(f, "%s %u : %u", i ? "," : "", fw->first + i, fw->to + i);
+        fputs(" }\n", f);
+    }
+}
+
+static void put_forwards(FILE *f, const struct network *n)
+{
+    static const struct {
+        const char *chain, *base;
+    } chains[] = {{"pre", "nat hook prerouting priority dstnat"},
+                  {"out", "nat hook output priority -100"}};
+
+    for (size_t c = 0; c < ARRAY_SIZE(chains); c++) {
+        put_chain(f, chains[c].chain, n->name, chains[c].base);
+        for (unsigned i = 0; i < n->forward_count; i++) {
+            struct address to;
+            if (forward_to(n, &n->forwards[i], &to))
+                put_forward(f, chains[c].chain, n, &n->forwards[i], &to);
+        }
+    }
+}
+
+/* ---- the guard ---- */
+
+static const struct {
+    const char *name, *type;
+} sets[] = {
+    {"ports", "type iface_index"},
+    {"fixed", "type iface_index"},
+    {"macs", "type iface_index . ether_addr"},
+    {"four", "type iface_index . ipv4_addr"},
+    {"six", "type iface_index . ipv6_addr"},
+    {"taken", "type ipv6_addr"},
+    {"nd", "typeof iif . @th,64,128"},
+    {"ndtaken", "typeof @th,64,128"},
+};
+
+static const uint8_t link_local[8] = {0xfe, 0x80};
+
+/* The address that an interface with this MAC has in a network of 64 bits (RFC 4291, appendix A). */
+static void address_of_mac(uint8_t out[16], const uint8_t prefix[8], const uint8_t mac[6])
+{
+    const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+    memcpy(out, prefix, 8);
+    memcpy(out + 8, id, 8);
+}
+
+static void put_taken(FILE *f, const struct network *n, const struct address *a)
+{
+    char text[ADDRESS_TEXT];
+
+    fprintf(f, "add element bridge " TABLE " taken-%s { %s }\n", n->name,
+            address_text(a, true, text));
+    fprintf(f, "add element bridge " TABLE " ndtaken-%s { 0x", n->name);
+    for (size_t i = 0; i < 16; i++)
+        fprintf(f, "%02x", a->bytes[i]);
+    fputs(" }\n", f);
+}
+
+/* The host's own addresses of IPv6 are nobody else's. */
+static void put_host(FILE *f, const struct network *n)
+{
+    struct address local = {.family = AF_INET6, .prefix = 64};
+    struct link l;
+
+    for (unsigned i = 0; i < n->address_count; i++)
+        if (n->addresses[i].family == AF_INET6)
+            put_taken(f, n, &n->addresses[i]);
+    if (link_look(n->name, &l, NULL) < 0)
+        return;
+    address_of_mac(local.bytes, link_local, l.mac);
+    put_taken(f, n, &local);
+}
+
+/* The rules; {} is the network's name, and "!" what is done with what is not as it should be. */
+static const char *const guard_rules[] = {
+    "iif != @ports-{} accept",
+    "iif . ether saddr != @macs-{} !",
+    "ether type arp iif . arp saddr ether != @macs-{} !",
+    "iif != @fixed-{} accept",
+    "ether type != { arp, ip, ip6 } !",
+    "ether type arp arp saddr ip != 0.0.0.0 iif . arp saddr ip != @four-{} !",
+    "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+    "ether type ip iif . ip saddr != @four-{} !",
+    "ether type ip udp sport 67 !",
+    "ether type ip6 udp sport 547 !",
+    "icmpv6 type { nd-router-advert, nd-redirect } !",
+    "ip6 saddr @taken-{} iif . ip6 saddr != @six-{} !",
+    "icmpv6 type nd-neighbor-advert @th,64,128 @ndtaken-{} iif . @th,64,128 != @nd-{} !",
+    ("ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 @ndtaken-{} "
+     "iif . @th,64,128 != @nd-{} !"),
+};
+
+static void put_guard_rule(FILE *f, const char *rule, const char *name)
+{
+    fprintf(f, "add rule bridge " TABLE " guard-%s ", name);
+    for (const char *p = rule; *p; p++) {
+        if (p[0] == '{' && p[1] == '}') {
+            fputs(name, f);
+            p++;
+        } else if (p[0] == '!' && p[1] == '\0') {
+            fprintf(f, "counter name \"drop-%s\" drop", name);
+        } else {
+            fputc(*p, f);
+        }
+    }
+    fputc('\n', f);
+}
+
+static void put_guard(FILE *f, const struct network *n)
+{
+    const char *name = n->name;
+
+    fprintf(f, "add table bridge " TABLE "\nadd counter bridge " TABLE " drop-%s\n", name);
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        fprintf(f, "add set bridge " TABLE " %s-%s { %s; }\n", sets[i].name, name, sets[i].type);
+    put_host(f, n);
+    fprintf(f,
+            "add chain bridge " TABLE
+            " guard-%s { type filter hook prerouting priority filter; policy accept; }\n"
+            "flush chain bridge " TABLE " guard-%s\n",
+            name, name);
+    for (size_t i = 0; i < ARRAY_SIZE(guard_rules); i++)
+        put_guard_rule(f, guard_rules[i], name);
+    fprintf(f, "add rule bridge " TABLE " guard-%s ip6 saddr != ", name);
+    put_subnets(f, n, AF_INET6, "::, fe80::/10");
+    fprintf(f, " counter name \"drop-%s\" drop\n", name);
+}
+
+/* ---- whole scripts ---- */
+
+static const char *const counters[] = {"out", "in", "drop"};
+static const char *const chains_of_nat[] = {"pre", "out", "post"};
+
+char *firewall_script(const struct network *n)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    const char *name = n->name;
+
+    if (!f || !net_kind_has_bridge(n->kind)) {
+        if (f)
+            fclose(f);
+        free(text);
+        return xstrdup("");
+    }
+    put_tables(f);
+    for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+        fprintf(f, "add counter inet " TABLE " %s-%s\n", counters[i], name);
+    put_filter(f, n);
+    fprintf(f, "add element inet " TABLE " from { \"%s\" : jump from-%s }\n", name, name);
+    fprintf(f, "add element inet " TABLE " to { \"%s\" : jump to-%s }\n", name, name);
+    if (n->kind == NET_NAT || n->kind == NET_ROUTED) {
+        put_masquerade(f, n);
+        put_forwards(f, n);
+    }
+    if (n->guard)
+        put_guard(f, n);
+    fclose(f);
+    return text;
+}
+
+/*
+ * What is to be deleted is made first, so that the script also succeeds where it is not there, or
+ * only half. With the last network the tables go.
+ */
+char *firewall_undo_script(const char *network)
+{
+    static const char *const bases[] = {"nat hook prerouting priority dstnat",
+                                        "nat hook output priority -100",
+                                        "nat hook postrouting priority srcnat"};
+    cleanup_free char *from = xasprintf("from-%s", network);
+    cleanup_free char *guard = xasprintf("guard-%s", network);
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+
+    if (!f)
+        return xstrdup("");
+    if (nfnl_has_chain(NFPROTO_INET, TABLE, "from-", from)) {
+        put_tables(f);
+        put_chain(f, "from", network, "");
+        put_chain(f, "to", network, "");
+        for (size_t i = 0; i < 2; i++) {
+            const char *map = i ? "to" : "from";
+            fprintf(f, "add element inet " TABLE " %s { \"%s\" : jump %s-%s }\n", map, network, map,
+                    network);
+            fprintf(f, "delete element inet " TABLE " %s { \"%s\" }\n", map, network);
+            fprintf(f, "delete chain inet " TABLE " %s-%s\n", map, network);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(chains_of_nat); i++) {
+            put_chain(f, chains_of_nat[i], network, bases[i]);
+            fprintf(f, "delete chain inet " TABLE " %s-%s\n", chains_of_nat[i], network);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+            fprintf(f, "add counter inet " TABLE " %s-%s\ndelete counter inet " TABLE " %s-%s\n",
+                    counters[i], network, counters[i], network);
+    } else {
+        fputs("add table inet " TABLE "\ndelete table inet " TABLE "\n", f);
+    }
+    if (nfnl_has_chain(NFPROTO_BRIDGE, TABLE, "guard-", guard)) {
+        fprintf(f,
+                "add chain bridge " TABLE
+                " guard-%s { type filter hook prerouting priority filter; policy accept; }\n"
+                "flush chain bridge " TABLE " guard-%s\ndelete chain bridge " TABLE " guard-%s\n",
+                network, network, network);
+        for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+            fprintf(f,
+                    "add set bridge " TABLE " %s-%s { %s; }\ndelete set bridge " TABLE " %s-%s\n",
+                    sets[i].name, network, sets[i].type, sets[i].name, network);
+        fprintf(f,
+                "add counter bridge " TABLE " drop-%s\ndelete counter bridge " TABLE " drop-%s\n",
+                network, network);
+    } else {
+        fputs("add table bridge " TABLE "\ndelete table bridge " TABLE "\n", f);
+    }
+    fclose(f);
+    return text;
+}
+
+int firewall_forwards(const struct network *n, const char *guest, struct error *err)
+{
+    for (unsigned i = 0; i < n->forward_count; i++) {
+        if (n->forwards[i].guest_address.family || !str_eq(n->forwards[i].guest, guest))
+            continue;
+        cleanup_free char *script = firewall_script(n);
+        return firewall_run(script, err);
+    }
+    return 0;
+}
+
+/* ---- counters ---- */
+
+int firewall_counts(const char *network, struct firewall_counts *out, struct error *err)
+{
+    cleanup_free char *from = xasprintf("out-%s", network);
+    cleanup_free char *to = xasprintf("in-%s", network);
+    cleanup_free char *drop = xasprintf("drop-%s", network);
+    uint64_t packets, bytes;
+
+    *out = (struct firewall_counts){0};
+    if (nfnl_counter(NFPROTO_INET, TABLE, from, &out->out_packets, &out->out_bytes, err) < 0 ||
+        nfnl_counter(NFPROTO_INET, TABLE, to, &out->in_packets, &out->in_bytes, err) < 0 ||
+        nfnl_counter(NFPROTO_INET, TABLE, drop, &out->dropped_packets, &bytes, err) < 0)
+        return error_wrap(err, "the rules of the network '%s'", network);
+    if (nfnl_counter(NFPROTO_BRIDGE, TABLE, drop, &packets, &bytes, NULL) == 0)
+        out->dropped_packets += packets;
+    return 0;
+}
+
+/* ---- who may send what ---- */
+
+#define ELEMENTS_MAX 64u
+
+struct elements {
+    const char *network;
+    uint32_t port; /* its index */
+    struct nfnl_element all[ELEMENTS_MAX];
+    size_t count;
+};
+
+/* An element of one of the network's sets: the port's index, unless `bare`, and a value. */
+static void add(struct elements *e, const char *set, bool bare, const void *value, size_t len)
+{
+    if (e->count == ELEMENTS_MAX)
+        return;
+    struct nfnl_element *x = &e->all[e->count++];
+    *x = (struct nfnl_element){0};
+    snprintf(x->set, sizeof(x->set), "%s-%s", set, e->network);
+    if (!bare) {
+        memcpy(x->key, &e->port, sizeof(e->port));
+        x->len = sizeof(e->port);
+    }
+    if (len)
+        memcpy(x->key + x->len, value, len);
+    x->len += (len + 3) & ~(size_t)3; /* each part of a key fills whole registers of 32 bits */
+}
+
+static void add_six(struct elements *e, bool ported, const uint8_t address[16])
+{
+    if (ported) {
+        add(e, "six", false, address, 16);
+        add(e, "nd", false, address, 16);
+    }
+    add(e, "taken", true, address, 16);
+    add(e, "ndtaken", true, address, 16);
+}
+
+/* All elements of a guest's port; of a port that is gone only those that do not name it. */
+static void collect(struct elements *e, bool ported, const uint8_t mac[6],
+                    const struct address *addresses, unsigned count)
+{
+    uint8_t six[16];
+
+    if (ported) {
+        add(e, "ports", false, NULL, 0);
+        add(e, "macs", false, mac, 6);
+        if (count)
+            add(e, "fixed", false, NULL, 0);
+    }
+    if (!count)
+        return;
+    address_of_mac(six, link_local, mac);
+    add_six(e, ported, six);
+    for (unsigned i = 0; i < count; i++) {
+        const struct address *a = &addresses[i];
+        if (a->family == AF_INET && ported)
+            add(e, "four", false, a->bytes, 4);
+        if (a->family != AF_INET6)
+            continue;
+        add_six(e, ported, a->bytes);
+        if (a->prefix == 64) {
+            address_of_mac(six, a->bytes, mac);
+            if (memcmp(six, a->bytes, 16) != 0)
+                add_six(e, ported, six);
+        }
+    }
+}
+
+int firewall_guard(const char *network, const char *port, const uint8_t mac[6],
+                   const struct address *addresses, unsigned count, struct error *err)
+{
+    struct elements e = {.network = network, .port = if_nametoindex(port)};
+
+    if (!e.port)
+        return error_set(err, ENODEV, "guard the port '%s'", port);
+    collect(&e, true, mac, addresses, count);
+    if (nfnl_add(NFPROTO_BRIDGE, TABLE, e.all, e.count, err) == 0)
+        return 0;
+    const bool gone = err && err->code == ENOENT;
+    error_wrap(err, "guard the port '%s' of '%s'", port, network);
+    return gone ? error_hint(err,
+                             "somebody removed the network's rules: `pult network apply %s` makes "
+                             "them anew",
+                             network)
+                : -1;
+}
+
+/* Take out what is kept of interfaces that are gone. */
+static int sweep(const char *network, struct error *err)
+{
+    struct nfnl_element_list found = {0};
+    char name[IFNAMSIZ];
+    size_t gone = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+        cleanup_free char *set = xasprintf("%s-%s", sets[i].name, network);
+        if (!strstr(sets[i].name, "taken")) /* whose keys have no port */
+            nfnl_elements(NFPROTO_BRIDGE, TABLE, set, &found, NULL);
+    }
+    for (size_t i = 0; i < found.count; i++) {
+        uint32_t index;
+        memcpy(&index, found.all[i].key, sizeof(index));
+        if (!if_indextoname(index, name))
+            found.all[gone++] = found.all[i];
+    }
+    const int ret = nfnl_delete(NFPROTO_BRIDGE, TABLE, found.all, gone, err);
+    free(found.all);
+    return ret;
+}
+
+int firewall_unguard(const char *network, const char *port, const uint8_t mac[6],
+                     const struct address *addresses, unsigned count, struct error *err)
+{
+    struct elements e = {.network = network, .port = if_nametoindex(port)};
+
+    collect(&e, e.port != 0, mac, addresses, count);
+    if (nfnl_delete(NFPROTO_BRIDGE, TABLE, e.all, e.count, err) < 0)
+        return error_wrap(err, "let go of the port '%s' of '%s'", port, network);
+    return e.port ? 0 : sweep(network, err);
+}
