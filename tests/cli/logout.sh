@@ -9,7 +9,7 @@
 
 cgroups=/sys/fs/cgroup
 [ -e $cgroups/cgroup.controllers ] || cgroups=/sys/fs/cgroup/unified
-tree=$cgroups/pult-$test_id
+tree=$cgroups/logout-$test_id # not pult-…: guards of other tests take away what is empty and named so
 mkdir -p "$tree" 2>/dev/null && [ -e "$tree/cgroup.kill" ] || skip_all "no cgroup v2 with cgroup.kill here"
 at_exit "find '$tree' -depth -type d -exec rmdir {} +"
 make_public

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * timeout: 120 s
+ * timeout: 400 s
  *
  * PCI and virtio devices brought to rest, saved, and loaded into another machine, where their
  * drivers go on; and saved states that somebody tampered with.
