@@ -75,14 +75,12 @@ struct text {
     FILE *file;
 };
 
-static struct text text_begin(void)
+/* t stays where it is until text_end(). */
+static void text_begin(struct text *t)
 {
-    struct text t = {0};
-
-    t.file = open_memstream(&t.text, &t.len);
-    if (!t.file)
+    t->file = open_memstream(&t->text, &t->len);
+    if (!t->file)
         abort();
-    return t;
 }
 
 static char *text_end(struct text *t)
@@ -100,8 +98,9 @@ static void text_word(struct text *t, const char *word)
 char *spec_replace(const char *spec, const char *word, const char *from, const char *to)
 {
     cleanup_words struct words w = words_of(spec);
-    struct text t = text_begin();
+    struct text t = {0};
 
+    text_begin(&t);
     while (w.word) {
         const char *first = w.word;
         words_next(&w);
@@ -121,8 +120,9 @@ char *spec_replace(const char *spec, const char *word, const char *from, const c
 char *spec_drop(const char *spec, const char *word)
 {
     cleanup_words struct words w = words_of(spec);
-    struct text t = text_begin();
+    struct text t = {0};
 
+    text_begin(&t);
     for (; w.word; words_next(&w))
         if (!str_eq(w.word, word))
             text_word(&t, w.word);
@@ -133,8 +133,9 @@ char *spec_timeless(const char *spec)
 {
     static const char *const clocks[] = {"valid_lft", "preferred_lft", "expires"};
     cleanup_words struct words w = words_of(spec);
-    struct text t = text_begin();
+    struct text t = {0};
 
+    text_begin(&t);
     while (w.word) {
         bool clock = false;
         for (unsigned i = 0; i < ARRAY_SIZE(clocks); i++)
@@ -295,8 +296,9 @@ char *spec_of_address(const struct nlmsghdr *m, bool *whole)
 {
     const struct ifaddrmsg *info = nlmsg_data(m);
     struct nlattr *a[IFA_MAX + 1];
-    struct text t = text_begin();
+    struct text t = {0};
 
+    text_begin(&t);
     *whole = nlmsg_parse((struct nlmsghdr *)(uintptr_t)m, sizeof(*info), a, IFA_MAX, NULL) == 0;
     if (*whole) {
         const struct nlattr *local = a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS];

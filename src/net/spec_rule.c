@@ -22,14 +22,22 @@ static const struct spec_name actions[] = {
 
 /* ---- to text ---- */
 
-/* Attributes of a later kernel than these headers' are not in the text. */
+/* linux/fib_rules.h of Linux 6.15: which bits of a port count. */
+#define SPORT_MASK 28
+#define DPORT_MASK 29
+
+/* Attributes of a later kernel than these headers' are not in the text, unless they say nothing. */
 static bool all_known(const struct nlmsghdr *m, size_t head)
 {
     int left = nlmsg_attrlen(m, (int)head);
 
-    for (struct nlattr *a = nlmsg_attrdata(m, (int)head); nla_ok(a, left); a = nla_next(a, &left))
-        if (nla_type(a) > FRA_MAX)
+    for (struct nlattr *a = nlmsg_attrdata(m, (int)head); nla_ok(a, left); a = nla_next(a, &left)) {
+        const int type = nla_type(a);
+        const bool full = (type == SPORT_MASK || type == DPORT_MASK) && nla_len(a) == 2 &&
+                          nla_get_u16(a) == UINT16_MAX;
+        if (type > FRA_MAX && !full)
             return false;
+    }
     return true;
 }
 

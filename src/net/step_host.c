@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -20,6 +19,7 @@
 #include "net/host.h"
 #include "net/journal.h"
 #include "net/network.h"
+#include "net/program.h"
 #include "net/server.h"
 #include "net/step_private.h"
 
@@ -33,62 +33,14 @@ static const char *arg(const struct step *s, unsigned n)
 
 /* ---- programs ---- */
 
-/* In the child: nothing of ours but a pipe as standard error. */
-static void become(const char *const *words, int out)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int n = 1; n < NSIG; n++)
-        signal(n, SIG_DFL);
-    int null = open("/dev/null", O_RDWR);
-    dup2(null, 0);
-    dup2(out, 1);
-    dup2(out, 2);
-    close_range(3, ~0u, 0);
-    execvp(words[0], (char *const *)(uintptr_t)words);
-    dprintf(2, "%s", strerror(errno));
-    _exit(127);
-}
-
-int program_run(const char *const *words, struct error *err)
-{
-    char said[300];
-    size_t len = 0;
-    int out[2], status = 0;
-    ssize_t n;
-
-    if (pipe2(out, O_CLOEXEC) < 0)
-        return error_set(err, errno, "start '%s'", words[0]);
-    pid_t pid = fork();
-    if (pid == 0)
-        become(words, out[1]);
-    close(out[1]);
-    char buf[256];
-    while (pid > 0 && ((n = read(out[0], buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR)))
-        for (ssize_t i = 0; i < n && len < sizeof(said) - 1; i++)
-            said[len++] = buf[i];
-    close(out[0]);
-    if (pid < 0)
-        return error_set(err, errno, "start '%s'", words[0]);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    said[len] = '\0';
-    str_printable(said);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0
-               ? 0
-               : error_set(err, 0, "'%s' failed: %s", words[0], str_trim(said));
-}
-
-/* The same, from one text. "" is nothing to be done. */
+/* Run a program with the words of a text. "" is nothing to be done. */
 static int run_text(const char *text, struct error *err)
 {
     char **words = str_split_words(text, err);
 
     if (!words)
         return -1;
-    int rc = words[0] ? program_run((const char *const *)words, err) : 0;
+    int rc = words[0] ? program_run((const char *const *)words, NULL, NULL, err) : 0;
     strv_free(words);
     return rc;
 }
@@ -225,7 +177,7 @@ static int reload_networkd(struct error *err)
 {
     const char *words[] = {"networkctl", "reload", NULL};
 
-    return program_run(words, err);
+    return program_run(words, NULL, NULL, err);
 }
 
 /* A file of this boot only, which precedes all others that match the interface. */
@@ -258,7 +210,7 @@ static int release_nm(const char *nic, const char *managed, struct error *err)
 {
     const char *words[] = {"nmcli", "device", "set", nic, "managed", managed, NULL};
 
-    return program_run(words, err);
+    return program_run(words, NULL, NULL, err);
 }
 
 /* Ended by SIGTERM it leaves address and lease as they are. */

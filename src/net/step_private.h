@@ -32,7 +32,5 @@ step_fn step_dns_move, step_dns_undo;
 
 /* The value of net/…/KEY, NULL: it is not there. Caller frees. */
 char *sysctl_read(const char *key);
-/* Run a program with these words, its standard error told where it fails. */
-int program_run(const char *const *words, struct error *err);
 
 #endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Addresses, routes and rules as text: made from a host's, and read back to the very same. */
+#include "net/plan.h"
+#include "net/rtnl.h"
+#include "net/spec.h"
+#include "netns.h"
+#include "scratch.h"
+
+#include <linux/rtnetlink.h>
+
+static struct error err;
+
+/* What a host can have, by iproute2. */
+static const char *const world =
+    "ip link add eth9 type veth peer name far9; ip link set eth9 up; ip link set far9 up;"
+    "ip link add eth8 type veth peer name far8; ip link set eth8 up; ip link set far8 up;"
+    "sysctl -qw net.ipv6.conf.eth9.accept_dad=0;"
+    "ip address add 10.1.0.2/24 brd + dev eth9 label eth9:one;"
+    "ip address add 10.1.0.3/24 brd + dev eth9;"
+    "ip address add 10.1.0.4/24 dev eth9 noprefixroute;"
+    "ip address add 10.2.0.2/16 dev eth9 metric 77 valid_lft 3600 preferred_lft 1800;"
+    "ip address add 10.3.0.2 peer 10.3.0.9/32 dev eth9 scope link;"
+    "ip address add 10.8.0.2/24 dev eth8;"
+    "ip address add fd01::2/64 dev eth9 nodad;"
+    "ip address add fd01::3/64 dev eth9 nodad noprefixroute;"
+    "ip address add fd02::2/64 dev eth9 nodad metric 88 valid_lft 3600 preferred_lft 1800;"
+    "ip address add fd03::2/64 dev eth9 nodad mngtmpaddr valid_lft forever preferred_lft 0;"
+    "ip address add fd04::2 peer fd04::9/128 dev eth9 nodad;"
+    "ip address add fe80::99/64 dev eth9 nodad;"
+    "ip address add fd08::2/64 dev eth8 nodad;"
+    "ip route add default via 10.1.0.1 dev eth9 proto dhcp src 10.1.0.2 metric 100;"
+    "ip route add default via 10.1.0.7 dev eth9 metric 200 mtu lock 1400 advmss 1300 initcwnd 20;"
+    "ip route add 192.0.2.0/24 dev eth9 scope link proto static;"
+    "ip route add 192.0.3.0/24 via 172.16.0.1 dev eth9 onlink;"
+    "ip route add 192.0.4.0/24 nexthop via 10.1.0.1 dev eth9 weight 3"
+    " nexthop via 10.8.0.1 dev eth8 weight 1;"
+    "ip route add 192.0.5.0/24 via inet6 fe80::1 dev eth9;"
+    "ip route add 192.0.6.7 dev eth8 tos 8 proto 77;"
+    "ip route append 192.0.6.7 via 10.8.0.3 dev eth8 tos 8 proto 77;"
+    "ip route add blackhole 192.0.7.0/24;"
+    "ip route add unreachable 192.0.8.0/24 metric 5 table 1000;"
+    "ip route add default via 10.1.0.1 dev eth9 table 7;"
+    "ip route add throw 10.0.0.0/8 table 7;"
+    "ip -6 route add default via fe80::1 dev eth9 proto ra metric 1024 expires 1800 pref high;"
+    "ip -6 route add fd11::/48 via fd01::1 dev eth9 src fd01::2 mtu 1280 hoplimit 7;"
+    "ip -6 route add fd12::/48 nexthop via fd01::1 dev eth9 nexthop via fd08::1 dev eth8 weight 2;"
+    "ip -6 route add unreachable fd13::/48 metric 9;"
+    "ip -6 route add fd14::/48 via fd99::1 dev eth9 onlink table 7;"
+    "ip rule add pref 100 from 10.1.0.0/24 iif eth9 lookup 7;"
+    "ip rule add pref 101 not to 10.9.0.0/16 fwmark 0x10/0xf0 tos 8 lookup main;"
+    "ip rule add pref 102 oif eth9 uidrange 100-200 ipproto tcp dport 80-90 lookup 1000;"
+    "ip rule add pref 103 lookup main suppress_prefixlength 0;"
+    "ip rule add pref 104 from 10.77.0.0/16 prohibit;"
+    "ip rule add pref 105 from 10.78.0.0/16 goto 32766;"
+    "ip rule add pref 106 sport 53 lookup 300 protocol static;"
+    "ip -6 rule add pref 100 from fd01::/64 iif eth9 lookup 7;";
+
+static const char *const world_end =
+    "ip link del eth9; ip link del eth8; ip route flush table 7; ip route flush table 1000;"
+    "ip -6 route flush table 7; ip route del blackhole 192.0.7.0/24;"
+    "ip -6 route del unreachable fd13::/48;"
+    "for p in 100 101 102 103 104 105 106; do ip rule del pref $p; done; ip -6 rule del pref 100";
+
+/* Each object by itself is taken away, and given back. */
+static void there_and_back(const char *op, const char *a, const char *spec, bool whole)
+{
+    cleanup_plan struct plan p = {0};
+    const struct step *s = plan_add(&p, op, a, spec, NULL);
+    cleanup_free char *before = look();
+
+    if (!whole)
+        fail_msg("not told wholly: %s", spec);
+    if (s->op->apply(s, &err) < 0 || s->op->check(s, &err) < 0)
+        fail_msg("%s %s: %s", op, spec, err.text);
+    assert_int_equal(s->op->apply(s, &err), 0); /* what is so already */
+    cleanup_free char *without = look();
+    assert_string_not_equal(before, without);
+    if (s->op->undo(s, &err) < 0)
+        fail_msg("%s %s: %s", op, spec, err.text);
+    assert_int_not_equal(s->op->check(s, &err), 0);
+    assert_int_equal(s->op->undo(s, &err), 0);
+    cleanup_free char *after = look();
+    if (!str_eq(before, after))
+        print_message("# %s %s\n", op, spec);
+    assert_same_host(before, after);
+}
+
+static void routes(void **state)
+{
+    (void)state;
+    need_playground();
+    sh(world);
+    cleanup_host struct host h = {0};
+    assert_int_equal(host_look(&h, &err), 0);
+    size_t seen = 0;
+    for (size_t i = 0; i < h.route_count; i++)
+        if (!h.routes[i].kernel) {
+            there_and_back("route-del", h.routes[i].to.family == AF_INET6 ? "6" : "4",
+                           h.routes[i].spec, h.routes[i].whole);
+            seen++;
+        }
+    assert_int_equal(seen, 18);
+    sh(world_end);
+}
+
+static void rules(void **state)
+{
+    (void)state;
+    need_playground();
+    sh(world);
+    cleanup_host struct host h = {0};
+    assert_int_equal(host_look(&h, &err), 0);
+    assert_int_equal(h.rule_count, 13);
+    for (size_t i = 0; i < h.rule_count; i++)
+        there_and_back("rule-del", h.rules[i].family == AF_INET6 ? "6" : "4", h.rules[i].spec,
+                       h.rules[i].whole);
+    sh(world_end);
+}
+
+/* With all that depends on them: so the other way round, onto an interface that has none. */
+static void addresses(void **state)
+{
+    (void)state;
+    need_playground();
+    sh(world);
+    cleanup_host struct host h = {0};
+    assert_int_equal(host_look(&h, &err), 0);
+    const int index = host_link(&h, "eth9")->index;
+    size_t seen = 0;
+    sh("ip address flush dev eth9 scope global; ip address flush dev eth9 scope link");
+    for (size_t i = 0; i < h.address_count; i++)
+        if (h.addresses[i].index == index && !h.addresses[i].kernel) {
+            there_and_back("address-add", "eth9", h.addresses[i].spec, h.addresses[i].whole);
+            seen++;
+        }
+    assert_int_equal(seen, 11);
+    sh(world_end);
+}
+
+static void words(void **state)
+{
+    (void)state;
+    static const char *const spec = "default via 10.0.0.1 dev eth0 nexthop dev eth0 expires 7sec";
+    char out[16];
+    cleanup_free char *a = spec_replace(spec, "dev", "eth0", "br0");
+    cleanup_free char *b = spec_replace(spec, "dev", "eth1", "br0");
+    cleanup_free char *c = spec_replace(spec, "via", NULL, NULL);
+    cleanup_free char *d = spec_timeless(spec);
+    cleanup_free char *e = spec_drop("1.2.3.4/8  nodad home", "nodad");
+    assert_string_equal(a, "default via 10.0.0.1 dev br0 nexthop dev br0 expires 7sec");
+    assert_string_equal(b, spec);
+    assert_string_equal(c, "default dev eth0 nexthop dev eth0 expires 7sec");
+    assert_string_equal(d, "default via 10.0.0.1 dev eth0 nexthop dev eth0 expires dynamic");
+    assert_string_equal(e, "1.2.3.4/8 home");
+    assert_true(spec_has(spec, "dev", "eth0"));
+    assert_true(spec_has(spec, "nexthop", NULL));
+    assert_false(spec_has(spec, "dev", "eth1"));
+    assert_false(spec_has("a dev", "dev", "eth1"));
+    assert_string_equal(spec_value(spec, "via", out, sizeof(out)), "10.0.0.1");
+    assert_string_equal(spec_value(spec, "src", out, sizeof(out)), "");
+}
+
+static void wrong(void **state)
+{
+    (void)state;
+    static const char *const of_routes[] = {"",
+                                            "default via",
+                                            "default via x",
+                                            "10.0.0.0/33",
+                                            "fd00::/8",
+                                            "default dev no-such-dev",
+                                            "default metric x",
+                                            "default metric 4294967296",
+                                            "default mtu lock",
+                                            "default hello 7",
+                                            "default nexthop weight 300"};
+    static const char *const of_rules[] = {"",
+                                           "pref 7",
+                                           "pref x lookup 7",
+                                           "from fd00::/8 lookup 7",
+                                           "lookup",
+                                           "pref 5 from 10.0.0.0/8 hello 8"};
+    static const char *const of_addresses[] = {"",
+                                               "10.0.0.1/33",
+                                               "10.0.0.1 hello",
+                                               "10.0.0.1 brd",
+                                               "10.0.0.1 brd fd00::1",
+                                               "fd00::1 peer 10.0.0.1",
+                                               "10.0.0.1 valid_lft x"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(of_routes); i++)
+        assert_null(spec_to_route(AF_INET, of_routes[i], RTM_NEWROUTE, 0, &err));
+    for (size_t i = 0; i < ARRAY_SIZE(of_rules); i++)
+        assert_null(spec_to_rule(AF_INET, of_rules[i], RTM_NEWRULE, 0, &err));
+    for (size_t i = 0; i < ARRAY_SIZE(of_addresses); i++)
+        assert_null(spec_to_address(of_addresses[i], "lo", RTM_NEWADDR, 0, &err));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        scratch_test(routes),    scratch_test(rules),     scratch_test(addresses),
+        cmocka_unit_test(words), cmocka_unit_test(wrong),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
