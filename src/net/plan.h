@@ -34,6 +34,8 @@ struct step_op {
     /* Also where it was not done, or half, or is undone already: those are successes. */
     int (*undo)(const struct step *s, struct error *err);
     int (*check)(const struct step *s, struct error *err); /* -1: what is not as it should be */
+    /* Done again with other arguments, it takes the place of what it did before at once. */
+    bool again;
 };
 
 enum step_state { STEP_PENDING, STEP_DOING, STEP_DONE, STEP_UNDONE, STEP_STATES };

@@ -163,6 +163,7 @@ static const struct step_op firewall = {
     .apply = step_firewall,
     .undo = step_firewall_undo,
     .check = step_firewall_check,
+    .again = true,
 };
 
 /* NETWORK CONFIGURATION, the file of it */
