@@ -42,18 +42,27 @@ static void event(struct feed *f, struct board *b)
     must(virtio_balloon_wanted(balloon) <= ALL && virtio_balloon_size(balloon) <= ALL);
 }
 
-/* Numbers of pages that are there, mostly: of the upper half, the rest is the driver's. */
+/* Pages in which the driver has no buffers: the end of the lower memory, and the upper one. */
+#define OWN_LOW (BOARD_LOW - (48u << 10)) /* as far as buffers may reach: see fuzz_send() */
+#define OWN_ALL ((BOARD_LOW - OWN_LOW + BOARD_HIGH) / 4096)
+
+static uint32_t own_page(uint32_t i)
+{
+    const uint32_t low = (BOARD_LOW - OWN_LOW) / 4096;
+
+    i %= OWN_ALL;
+    return i < low ? OWN_LOW / 4096 + i : (uint32_t)(MEMORY_HIGH / 4096) + i - low;
+}
+
 static unsigned pages(struct feed *f, struct driver *d, struct seg *segs)
 {
-    const unsigned n = 1 + feed_below(f, 64), half = BOARD_LOW / 4096 / 2;
-    uint32_t pfns[64], first = half + feed_below(f, half);
+    const unsigned n = 1 + feed_below(f, 64);
+    uint32_t pfns[64], first = feed_below(f, OWN_ALL);
 
     for (unsigned i = 0; i < n; i++) {
-        pfns[i] = feed_rarely(f, 4) ? half + feed_below(f, half) : half + (first + i) % half;
-        if (feed_rarely(f, 16))
-            pfns[i] = (uint32_t)(MEMORY_HIGH / 4096) + feed_below(f, BOARD_HIGH / 4096);
-        if (feed_rarely(f, 64))
-            pfns[i] = (uint32_t)feed_u64(f);
+        pfns[i] = own_page(feed_rarely(f, 4) ? feed_below(f, OWN_ALL) : first + i);
+        if (feed_rarely(f, 64)) /* most likely none at all */
+            pfns[i] = OWN_LOW / 4096 + (uint32_t)(feed_u64(f) % (UINT32_MAX - OWN_LOW / 4096));
     }
     segs[0] = driver_bytes(d, pfns, n * 4 - (feed_rarely(f, 16) ? feed_below(f, 4) : 0));
     return 1;
@@ -84,7 +93,8 @@ static const struct virtio_fuzz fuzz = {.add = add,
                                         .queues = 5,
                                         .config = sizeof(struct virtio_balloon_config),
                                         .request = request,
-                                        .event = event};
+                                        .event = event,
+                                        .wild = true};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -83,13 +83,20 @@ struct virtio_fuzz {
     unsigned (*request)(struct feed *f, struct driver *d, unsigned queue, struct seg *segs);
     /* Something happens at the device's other end: a packet, a key, a new size. May be NULL. */
     void (*event)(struct feed *f, struct board *b);
+    /* The request that was made when fuzz_tag had this value was used, untampered with. May be NULL. */
+    void (*done)(unsigned tag);
+    bool wild; /* of a request of any bytes the driver's own memory may suffer */
 };
+
+static unsigned fuzz_tag; /* set by request(): 0, it does not care */
+static bool fuzz_behaves; /* the driver does no wrong: set by a target before it begins */
 
 /* One chain under way that was built right, by its head. */
 struct fuzz_chain {
     bool known;
     unsigned descs; /* of the queue's */
     size_t room;
+    unsigned tag;
     struct seg in; /* the first readable piece, and a copy of it */
     uint8_t copy[64];
 };
@@ -194,9 +201,30 @@ static inline void fuzz_collect(struct fuzz_state *s)
             if (c->in.host)
                 must(memcmp(c->copy, c->in.host, min(c->in.len, (uint32_t)sizeof(c->copy))) == 0);
             s->in_flight[qi] -= c->descs;
+            if (c->tag)
+                s->fuzz->done(c->tag);
             *c = (struct fuzz_chain){0};
         }
     }
+}
+
+static inline void fuzz_start(struct fuzz_state *s)
+{
+    struct feed *f = s->feed;
+    struct driver *d = &s->driver;
+    static const uint16_t sizes[] = {16, 4, 8, 64, 1, 2, 256};
+
+    s->queues = feed_rarely(f, 6) ? feed_below(f, s->fuzz->queues + 1) : s->fuzz->queues;
+    s->queues = min(s->queues, (unsigned)DRIVER_QUEUES);
+    memset(s->in_flight, 0, sizeof(s->in_flight));
+    memset(s->chains, 0, sizeof(s->chains[0]) * max(s->queues, 1u));
+    memset(d->queues, 0, sizeof(d->queues));
+    board_free_all(&s->board);
+    d->no_msix = feed_rarely(f, 6);
+    uint64_t features = feed_rarely(f, 3) ? feed_u64(f) | 1ull << VIRTIO_F_VERSION_1 : DRIVER_ALL;
+    if (!fuzz_behaves && feed_rarely(f, 16))
+        features = feed_u64(f);
+    s->tampered = !driver_start(d, features, s->queues, feed_pick(f, sizes));
 }
 
 static inline void fuzz_send(struct fuzz_state *s)
@@ -215,19 +243,25 @@ static inline void fuzz_send(struct fuzz_state *s)
         fuzz_collect(s);
         for (unsigned i = 0; i < s->queues; i++)
             s->tampered |= s->in_flight[i] > 0; /* buffers that are in use are used again */
+        if (fuzz_behaves && s->tampered)        /* rather begin with all of it anew */
+            fuzz_start(s);
     }
-    unsigned n = s->fuzz->request && !feed_rarely(f, 16) ? s->fuzz->request(f, d, qi, segs)
-                                                         : fuzz_any_request(f, d, segs);
+    const bool any = !s->fuzz->request || (!fuzz_behaves && feed_rarely(f, 16));
+    fuzz_tag = 0;
+    s->tampered |= any && s->fuzz->wild;
+    unsigned n = any ? fuzz_any_request(f, d, segs) : s->fuzz->request(f, d, qi, segs);
     if (n == 0 || n > q->size || n > FUZZ_SEGS)
         return;
     for (unsigned i = 0; i < n; i++)
         if (segs[i].len && !segs[i].host) /* memory was used up */
             return;
     bool indirect = feed_rarely(f, 3);
+    if (fuzz_behaves && s->in_flight[qi] + (indirect ? 1 : n) > q->size)
+        return;
     uint16_t head =
         indirect ? driver_describe_indirect(d, qi, segs, n) : driver_describe(d, qi, segs, n);
     struct fuzz_chain *c = &s->chains[qi][head];
-    *c = (struct fuzz_chain){.known = true, .descs = indirect ? 1 : n};
+    *c = (struct fuzz_chain){.known = true, .descs = indirect ? 1 : n, .tag = fuzz_tag};
     s->in_flight[qi] += c->descs;
     s->tampered |= s->in_flight[qi] > q->size; /* and so are descriptors */
     for (unsigned i = 0; i < n; i++)
@@ -235,6 +269,11 @@ static inline void fuzz_send(struct fuzz_state *s)
     if (!segs[0].writable) {
         c->in = segs[0];
         memcpy(c->copy, c->in.host, min(c->in.len, (uint32_t)sizeof(c->copy)));
+    }
+    if (fuzz_behaves) {
+        driver_offer(d, qi, head);
+        driver_kick(d, qi);
+        return;
     }
     if (feed_rarely(f, 8))
         fuzz_break(s, &q->desc[feed_rarely(f, 2) ? feed_below(f, q->size) : head], q->size);
@@ -246,25 +285,6 @@ static inline void fuzz_send(struct fuzz_state *s)
     driver_offer(d, qi, head);
     if (!feed_rarely(f, 8))
         driver_kick(d, qi);
-}
-
-static inline void fuzz_start(struct fuzz_state *s)
-{
-    struct feed *f = s->feed;
-    struct driver *d = &s->driver;
-    static const uint16_t sizes[] = {16, 4, 8, 64, 1, 2, 256};
-
-    s->queues = feed_rarely(f, 6) ? feed_below(f, s->fuzz->queues + 1) : s->fuzz->queues;
-    s->queues = min(s->queues, (unsigned)DRIVER_QUEUES);
-    memset(s->in_flight, 0, sizeof(s->in_flight));
-    memset(s->chains, 0, sizeof(s->chains[0]) * max(s->queues, 1u));
-    memset(d->queues, 0, sizeof(d->queues));
-    board_free_all(&s->board);
-    d->no_msix = feed_rarely(f, 6);
-    uint64_t features = feed_rarely(f, 3) ? feed_u64(f) | 1ull << VIRTIO_F_VERSION_1 : DRIVER_ALL;
-    if (feed_rarely(f, 16))
-        features = feed_u64(f);
-    s->tampered = !driver_start(d, features, s->queues, feed_pick(f, sizes));
 }
 
 /* ---- what no driver should do ---- */
@@ -367,6 +387,96 @@ static inline void fuzz_ring(struct fuzz_state *s)
     }
 }
 
+/* ---- what happens to the machine ---- */
+
+/* It is reset, as by a reboot. */
+static inline void fuzz_reboot(struct fuzz_state *s)
+{
+    struct board *b = &s->board;
+
+    if (virtio_reset_all(&b->virtio, 100, NULL) < 0)
+        return;
+    pci_reset(&b->pci);
+    must(pci_assign(&b->pci, NULL) == 0 && driver_probe(&s->driver, b, 1));
+    fuzz_start(s);
+}
+
+/* What a device saved, with some bytes changed. */
+static inline void fuzz_change_state(struct feed *f, struct state *st)
+{
+    for (unsigned n = 1 + feed_below(f, 6); n > 0; n--) {
+        size_t at = feed_below(f, st->len);
+        st->data[at] =
+            feed_rarely(f, 2) ? feed_byte(f) : (uint8_t)(st->data[at] ^ 1u << feed_below(f, 8));
+    }
+}
+
+/*
+ * It is saved with what is under way, and goes on as another one. Where the saved bytes were changed
+ * the other one may refuse them, else it must not.
+ */
+static inline void fuzz_restore(struct fuzz_state *s)
+{
+    static uint8_t memory[BOARD_LOW + BOARD_HIGH];
+    struct board *b = &s->board;
+    struct memory_slot *slots = b->own_memory.slots;
+    const void *hosts[2] = {slots[0].host, slots[1].host};
+    const uint64_t next = b->next;
+    const bool change = !fuzz_behaves && feed_rarely(s->feed, 3);
+    struct state saved, loaded;
+    struct error err = {0};
+
+    if (virtio_hold_all(&b->virtio, 100, NULL) < 0)
+        return;
+    state_save(&saved, NULL);
+    pci_state(&b->pci, &saved);
+    virtio_state_all(&b->virtio, &saved);
+    must(state_finish(&saved) == 0);
+    memcpy(memory, slots[0].host, BOARD_LOW);
+    memcpy(memory + BOARD_LOW, slots[1].host, BOARD_HIGH);
+    board_destroy(b);
+    if (change)
+        fuzz_change_state(s->feed, &saved);
+
+    must(board_init(b, false) == 0 && s->fuzz->add(b) == 0 && board_start(b) == 0);
+    must(slots[0].host == hosts[0] && slots[1].host == hosts[1]); /* the driver has pointers */
+    memcpy(slots[0].host, memory, BOARD_LOW);
+    memcpy(slots[1].host, memory + BOARD_LOW, BOARD_HIGH);
+    b->next = next;
+    state_load(&loaded, saved.data, saved.len, &err);
+    pci_state(&b->pci, &loaded);
+    if (!loaded.invalid)
+        virtio_state_all(&b->virtio, &loaded);
+    int rc = state_finish(&loaded);
+    if (rc < 0 && !change)
+        fprintf(stderr, "fuzz_: %s\n", err.text);
+    must(rc == 0 || (change && *err.text));
+    free(saved.data);
+    s->tampered |= change;
+    if (rc == 0)
+        virtio_release_all(&b->virtio);
+    else
+        fuzz_reboot(s);
+}
+
+/* What a driver that does no wrong does, and what may happen to it. */
+static inline void fuzz_good_step(struct fuzz_state *s)
+{
+    struct feed *f = s->feed;
+    unsigned what = feed_below(f, 64);
+
+    if (what < 40)
+        fuzz_send(s);
+    else if (what < 54)
+        board_turn(&s->board), fuzz_collect(s);
+    else if (what < 61 && s->fuzz->event)
+        s->fuzz->event(f, &s->board);
+    else if (what < 63)
+        fuzz_restore(s);
+    else
+        feed_rarely(f, 2) ? fuzz_reboot(s) : fuzz_start(s);
+}
+
 static inline void fuzz_step(struct fuzz_state *s)
 {
     struct feed *f = s->feed;
@@ -388,6 +498,8 @@ static inline void fuzz_step(struct fuzz_state *s)
         fuzz_ring(s);
     else if (what < 61)
         driver_set_status(&s->driver, (uint8_t)feed_below(f, 256));
+    else if (what < 62)
+        feed_rarely(f, 4) ? fuzz_reboot(s) : fuzz_restore(s);
     else
         fuzz_start(s);
 }
@@ -405,7 +517,7 @@ static inline int virtio_fuzz(const struct virtio_fuzz *fuzz, const uint8_t *dat
     must(board_start(&s.board) == 0 && driver_probe(&s.driver, &s.board, 1));
     fuzz_start(&s);
     for (unsigned i = 0; f.left && i < 400; i++)
-        fuzz_step(&s);
+        fuzz_behaves ? fuzz_good_step(&s) : fuzz_step(&s);
     board_turn(&s.board);
     fuzz_collect(&s);
     board_destroy(&s.board);
