@@ -79,15 +79,6 @@ static void line_insert(struct conf *c, size_t at, struct conf_line line)
     c->count++;
 }
 
-static void line_remove(struct conf *c, size_t at)
-{
-    line_free(&c->lines[at]);
-    c->count--;
-    memmove(&c->lines[at], &c->lines[at + 1], (c->count - at) * sizeof *c->lines);
-}
-
-/* Reading */
-
 /* Remember a file's name for the lines that come from it. */
 static const char *file_add(struct conf *c, const char *path, struct error *err)
 {
@@ -101,6 +92,34 @@ static const char *file_add(struct conf *c, const char *path, struct error *err)
     c->files[n + 1] = NULL;
     return c->files[n];
 }
+
+struct conf *conf_copy(const struct conf *c)
+{
+    struct conf *copy = conf_new(c->files[0]);
+    for (size_t i = 1; c->files[i]; i++)
+        file_add(copy, c->files[i], NULL);
+    for (size_t i = 0; i < c->count; i++) {
+        struct conf_line l = c->lines[i];
+        size_t file = 0;
+        while (c->files[file] != l.file)
+            file++;
+        l.file = copy->files[file];
+        l.key = l.key ? xstrdup(l.key) : NULL;
+        l.value = l.value ? xstrdup(l.value) : NULL;
+        l.raw = l.raw ? xstrdup(l.raw) : NULL;
+        line_insert(copy, copy->count, l);
+    }
+    return copy;
+}
+
+static void line_remove(struct conf *c, size_t at)
+{
+    line_free(&c->lines[at]);
+    c->count--;
+    memmove(&c->lines[at], &c->lines[at + 1], (c->count - at) * sizeof *c->lines);
+}
+
+/* Reading */
 
 /* Read one file into the conf. */
 static int read_file(struct conf *c, const char *file, unsigned depth, struct error *err)

@@ -51,6 +51,8 @@ int conf_read(const char *path, struct conf **out, struct error *err);
 int conf_parse(const char *name, const char *text, size_t len, struct conf **out,
                struct error *err);
 struct conf *conf_new(const char *name);
+/* All lines again, which know where the first ones came from. */
+struct conf *conf_copy(const struct conf *c);
 void conf_free(struct conf *c);
 #define cleanup_conf __attribute__((cleanup(conf_freep)))
 void conf_freep(struct conf **c);

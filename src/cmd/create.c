@@ -11,12 +11,8 @@
 /* Could a guest so defined be started? What it needs beside an archive's files is there now. */
 static int check(const char *name, const struct conf *conf, struct error *err)
 {
-    size_t len;
-    cleanup_free char *text = conf_text(conf, &len);
-    struct conf *copy;
     cleanup_def struct guest_def *def = NULL;
-    if (conf_parse("the options", text, len, &copy, err) < 0 ||
-        def_from_conf(name, place_home(), copy, &def, err) < 0)
+    if (def_from_conf(name, place_home(), conf_copy(conf), &def, err) < 0)
         return -1;
     return def_check(def, err);
 }

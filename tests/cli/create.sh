@@ -68,14 +68,14 @@ bad "memory of an unknown unit" 1 "--memory" c1 --rootfs ../root --memory 5X
 bad "no CPUs" 1 "--cpus" c1 --rootfs ../root --cpus 0
 bad "CPUs that are no number" 1 "--cpus" c1 --rootfs ../root --cpus two
 bad "--set without a value" 1 "--set takes KEY=VALUE" c1 --rootfs ../root --set lxc.uts.name
-bad "--set of an unknown key" 1 "lxc.uts.nam.*lxc.uts.name" c1 --rootfs ../root --set lxc.uts.nam=x
+bad "--set of an unknown key" 1 "the options: .*lxc.uts.nam.*lxc.uts.name" c1 --rootfs ../root --set lxc.uts.nam=x
 bad "--set of another kind's key" 1 "vm.kernel" c1 --rootfs ../root --set vm.kernel=/boot/x
 bad "--set of a bad value" 1 "guest.autostart" c1 --rootfs ../root --set guest.autostart=perhaps
 bad "a config that is not there" 1 "nix.conf" c1 --config nix.conf
 echo 'what is this' >broken.conf
 bad "a config that is none" 1 "broken.conf:1" c1 --config broken.conf
 printf 'lxc.uts.name = a\nlxc.utz.name = b\n' >typo.conf
-bad "a config with a typo" 1 ":2: .*lxc.utz.name.*lxc.uts" c1 --rootfs ../root --config typo.conf
+bad "a config with a typo" 1 "typo.conf:2: .*lxc.utz.name.*lxc.uts" c1 --rootfs ../root --config typo.conf
 bad "a config of the other kind" 1 "defines a vm" c1 --config <(echo guest.type = vm)
 bad "a VM's option" 2 "unknown option '--kernel'" c1 --kernel x
 

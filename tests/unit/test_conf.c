@@ -58,6 +58,22 @@ static void reads_keys_values_and_comments(void **state)
     assert_string_equal(conf_next(c, "vm.append", NULL)->file, "web1/config");
 }
 
+static void a_copy_knows_where_its_lines_come_from(void **state)
+{
+    (void)state;
+    cleanup_conf struct conf *c = parse("# one\n\nlxc.uts.name = a\n");
+    conf_add(c, "b", "2");
+    struct conf *copy = conf_copy(c);
+    size_t len, copied;
+    cleanup_free char *text = conf_text(c, &len), *again = conf_text(copy, &copied);
+    assert_string_equal(text, again);
+    conf_free(c);
+    c = copy;
+    assert_int_equal(conf_next(c, "lxc.uts.name", NULL)->number, 3);
+    assert_string_equal(conf_next(c, "lxc.uts.name", NULL)->file, "web1/config");
+    assert_int_equal(conf_next(c, "b", NULL)->number, 0);
+}
+
 static void says_where_a_line_is_wrong(void **state)
 {
     (void)state;
@@ -366,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_keys_values_and_comments),
+        cmocka_unit_test(a_copy_knows_where_its_lines_come_from),
         cmocka_unit_test(says_where_a_line_is_wrong),
         cmocka_unit_test(takes_any_bytes_in_a_value),
         cmocka_unit_test(the_last_value_counts),
