@@ -36,6 +36,8 @@ int kvm_open(struct error *err)
     if (fd < 0)
         return error_set(err, errno, "open '%s'", KVM_DEVICE);
     int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    if (version < 0)
+        return error_set(err, errno, "'%s' is no KVM", KVM_DEVICE);
     if (version != KVM_API_VERSION)
         return error_set(err, 0, "'%s' speaks version %d of the KVM interface, not %d", KVM_DEVICE,
                          version, KVM_API_VERSION);
