@@ -38,7 +38,7 @@ void card_mac_text(const uint8_t mac[6], char out[MAC_TEXT])
              mac[5]);
 }
 
-static int parse_mac(const char *text, uint8_t mac[6], struct error *err)
+int card_parse_mac(const char *text, uint8_t mac[6], struct error *err)
 {
     int end = 0;
 
@@ -58,7 +58,7 @@ static int is_mac(const char *value, struct error *err)
 {
     uint8_t mac[6];
 
-    return parse_mac(value, mac, err);
+    return card_parse_mac(value, mac, err);
 }
 
 static int is_queues(const char *value, struct error *err)
@@ -225,7 +225,7 @@ static uint64_t hash(uint64_t h, const char *text)
  * nowhere: made of its name, the card's number, the user and the host's id, and marked as locally
  * administered.
  */
-static void make_mac(const char *guest, unsigned number, uint8_t mac[6])
+void card_make_mac(const char *guest, unsigned number, uint8_t mac[6])
 {
     cleanup_free char *id = NULL;
     char text[32];
@@ -295,8 +295,8 @@ int cards_read(const struct conf *conf, const char *guest, struct cards *out, st
         *n = (struct card){.number = i};
         if (parse(value, n, err) < 0)
             return error_wrap(err, "%s", key);
-        make_mac(guest, i, n->mac);
-        if ((mac = options_get(&n->options, "mac")) && parse_mac(mac, n->mac, err) < 0)
+        card_make_mac(guest, i, n->mac);
+        if ((mac = options_get(&n->options, "mac")) && card_parse_mac(mac, n->mac, err) < 0)
             return error_wrap(err, "%s", key);
         if (check_apart(out, n, err) < 0)
             return -1;

@@ -52,6 +52,9 @@ struct cards {
 /* "none", "user", "tap", "network". */
 const char *card_kind_name(enum card_kind kind);
 void card_mac_text(const uint8_t mac[6], char out[MAC_TEXT]);
+int card_parse_mac(const char *text, uint8_t mac[6], struct error *err);
+/* The address that a guest's card of this number has by itself. */
+void card_make_mac(const char *guest, unsigned number, uint8_t mac[6]);
 
 /* What can be said of one value: conf_value_fn. */
 int card_is_value(const char *value, struct error *err);

@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "net/batch.h"
 
 #define REPLY_MAX 16384 /* of RTM_GETLINK for one interface: some KiB, more with VFs */
 
@@ -189,4 +190,78 @@ int link_join(const char *name, const char *bridge, struct error *err)
         return 0;
     error_set(err, errno, "make '%s' a port of the bridge '%s'", name, bridge);
     return errno == EPERM ? error_hint(err, "as root: ip link set %s master %s", name, bridge) : -1;
+}
+
+int link_make_port(const char *name, const char *bridge, bool isolated, struct error *err)
+{
+    cleanup_close int fd = batch_socket(err);
+    cleanup_batch struct batch b = {.fd = fd};
+    struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+    const int master = fd >= 0 ? batch_link_index(fd, bridge) : 0;
+
+    if (fd < 0)
+        return -1;
+    head.ifi_index = batch_link_index(fd, name);
+    if (!master || !head.ifi_index)
+        return error_set(err, ENODEV, "find '%s'", master ? name : bridge);
+    link_distrust(name);
+    struct nl_msg *m = batch_add(&b, RTM_NEWLINK, 0, &head, sizeof(head),
+                                 "make '%s' a port of the bridge '%s'", name, bridge);
+    nla_put_u32(m, IFLA_MASTER, (uint32_t)master);
+    if (isolated) {
+        const struct ifinfomsg port = {.ifi_family = AF_BRIDGE, .ifi_index = head.ifi_index};
+        m = batch_add(&b, RTM_SETLINK, 0, &port, sizeof(port), "isolate the port '%s'", name);
+        struct nlattr *info = nla_nest_start(m, IFLA_PROTINFO | NLA_F_NESTED);
+        nla_put_u8(m, IFLA_BRPORT_ISOLATED, 1);
+        nla_nest_end(m, info);
+    }
+    head.ifi_flags = head.ifi_change = IFF_UP;
+    batch_add(&b, RTM_NEWLINK, 0, &head, sizeof(head), "switch on the interface '%s'", name);
+    return batch_run(&b, err);
+}
+
+int link_make_macvtap(const char *name, const char *parent, const uint8_t mac[6], unsigned mtu,
+                      struct error *err)
+{
+    const struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+    cleanup_close int fd = batch_socket(err);
+    cleanup_batch struct batch b = {.fd = fd};
+    const int index = fd >= 0 ? batch_link_index(fd, parent) : 0;
+
+    if (fd < 0)
+        return -1;
+    if (!index)
+        return error_set(err, ENODEV, "find the interface '%s'", parent);
+    struct nl_msg *m = batch_add(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head),
+                                 "create the macvtap '%s' on '%s'", name, parent);
+    nla_put_string(m, IFLA_IFNAME, name);
+    nla_put_u32(m, IFLA_LINK, (uint32_t)index);
+    if (mac)
+        nla_put(m, IFLA_ADDRESS, 6, mac);
+    if (mtu)
+        nla_put_u32(m, IFLA_MTU, mtu);
+    struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
+    nla_put_string(m, IFLA_INFO_KIND, "macvtap");
+    struct nlattr *data = nla_nest_start(m, IFLA_INFO_DATA);
+    nla_put_u32(m, IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE);
+    nla_nest_end(m, data);
+    nla_nest_end(m, info);
+    if (batch_run(&b, err) < 0)
+        return -1;
+    link_distrust(name); /* what comes in is the guest's */
+    return link_up(name, err);
+}
+
+int link_delete(const char *name, struct error *err)
+{
+    const struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+    cleanup_close int fd = batch_socket(err);
+    cleanup_batch struct batch b = {.fd = fd};
+
+    if (fd < 0)
+        return -1;
+    struct nl_msg *m =
+        batch_add(&b, RTM_DELLINK, 0, &head, sizeof(head), "remove the interface '%s'", name);
+    nla_put_string(m, IFLA_IFNAME, name);
+    return batch_run(&b, err);
 }

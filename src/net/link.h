@@ -41,5 +41,15 @@ int link_set_mac(const char *name, const uint8_t mac[6], struct error *err);
 void link_distrust(const char *name);
 /* Make it a port of a bridge. */
 int link_join(const char *name, const char *bridge, struct error *err);
+/*
+ * The host's end of what leads to a guest: distrusted, a port of this bridge, and switched on. An
+ * isolated port reaches only those that are not (bridge(8), "isolated").
+ */
+int link_make_port(const char *name, const char *bridge, bool isolated, struct error *err);
+/* A macvtap (mode bridge) on a NIC, switched on. */
+int link_make_macvtap(const char *name, const char *parent, const uint8_t mac[6], unsigned mtu,
+                      struct error *err);
+/* -1 with ENODEV where there is none. */
+int link_delete(const char *name, struct error *err);
 
 #endif

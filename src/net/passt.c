@@ -24,7 +24,7 @@
 #include "base/title.h"
 #include "base/util.h"
 
-#define PROGRAM   "passt"
+#define TUN_PATH  "/dev/net/tun"
 #define PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define LOG_LIMIT (64u << 10)
 
@@ -141,15 +141,20 @@ static int try_port(const struct forward *f, unsigned port, struct error *err)
 
 /* ---- the program ---- */
 
+static const char *program_name(const struct passt_request *rq)
+{
+    return rq->pasta ? "pasta" : "passt";
+}
+
 /* Where it is, for the caller to free; or NULL. */
-static char *find_program(void)
+static char *find_program(const struct passt_request *rq)
 {
     const char *path = getenv("PATH");
     cleanup_free char *copy = xstrdup(path && *path ? path : PATH);
     char *rest = copy;
 
     for (char *dir; (dir = strsep(&rest, ":"));) {
-        char *file = xasprintf("%s/" PROGRAM, dir);
+        char *file = xasprintf("%s/%s", dir, program_name(rq));
         if (*dir == '/' && access(file, X_OK) == 0)
             return file;
         free(file);
@@ -159,12 +164,16 @@ static char *find_program(void)
 
 int passt_check(const struct passt_request *rq, struct error *err)
 {
-    cleanup_free char *program = find_program();
+    cleanup_free char *program = find_program(rq);
     struct forward f;
 
     if (!program) {
-        error_set(err, 0, "user-mode networking needs passt, which is not there");
+        error_set(err, 0, "user-mode networking needs %s, which is not there", program_name(rq));
         return error_hint(err, "install the package passt");
+    }
+    if (rq->pasta && access(TUN_PATH, R_OK | W_OK) < 0) {
+        error_set(err, errno, "open " TUN_PATH);
+        return error_hint(err, "as root: modprobe tun; chmod 666 " TUN_PATH);
     }
     for (size_t i = 0; rq->forwards && rq->forwards[i]; i++) {
         if (parse_forward(rq->forwards[i], &f, err) < 0)
@@ -197,16 +206,65 @@ static void add_forward(char ***words, const char *text)
                               f.guest_ports[0] ? ":" : "", f.guest_ports));
 }
 
-static char **command_line(const struct passt_request *rq, int stream)
+/* Descriptors of the program's own: passt has its stream, pasta the other three. */
+enum { FD_STREAM = 3, FD_NETNS = 3, FD_USERNS, FD_READY, FD_END };
+
+#define SELF_FD "/proc/self/fd/%d"
+
+/* No port but those that are said leads to anywhere, nor the gateway's address to the host. */
+static void add_pasta(char ***words, const struct passt_request *rq)
+{
+    static const char *const always[] = {"--config-net", "--no-netns-quit",
+                                         "--no-map-gw",  "--tcp-ns",
+                                         "none",         "--udp-ns",
+                                         "none",         "--dns-forward",
+                                         PASTA_DNS};
+    const struct {
+        const char *option;
+        int fd;
+    } files[] = {{"--netns", FD_NETNS}, {"--userns", FD_USERNS}, {"--pid", FD_READY}};
+    bool udp = false, tcp = false;
+
+    for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+        add_word(words, xstrdup(always[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        add_word(words, xstrdup(files[i].option));
+        add_word(words, xasprintf(SELF_FD, files[i].fd));
+    }
+    add_word(words, xstrdup("--ns-ifname"));
+    add_word(words, xstrdup(rq->ifname));
+    if (rq->mac) {
+        const uint8_t *m = rq->mac;
+        add_word(words, xstrdup("--ns-mac-addr"));
+        add_word(words,
+                 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]));
+    }
+    for (size_t i = 0; rq->forwards && rq->forwards[i]; i++)
+        *(str_starts(rq->forwards[i], "udp") ? &udp : &tcp) = true;
+    if (!tcp)
+        add_word(words, xstrdup("--tcp-ports=none"));
+    if (!udp)
+        add_word(words, xstrdup("--udp-ports=none"));
+    if (geteuid() == 0) { /* nobody could not enter the namespaces of root's container */
+        add_word(words, xstrdup("--runas"));
+        add_word(words, xstrdup("0"));
+    }
+}
+
+static char **command_line(const struct passt_request *rq)
 {
     char **words = NULL;
 
-    add_word(&words, xstrdup(PROGRAM));
+    add_word(&words, xstrdup(program_name(rq)));
     add_word(&words, xstrdup("--foreground"));
     add_word(&words, xstrdup("--quiet"));
     add_word(&words, xstrdup("--stderr"));
-    add_word(&words, xstrdup("--fd"));
-    add_word(&words, xasprintf("%d", stream));
+    if (rq->pasta) {
+        add_pasta(&words, rq);
+    } else {
+        add_word(&words, xstrdup("--fd"));
+        add_word(&words, xasprintf("%d", FD_STREAM));
+    }
     if (rq->mtu) {
         add_word(&words, xstrdup("--mtu"));
         add_word(&words, xasprintf("%u", rq->mtu));
@@ -224,6 +282,7 @@ struct supervisor {
     int channel;
     pid_t pid;
     int pidfd, words; /* of passt, and its standard error */
+    int ready;        /* pasta writes to its other end when it is; -1: it did, or is none */
     char line[512];
     size_t len;
     uint64_t started;
@@ -242,7 +301,7 @@ static void log_words(struct supervisor *s)
 {
     s->line[s->len] = '\0';
     if (!is_noise(s->line))
-        log_line("%s: passt: %s", s->rq->name, s->line);
+        log_line("%s: %s: %s", s->rq->name, program_name(s->rq), s->line);
     s->len = 0;
 }
 
@@ -261,23 +320,34 @@ static void read_words(struct supervisor *s)
         }
 }
 
-/* In the child: nothing of ours but the stream and its standard error. */
-static void become_passt(const struct supervisor *s, int stream, int words)
+/* Put these descriptors, and no others, at FD_STREAM and behind it. */
+static void keep_only(const int *fds, unsigned n)
 {
+    int high[FD_END - FD_STREAM];
+
+    for (unsigned i = 0; i < n; i++)
+        high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, FD_END);
+    for (unsigned i = 0; i < n; i++)
+        dup2(high[i], FD_STREAM + (int)i);
+    close_range(FD_STREAM + n, ~0u, 0);
+}
+
+/* In the child: nothing of ours but what it is to have, and its standard error. */
+static void become_passt(const struct supervisor *s, int end, int words)
+{
+    const int of_pasta[] = {s->rq->netns, s->rq->userns, end};
     sigset_t none;
-    int keep = 3;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int n = 1; n < NSIG; n++)
         signal(n, SIG_DFL);
     dup2(words, STDERR_FILENO);
-    if (stream != keep)
-        dup2(stream, keep);
+    if (s->rq->pasta)
+        keep_only(of_pasta, ARRAY_SIZE(of_pasta));
     else
-        fcntl(keep, F_SETFD, 0);
-    close_range((unsigned)keep + 1, ~0u, 0);
-    execv(s->program, command_line(s->rq, keep));
+        keep_only(&end, 1);
+    execv(s->program, command_line(s->rq));
     dprintf(STDERR_FILENO, "start '%s': %s\n", s->program, strerror(errno));
     _exit(127);
 }
@@ -303,27 +373,37 @@ static int send_stream(int channel, int stream)
     return sendmsg(channel, &m, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
+/* What leads to it: a stream for passt, a pipe for the word of pasta. [1] is its end. */
+static int make_ends(const struct supervisor *s, int ends[2])
+{
+    return s->rq->pasta ? pipe2(ends, O_CLOEXEC)
+                        : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+}
+
 /* Start passt. -1: it could not be. */
 static int launch(struct supervisor *s)
 {
-    int stream[2] = {-1, -1}, words[2] = {-1, -1};
+    int ends[2] = {-1, -1}, words[2] = {-1, -1};
     int ret = -1;
 
     s->started = now_mono_ns();
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) == 0 &&
-        pipe2(words, O_CLOEXEC) == 0 && (s->pid = fork()) >= 0) {
+    s->ready = -1;
+    if (make_ends(s, ends) == 0 && pipe2(words, O_CLOEXEC) == 0 && (s->pid = fork()) >= 0) {
         if (s->pid == 0)
-            become_passt(s, stream[1], words[1]);
+            become_passt(s, ends[1], words[1]);
         fcntl(words[0], F_SETFL, O_NONBLOCK);
         s->pidfd = pidfd_open(s->pid, 0);
         s->words = steal_fd(words[0]);
-        send_stream(s->channel, stream[0]);
+        if (s->rq->pasta)
+            s->ready = steal_fd(ends[0]);
+        else
+            send_stream(s->channel, ends[0]);
         ret = 0;
     } else {
-        log_line("%s: start passt: %s", s->rq->name, strerror(errno));
+        log_line("%s: start %s: %s", s->rq->name, program_name(s->rq), strerror(errno));
     }
     for (int i = 0; i < 2; i++) {
-        cleanup_close_fn(&stream[i]);
+        cleanup_close_fn(&ends[i]);
         cleanup_close_fn(&words[i]);
     }
     return ret;
@@ -340,6 +420,8 @@ static int reap(struct supervisor *s)
         log_words(s);
     close(s->pidfd);
     close(s->words);
+    if (s->ready >= 0)
+        close(steal_fd(s->ready));
     s->pid = -1;
     return status;
 }
@@ -350,12 +432,23 @@ static bool is_over(const struct pollfd *channel)
     return channel->revents != 0;
 }
 
+/* pasta wrote its process id, or ended before that, which is told, too: it will be tried again. */
+static void hear_ready(struct supervisor *s)
+{
+    char pid[16];
+
+    const bool ready = read(s->ready, pid, sizeof(pid)) > 0;
+    send(s->channel, ready ? PASTA_READY : PASTA_FAILED, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(steal_fd(s->ready));
+}
+
 /* Wait until passt has ended. False: nobody wants it any more. */
 static bool attend(struct supervisor *s)
 {
     struct pollfd p[] = {{.fd = s->channel, .events = POLLIN},
                          {.fd = s->pidfd, .events = POLLIN},
-                         {.fd = s->words, .events = POLLIN}};
+                         {.fd = s->words, .events = POLLIN},
+                         {.fd = s->ready, .events = POLLIN}};
 
     for (;;) {
         if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
@@ -364,6 +457,10 @@ static bool attend(struct supervisor *s)
             read_words(s);
         else if (p[2].revents)
             p[2].fd = -1;
+        if (p[3].revents) {
+            hear_ready(s);
+            p[3].fd = -1;
+        }
         if (p[1].revents)
             return true;
         if (is_over(&p[0]))
@@ -387,7 +484,7 @@ static bool live(struct supervisor *s)
             return false;
         if (now_mono_ns() - s->started >= STEADY_NS)
             s->pause_ms = 0;
-        log_line("%s: passt ended (%s %d): it is started again %s", s->rq->name,
+        log_line("%s: %s ended (%s %d): it is started again %s", s->rq->name, program_name(s->rq),
                  WIFSIGNALED(status) ? "signal" : "status",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
                  s->pause_ms ? "in a moment" : "now");
@@ -400,18 +497,20 @@ static bool live(struct supervisor *s)
 
 static void supervise(const struct passt_request *rq, char *program, int channel)
 {
-    struct supervisor s = {.rq = rq, .program = program, .channel = 3};
+    const int fds[] = {channel, rq->netns, rq->userns};
+    struct passt_request own = *rq;
+    struct supervisor s = {.rq = &own, .program = program, .channel = FD_STREAM};
     sigset_t none;
 
     log_to(STDERR_FILENO, LOG_LIMIT);
-    if (channel != s.channel)
-        dup3(channel, s.channel, O_CLOEXEC);
-    close_range((unsigned)s.channel + 1, ~0u, 0);
+    keep_only(fds, rq->pasta ? ARRAY_SIZE(fds) : 1);
+    own.netns = s.channel + 1;
+    own.userns = s.channel + 2;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* it ends with the one that wants the network */
-    title_set("pult: passt %s", rq->title);
+    title_set("pult: %s %s", program_name(rq), rq->title);
     while (live(&s))
         ;
     _exit(0);
@@ -421,11 +520,11 @@ static void supervise(const struct passt_request *rq, char *program, int channel
 
 int passt_start(const struct passt_request *rq, pid_t *supervisor, int *channel, struct error *err)
 {
-    cleanup_free char *program = find_program();
+    cleanup_free char *program = find_program(rq);
     int ends[2];
 
     if (!program)
-        return error_set(err, ENOENT, "start passt");
+        return error_set(err, ENOENT, "start %s", program_name(rq));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return error_set(err, errno, "create a socket for passt");
     *supervisor = fork();

@@ -94,6 +94,8 @@ int tap_check(const struct tap_request *rq, struct error *err)
     struct link tap, bridge;
     struct error why;
 
+    if (rq->parent)
+        return link_look(rq->parent, &tap, err);
     if (access(TUN_PATH, R_OK | W_OK) < 0)
         return error_set(err, errno, "open " TUN_PATH);
     if (look(rq, &tap, &bridge, &why) < 0) {
@@ -105,6 +107,19 @@ int tap_check(const struct tap_request *rq, struct error *err)
 }
 
 /* ---- opening ---- */
+
+/* One queue of a macvtap: its device has the interface's number. -1 with errno. */
+static int open_macvtap(const char *name, unsigned flags)
+{
+    struct ifreq r = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
+    char path[32];
+
+    snprintf(path, sizeof(path), "/dev/tap%u", if_nametoindex(name));
+    cleanup_close int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &r) < 0)
+        return -1;
+    return steal_fd(fd);
+}
 
 /* One queue. *name is what it is to be called, and then what it is. -1 with errno. */
 static int open_queue(char name[IFNAMSIZ], unsigned flags)
@@ -145,7 +160,9 @@ static int open_queues(const struct tap_request *rq, struct tap *t, struct error
     int header = (int)rq->header;
 
     for (; t->queues < rq->queues; t->queues++) {
-        int fd = open_queue(t->name, flags | (t->made && !t->queues ? IFF_TUN_EXCL : 0));
+        int fd = rq->parent
+                     ? open_macvtap(t->name, flags)
+                     : open_queue(t->name, flags | (t->made && !t->queues ? IFF_TUN_EXCL : 0));
         if (fd < 0 && errno == EINVAL && !flags && !t->made) {
             flags = IFF_MULTI_QUEUE;
             fd = open_queue(t->name, flags);
@@ -176,7 +193,7 @@ static int set_up_new(const struct tap_request *rq, const struct tap *t, struct 
     uint8_t mac[6];
 
     link_distrust(t->name);
-    if (!rq->bridge || !rq->mac)
+    if ((!rq->bridge && !rq->port) || !rq->mac)
         return 0;
     memcpy(mac, rq->mac, sizeof(mac));
     mac[0] = 0xfe;
@@ -204,11 +221,31 @@ static int set_up(const struct tap_request *rq, struct tap *t, const struct link
     return 0;
 }
 
+/* What a tap's set_up() does; the interface is the guest's own, address and all. */
+static int open_on_nic(const struct tap_request *rq, struct tap *t, struct error *err)
+{
+    struct link now;
+
+    t->made = true;
+    snprintf(t->name, sizeof(t->name), "%s", rq->name);
+    if (link_make_macvtap(rq->name, rq->parent, rq->mac, rq->mtu, err) < 0)
+        return -1;
+    if (open_queues(rq, t, err) < 0 || link_look(t->name, &now, err) < 0) {
+        tap_close(t);
+        link_delete(rq->name, NULL);
+        return -1;
+    }
+    t->mtu = now.mtu;
+    return 0;
+}
+
 int tap_open(const struct tap_request *rq, struct tap *out, struct error *err)
 {
     struct link tap, bridge;
 
     *out = (struct tap){0};
+    if (rq->parent)
+        return open_on_nic(rq, out, err);
     if (look(rq, &tap, &bridge, err) < 0)
         return -1;
     out->made = !tap.index;

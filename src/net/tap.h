@@ -6,6 +6,9 @@
  * is not there is made, which takes CAP_NET_ADMIN, and never made persistent: the kernel removes it
  * with the last descriptor, so it cannot outlive the process that holds it, however that ends.
  *
+ * A macvtap is the like on a NIC: its frames go out there with the guest's own address. It is made,
+ * too, but stays until it is removed (net/join.h).
+ *
  * Each descriptor is a queue of the interface. A frame is read or written whole, with a virtio-net
  * header before it (IFF_VNET_HDR) that says what is left to do for its checksum and segmentation.
  */
@@ -27,6 +30,8 @@ struct tap_request {
     unsigned mtu;       /* 0: as it is, and that of the bridge for a new one */
     unsigned header;    /* bytes of the header before each frame: 10 or 12 */
     const uint8_t *mac; /* the guest's address: a new one in a bridge is given one beside it */
+    bool port;          /* a new one, that others will make a port of a bridge */
+    const char *parent; /* not NULL: no tap but a macvtap of this name, on this interface */
 };
 
 struct tap {
