@@ -41,7 +41,7 @@ LDLIBS  := $(LIBS:%=-l%)
 STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a || echo lib; done \
              2>/dev/null | grep -q '^lib' && echo no || echo yes)
 ifeq ($(STATIC),yes)
-PULT_LDFLAGS := -static-pie -Wl,--no-warnings
+PULT_LDFLAGS := -static-pie -Wl,--no-warnings # nor undefined symbols: see below
 endif
 
 SRC     := $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
@@ -52,6 +52,7 @@ all: $(B)/pult
 $(B)/pult: $(B)/obj/main.o $(B)/libpult.a
 	@echo '  LD      $@'
 	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) $(PULT_LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(if $(filter yes,$(STATIC)),! nm $@ | grep ' U ' || { rm -f $@; exit 1; }) # not told by it
 
 # The tests link against the same objects.
 $(B)/libpult.a: $(OBJ)

@@ -149,18 +149,28 @@ void taps_parse(const char *words, const char *net_dev, uint64_t v[2])
 }
 
 /* proc(5): address, type, flags, hardware address, … of each; flag 2 says that it is known. */
+/* One more address, unless it is there already. */
+static void add_address(const char *address, size_t len, char *out, size_t room)
+{
+    const size_t used = strlen(out);
+    if (used + len + 2 > room || has_word(out, "", address, len))
+        return;
+    snprintf(out + used, room - used, "%s%.*s", used ? " " : "", (int)len, address);
+}
+
 void neighbours_parse(const char *words, const char *arp, char *out, size_t room)
 {
     out[0] = '\0';
+    for (const char *p = words; (p = strstr(p, "ip=")); p++)
+        if (p == words || p[-1] == ' ')
+            add_address(p + 3, strcspn(p + 3, " "), out, room);
     for (const char *p = next_line(arp); p && *p; p = next_line(p)) {
         char address[16], mac[18];
         unsigned flags;
-        size_t used = strlen(out);
         if (sscanf(p, "%15[0-9.] 0x%*x 0x%x %17[0-9a-fA-F:]", address, &flags, mac) != 3 ||
-            !(flags & 2) || !has_word(words, "mac=", mac, strlen(mac)) ||
-            used + strlen(address) + 2 > room)
+            !(flags & 2) || !has_word(words, "mac=", mac, strlen(mac)))
             continue;
-        snprintf(out + used, room - used, "%s%s", used ? " " : "", address);
+        add_address(address, strlen(address), out, room);
     }
 }
 
@@ -185,9 +195,9 @@ static void find_neighbours(const char *words, char *out, size_t room)
 {
     cleanup_close int fd = open(PROC_NEIGHBOURS, O_RDONLY | O_CLOEXEC);
     char text[LINKS_MAX];
-    if (fd < 0)
-        return;
-    read_whole(fd, text, sizeof text);
+    text[0] = '\0';
+    if (fd >= 0)
+        read_whole(fd, text, sizeof text);
     neighbours_parse(words, text, out, room);
 }
 

@@ -36,7 +36,8 @@ void figures_addresses(const struct status_page *page, char *out, size_t room);
 /*
  * FIGURE_NET of the kind FIGURE_PAGE may say in its path, as words, what else there is of the guest
  * in the namespace of the reader: "tap=NAME", an interface whose other end it is and whose bytes
- * the page does not count, and "mac=ADDRESS", by which its neighbours know it.
+ * the page does not count, "mac=ADDRESS", by which its neighbours know it, and "ip=ADDRESS", which a
+ * network of ours keeps for it.
  */
 
 /* Is "KIND" followed by VALUE one of these words? */
@@ -47,7 +48,7 @@ void figure_parse(enum figure_kind kind, const char *text, uint64_t v[2]);
 void addresses_parse(const char *fib_trie, char *out, size_t room);
 /* Add what /proc/net/dev says of the taps among the words, as their guest sees it. */
 void taps_parse(const char *words, const char *net_dev, uint64_t v[2]);
-/* The neighbours of /proc/net/arp with an address among the words. */
+/* What the words say themselves, and the neighbours of /proc/net/arp with an address among them. */
 void neighbours_parse(const char *words, const char *arp, char *out, size_t room);
 
 #endif

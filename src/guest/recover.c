@@ -20,6 +20,7 @@
 #include "guest/rundir.h"
 #include "guest/status.h"
 #include "guest/store.h"
+#include "net/join.h"
 
 int recover_console(int run_dir, int dir_fd, struct error *err)
 {
@@ -57,6 +58,9 @@ void recover_guest(const char *name, int fd)
         log_line("%s: its keeper died, and cleaning up after it failed: %s", name, err.text);
         return;
     }
+
+    if (network_leave_all(name, &err) < 0)
+        log_line("%s: its keeper died, and it is still in a network: %s", name, err.text);
 
     cleanup_free char *dir = xasprintf("%s/guests/%s", place_home(), name);
     struct guest_def lost = {.dir = dir, .throwaway = access(dir, F_OK) < 0};

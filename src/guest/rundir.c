@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "guest/recover.h"
 #include "guest/scratch.h"
+#include "net/join.h"
 
 #define RUNNING_FILE "running"
 #define ENDING_MS    3000 /* what a keeper gets for its clean-up until its guest's name is free */
@@ -185,8 +186,17 @@ int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, 
     return -1;
 }
 
+/* Before its name is free for another: that one would have the same ports in networks. */
+static void leave_networks(const char *name)
+{
+    struct error err;
+    if (network_leave_all(name, &err) < 0)
+        log_line("%s: %s", name, err.text);
+}
+
 void run_dir_retire(const char *name, struct run_dir *run)
 {
+    leave_networks(name);
     cleanup_free char *path = xasprintf("%s/%s", place_run(), name);
     cleanup_free char *gone = scratch_gone(place_run(), name);
     struct stat have, want;

@@ -2,12 +2,16 @@
 /*
  * How a guest's card gets into a network, and out again. For both engines:
  *
- *     network_join()    the network is up from now on; the card's address, MTU, bridge
- *     the engine makes its tap or veth
+ *     network_join()    the network is up from now on; the card's address, MTU, bridge, and the name
+ *                       that its interface on the host is to have
+ *     the engine makes its tap, veth or macvtap by that name
  *     network_attach()  the port goes into the bridge, guarded and isolated as the network wants it
- *     network_leave()   what was kept of it is given back; also by others, for a guest that was killed
+ *     network_leave()   what was kept of it is given back, and its interface is removed
  *
- * RUN/.networks/NAME/ports/GUEST.N says who is there, and by which interface.
+ * RUN/.networks/NAME/ports/GUEST.N says who is there, and by which interface; it is written before
+ * there is anything else to give back. So anybody can do that: the guest's keeper (a container's,
+ * at the end of each of its lives), whoever gives up its runtime directory (a VM's janitor), or the
+ * next pult that finds a guest whose keeper was killed.
  */
 #ifndef PULT_NET_JOIN_H
 #define PULT_NET_JOIN_H
@@ -24,6 +28,7 @@ struct join {
     unsigned card; /* N */
     enum net_kind kind;
     uint8_t mac[6];
+    char port[IFNAMSIZ];    /* what its interface on the host is to be called; "": it has none */
     unsigned mtu;           /* 0: as it comes */
     char bridge[IFNAMSIZ];  /* "": none */
     char parent[IFNAMSIZ];  /* of a macvtap or macvlan; "": none */
@@ -34,20 +39,30 @@ struct join {
     bool isolate, guard;
 };
 
+/* A name for the host's interface of a guest's card, the same each time. */
+void network_port_name(const char *guest, unsigned card, char out[IFNAMSIZ]);
+
 int network_join(const char *network, const char *guest, unsigned card, const uint8_t mac[6],
                  const struct address *wanted, struct join *out, struct error *err);
 int network_attach(const struct join *j, const char *port, struct error *err);
+/* Also where it was never there, or has left already. */
 int network_leave(const char *network, const char *guest, unsigned card, struct error *err);
 /* All cards of a guest in all networks. */
 int network_leave_all(const char *guest, struct error *err);
 
-/* Who is in a network now. */
+/*
+ * The forwards to this guest of a network of the kind `user`, as passt has them (passt.h). A
+ * NULL-terminated array for strv_free(), or NULL: there are none.
+ */
+char **network_user_forwards(const char *network, const char *guest);
+
+/* Who is in a network now, sorted. The caller frees *out. */
 struct member {
     char guest[64];
     unsigned card;
     char port[IFNAMSIZ];
     uint8_t mac[6];
-    struct address address;
+    struct address address; /* family 0: not known to us */
 };
 int network_members(const char *network, struct member **out, size_t *count, struct error *err);
 
