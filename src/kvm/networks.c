@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -28,6 +29,7 @@
 #include "kvm/virtio/net_passt.h"
 #include "kvm/virtio/net_tap.h"
 #include "net/card.h"
+#include "net/join.h"
 
 static_assert(NET_PAIRS == CARD_QUEUES, "a card has as many pairs as a tap has queues");
 static_assert(NET_MTU_MIN == CARD_MTU_MIN, "and the same smallest MTU");
@@ -56,6 +58,23 @@ static struct passt_request passt_request(const struct card *n, const struct gue
                                   .forwards = n->forwards};
 }
 
+/* A network by its name: it is there, and may be joined. */
+static int check_network(const struct card *n, const struct guest_def *def, struct error *err)
+{
+    const struct passt_request user = passt_request(n, def);
+    const struct tap_request tap = {.mac = n->mac};
+    cleanup_network struct network *net = NULL;
+
+    if (network_load(n->network, &net, err) < 0)
+        return -1;
+    if (net->kind == NET_USER)
+        return passt_check(&user, err);
+    if (geteuid() == 0)
+        return net->kind == NET_DIRECT ? 0 : tap_check(&tap, err);
+    error_set(err, 0, "only root's guests can be in the network '%s'", n->network);
+    return error_hint(err, "a network without any rights: " CARD_KEY "%u = user", n->number);
+}
+
 int networks_check(const struct guest_def *def, struct error *err)
 {
     cleanup_cards struct cards all;
@@ -69,8 +88,8 @@ int networks_check(const struct guest_def *def, struct error *err)
         if ((n->kind == CARD_TAP && tap_check(&tap, err) < 0) ||
             (n->kind == CARD_USER && passt_check(&user, err) < 0))
             return error_wrap(err, CARD_KEY "%u", n->number);
-        if (n->kind == CARD_NETWORK)
-            return error_set(err, 0, CARD_KEY "%u: a VM cannot be in a network yet", n->number);
+        if (n->kind == CARD_NETWORK && check_network(n, def, err) < 0)
+            return error_wrap(err, CARD_KEY "%u", n->number);
     }
     return 0;
 }
@@ -99,7 +118,7 @@ static void tell_addresses(struct keeper *k, const struct cards *all)
 
     for (unsigned i = 0; i < all->count; i++) {
         card_mac_text(all->all[i].mac, mac);
-        if (all->all[i].kind == CARD_TAP)
+        if (all->all[i].kind == CARD_TAP || all->all[i].kind == CARD_NETWORK)
             tell_readers(k, "mac=", mac);
     }
 }
@@ -133,21 +152,21 @@ static int check_others(const struct keeper *k, const struct cards *all, struct 
         if (str_eq(*name, k->def->name) || !run_dir_look(*name, &page))
             continue;
         for (unsigned i = 0; i < all->count && ret == 0; i++)
-            if (all->all[i].kind == CARD_TAP)
+            if (all->all[i].kind == CARD_TAP || all->all[i].kind == CARD_NETWORK)
                 ret = check_other(&page, *name, &all->all[i], err);
     }
     strv_free(guests);
     return ret;
 }
 
+/* The tap of a card, and what serves it. `where`: for the log. */
 static struct net_port *make_tap(struct machine *m, struct keeper *k, const struct card *n,
-                                 struct error *err)
+                                 const struct tap_request *rq, const char *where, struct error *err)
 {
-    const struct tap_request rq = tap_request(n);
     struct net_port *port;
     struct tap tap;
 
-    if (tap_open(&rq, &tap, err) < 0)
+    if (tap_open(rq, &tap, err) < 0)
         return NULL;
     port = net_tap(&tap, &m->memory, n->vhost, err);
     if (!port) {
@@ -156,21 +175,76 @@ static struct net_port *make_tap(struct machine *m, struct keeper *k, const stru
     }
     if (port->kernel)
         tell_readers(k, "tap=", tap.name);
-    log_line("%s: tap '%s'%s%s%s, served by %s", names[n->number], tap.name,
-             tap.made ? " (made)" : "", rq.bridge ? " in bridge " : "", rq.bridge ? rq.bridge : "",
+    log_line("%s: %s '%s'%s%s%s, served by %s", names[n->number], rq->parent ? "macvtap" : "tap",
+             tap.name, tap.made ? " (made)" : "", *where ? " in " : "", where,
              port->kernel ? "the kernel (vhost-net)" : "pult");
     return port;
 }
 
-static int add_network(struct machine *m, struct keeper *k, const struct card *n, struct error *err)
+/* The guest knows neither address: it asks for them, and is given those. */
+static void tell_own_addresses(struct keeper *k, const struct join *j)
+{
+    char text[ADDRESS_TEXT];
+
+    if (j->address.family)
+        tell_readers(k, "ip=", address_text(&j->address, true, text));
+}
+
+/*
+ * A card in a network. That the guest leaves it is seen to by who gives up its runtime directory:
+ * this process will have no right to.
+ */
+static struct net_port *join_network(struct machine *m, struct keeper *k, struct card *n,
+                                     struct error *err)
+{
+    struct join j;
+
+    if (network_join(n->network, k->def->name, n->number, n->mac, &n->address, &j, err) < 0)
+        return NULL;
+    if (!n->mtu)
+        n->mtu = j.mtu;
+    if (j.kind == NET_USER) {
+        char **forwards = network_user_forwards(n->network, k->def->name);
+        struct passt_request rq = passt_request(n, k->def);
+        rq.forwards = (const char *const *)forwards;
+        struct net_port *port = net_passt(&rq, err);
+        strv_free(forwards);
+        return port;
+    }
+    struct tap_request rq = tap_request(n);
+    rq.name = j.port;
+    rq.port = true;
+    rq.parent = j.parent[0] ? j.parent : NULL;
+    struct net_port *port = make_tap(m, k, n, &rq, n->network, err);
+    if (!port)
+        return NULL;
+    tell_own_addresses(k, &j);
+    if (network_attach(&j, j.port, err) == 0)
+        return port;
+    port->ops->close(port);
+    return NULL;
+}
+
+static struct net_port *make_port(struct machine *m, struct keeper *k, struct card *n,
+                                  struct error *err)
 {
     const struct passt_request user = passt_request(n, k->def);
+    const struct tap_request tap = tap_request(n);
+
+    if (n->kind == CARD_NETWORK)
+        return join_network(m, k, n, err);
+    return n->kind == CARD_TAP ? make_tap(m, k, n, &tap, n->bridge ? n->bridge : "", err)
+                               : net_passt(&user, err);
+}
+
+static int add_network(struct machine *m, struct keeper *k, struct card *n, struct error *err)
+{
     struct status_page *page = k->status.page;
     struct net_config config = {.name = names[n->number]};
 
     if (n->kind == CARD_NONE)
         return 0;
-    config.port = n->kind == CARD_TAP ? make_tap(m, k, n, err) : net_passt(&user, err);
+    config.port = make_port(m, k, n, err);
     if (!config.port)
         return -1;
     memcpy(config.mac, n->mac, sizeof(config.mac));
