@@ -27,7 +27,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/util.h"
 #include "lxc/sys.h"
+#include "net/batch.h"
 
 /* Those that spawn.c leaves to this process, which has all capabilities over the others. */
 #define PTY_SLAVE      1 /* of the descriptors of MESSAGE_CONSOLE */
@@ -46,8 +48,9 @@ static int descriptors_reset(int sock)
 }
 
 /* Wait for the keeper, and take the trees it sends. */
-static void wait_go(struct config *c, int sock)
+static void wait_go(struct container *ct, int sock)
 {
+    struct config *c = &ct->config;
     int fds[MESSAGE_FDS], n, used = 0;
     struct message m;
     n = message_recv(sock, &m, fds, MESSAGE_FDS);
@@ -58,6 +61,7 @@ static void wait_go(struct config *c, int sock)
         c->trees[i].fd = *mark++ == '+' && used < n ? fds[used++] : -1;
     for (size_t i = 0; i < c->mount_count; i++)
         c->mounts[i].tree.fd = *mark++ == '+' && used < n ? fds[used++] : -1;
+    snprintf(ct->names, sizeof ct->names, "%s", mark + 1);
 }
 
 /* Become root of the user namespace. */
@@ -85,9 +89,9 @@ static int loopback_up(struct error *err)
  * What needs no ids, while the keeper is at work: the other namespaces, and descriptors of them for
  * the keeper. Later nobody may look at them, since this process is not dumpable.
  */
-static int namespaces_make(int fds[NS_COUNT - NS_GIVEN], struct error *err)
+static int namespaces_make(const struct config *c, int fds[NS_COUNT - NS_GIVEN], struct error *err)
 {
-    if (unshare(NAMESPACES_OWN) < 0) {
+    if (unshare(c->nics.host ? NAMESPACES_OWN & ~CLONE_NEWNET : NAMESPACES_OWN) < 0) {
         int why = errno;
         error_set(err, why, "create the container's namespaces");
         if (why == EPERM || why == ENOSPC || why == EUSERS)
@@ -101,10 +105,21 @@ static int namespaces_make(int fds[NS_COUNT - NS_GIVEN], struct error *err)
             return error_set(err, errno, "open '/proc/self/ns/%s'", namespace_names[i]);
         fds[i - NS_GIVEN] = fd;
     }
-    return loopback_up(err);
+    return c->nics.host ? 0 : loopback_up(err);
 }
 
-static int mount_all(struct config *c, int pty[3], struct error *err)
+/* Let the keeper make interfaces: with nothing to make them in, should that have failed. */
+static int network_offer(int sock, int ns, bool failed, struct error *err)
+{
+    struct message m = {.kind = MESSAGE_NETWORK};
+    cleanup_close int inside = failed ? -1 : batch_socket(err);
+    const int fds[] = {ns, inside};
+    if (message_send(sock, &m, fds, inside >= 0 ? ARRAY_SIZE(fds) : 0) < 0)
+        return error_set(err, errno, "hand the network over");
+    return failed || inside < 0 ? -1 : 0;
+}
+
+static int mount_all(struct config *c, const char *names, int pty[3], struct error *err)
 {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return error_set(err, errno, "make the mounts private");
@@ -115,6 +130,8 @@ static int mount_all(struct config *c, int pty[3], struct error *err)
         mounts_entries(c, root, err) < 0)
         return -1;
     trees_close(c);
+    if (*names)
+        network_resolver(c, root, names);
 
     /* pivot_root(2), "pivot_root(".", ".")": the old root ends on top of the new one, and goes */
     if (fchdir(root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
@@ -146,9 +163,11 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
 {
     struct config *cf = &c->config;
     spawn_reset_signals();
-    int ret = namespaces_make(fds + 3, err);
-    wait_go(cf, sock); /* an error is heard only after it */
-    if (ret < 0 || become_root(err) < 0 || mount_all(cf, fds, err) < 0)
+    int ret = namespaces_make(cf, fds + 3, err);
+    if (nics_any(&cf->nics))
+        ret = network_offer(sock, fds[3 + NS_NET - NS_GIVEN], ret < 0, err);
+    wait_go(c, sock); /* an error is heard only after it */
+    if (ret < 0 || become_root(err) < 0 || mount_all(cf, c->names, fds, err) < 0)
         return -1;
     struct message m = {.kind = MESSAGE_CONSOLE};
     if (message_send(sock, &m, fds, CONSOLE_FDS) < 0)

@@ -107,6 +107,7 @@ const struct conf_key lxc_keys[] = {
      "containers are always killed with SIGKILL"},
     {"lxc.no_new_privs", conf_is_bool, false, "setuid programs gain nothing (1 for a command)",
      NULL},
+    NIC_KEYS,
     {"lxc.cgroup2.devices.*", NULL, true, "devices", NO_DEVICES},
     {"lxc.cgroup.devices.*", NULL, true, "devices", NO_DEVICES},
     {"lxc.cgroup2.*", NULL, true, "a file of cgroup v2, such as memory.max, cpu.max, pids.max",
@@ -238,8 +239,8 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
 {
     *c = (struct config){.privileged = geteuid() == 0};
     if (root_load(def, c, err) < 0 || command_load(def, c, err) < 0 ||
-        mounts_load(def, c, err) < 0 || idmap_choose(def, &c->map, err) < 0 ||
-        caps_parse(def, c->app, &c->caps, err) < 0)
+        mounts_load(def, c, err) < 0 || nics_load(def, &c->nics, err) < 0 ||
+        idmap_choose(def, &c->map, err) < 0 || caps_parse(def, c->app, &c->caps, err) < 0)
         return -1;
     env_load(def, c);
     const char *v = get_either(def->conf, "lxc.uts.name", "lxc.utsname");
@@ -258,6 +259,7 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
 void config_clear(struct config *c)
 {
     trees_close(c);
+    nics_clear(&c->nics);
     for (size_t i = 0; i < c->tree_count; i++)
         free(c->trees[i].path);
     for (size_t i = 0; i < c->mount_count; i++)

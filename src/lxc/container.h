@@ -9,6 +9,8 @@
  *     trees.c    mount trees opened
  *     spawn.c    clone3() ────────────────► makes those namespaces that take long; waits
  *     idmap.c    ids and trees mapped
+ *                ◄─── NETWORK: its namespace
+ *     network.c  interfaces made in there, if there are any (nic.h)
  *                GO + the trees ──────────► child.c: rootfs.c or hostroot.c, mounts.c, dev.c
  *                ◄─── CONSOLE + its pty, and its namespaces
  *                                           pivot_root, caps.c, init.c: exec of the system's
@@ -36,6 +38,7 @@
 
 #include "base/error.h"
 #include "guest/keeper.h"
+#include "lxc/nic.h"
 
 /* ---- idmap.c: whose ids a container has ---- */
 
@@ -111,6 +114,7 @@ struct config {
     unsigned cols, rows; /* and has this size */
     int halt_signal, reboot_signal;
     bool halt_given;
+    struct nics nics;
 };
 
 int config_load(const struct guest_def *def, struct config *c, struct error *err);
@@ -170,7 +174,8 @@ void trees_close(struct config *c);
 /* ---- spawn.c: keeper and first process talk ---- */
 
 enum message_kind {
-    MESSAGE_GO, /* keeper: the ids are mapped. With the trees */
+    MESSAGE_NETWORK, /* child, if there are interfaces to be made: its network namespace, a socket */
+    MESSAGE_GO, /* keeper: the ids are mapped. With the trees; text: which are there, and names */
     MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; its own namespaces */
     MESSAGE_STARTED, /* child: the command runs */
     MESSAGE_ENDED,   /* our init: the wait status of its command */
@@ -205,6 +210,8 @@ struct container {
     struct event *sock_event, *exit_event, *count_timer;
     bool running, ended_known;
     int wait_status;
+    int inside;            /* socket of rtnetlink in its network namespace; -1: none */
+    char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };
 

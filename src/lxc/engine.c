@@ -28,7 +28,6 @@
 #include "base/util.h"
 #include "guest/console.h"
 #include "lxc/container.h"
-#include "net/card.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
 #define INIT_AHEAD_NS  UINT64_C(5000000000)  /* or so long before, with lxc_prepare() */
@@ -58,18 +57,13 @@ static int root_check(const char *root, struct error *err)
 static int lxc_check(const struct guest_def *def, struct error *err)
 {
     struct config c;
-    cleanup_cards struct cards cards = {0};
-    if (cards_read(def->conf, def->name, &cards, err) < 0)
-        return -1;
-    for (unsigned i = 0; i < cards.count; i++)
-        if (cards.all[i].kind != CARD_NONE)
-            return error_set(err, 0, CARD_KEY "%u: a container cannot have a card yet",
-                             cards.all[i].number);
     int ret = config_load(def, &c, err);
     const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
     bool own = !conf_get(def->conf, "lxc.rootfs.path") && !conf_get(def->conf, "lxc.rootfs");
     if (root && !own)
         ret = root_check(root, err);
+    if (ret == 0)
+        ret = network_check(def, &c.nics, err);
     config_clear(&c);
     return ret < 0 ? -1 : cgroup_check(def, err);
 }
@@ -197,7 +191,7 @@ static int lxc_prepare(struct keeper *k, struct error *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
     *c = (struct container){
-        .keeper = k, .pidfd = -1, .sock = -1, .master = -1, .slave = -1, .ptmx = -1};
+        .keeper = k, .pidfd = -1, .sock = -1, .master = -1, .slave = -1, .ptmx = -1, .inside = -1};
     memset(c->namespaces, -1, sizeof c->namespaces);
     k->engine_data = c;
     cgroup_init(&c->cgroup);
@@ -254,6 +248,7 @@ static void lxc_cleanup(struct keeper *k)
         kill(c->init, SIGKILL);
         waitpid(c->init, NULL, 0);
     }
+    network_unmake(c);
     close_fd(c->sock);
     close_fd(c->pidfd);
     close_fd(c->master);

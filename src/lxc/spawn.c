@@ -163,7 +163,7 @@ static int spawn_namespaces(struct container *c, struct error *err)
 int spawn_join(const struct container *c, struct error *err)
 {
     for (size_t i = 0; i < NS_COUNT; i++)
-        if (setns(c->namespaces[i], 0) < 0)
+        if ((i != NS_NET || !c->config.nics.host) && setns(c->namespaces[i], 0) < 0)
             return error_set(err, errno, "join the container's namespaces");
     return 0;
 }
@@ -229,8 +229,12 @@ int spawn_finish(struct container *c, struct error *err)
     if (cf->cgroup2 && !cf->app && cf->privileged && !cf->map.identity &&
         cgroup_delegate(&c->cgroup, idmap_root_uid(&cf->map), idmap_root_gid(&cf->map), err) < 0)
         return -1;
+    if (network_make(c, err) < 0)
+        return -1;
     struct message go = {.kind = MESSAGE_GO};
     trees_mark(cf, go.text);
+    const size_t marks = strlen(go.text) + 1;
+    snprintf(go.text + marks, sizeof go.text - marks, "%s", c->names);
     if (message_send(c->sock, &go, fds, trees_list(cf, fds)) < 0)
         return error_set(err, errno, "let the container go");
     trees_close(cf);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Network interfaces of containers.
+ *
+ *     guest.net.N                  cards as all guests have them (net/card.h)
+ *     lxc.net.N.KEY                LXC's, which say each thing by itself
+ *     lxc.network.KEY              those of 2010: each `type` begins another interface
+ *
+ * They become one list, in that order; who says no name is called eth0, eth1, … by its place.
+ *
+ *   keeper                                   first process
+ *     network_check()  could it be?
+ *                      ◄── NETWORK: its network namespace, and a socket in it ──
+ *     network_make()   joins networks; makes interfaces with one end there and the other in its
+ *                      bridge; addresses and routes through that socket; pasta
+ *                      ── GO, and what is to be in /etc/resolv.conf ──►  network_resolver()
+ *     network_unmake() gives all back
+ *
+ * Without interfaces nothing of this happens. What is in the container's namespace goes with it; the
+ * host's ends go with those. What networks keep of a guest is given back also for a keeper that was
+ * killed (net/join.h).
+ */
+#ifndef PULT_LXC_NIC_H
+#define PULT_LXC_NIC_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/conf.h"
+#include "guest/def.h"
+#include "net/address.h"
+#include "net/card.h"
+
+#define NICS_MOST     32u
+#define NIC_ADDRESSES 8u
+
+enum nic_kind {
+    NIC_EMPTY, /* lo alone */
+    NIC_HOST,  /* "none": the host's own network */
+    NIC_VETH,
+    NIC_MACVLAN,
+    NIC_IPVLAN,
+    NIC_VLAN,
+    NIC_PHYS,
+    NIC_USER,    /* pasta */
+    NIC_NETWORK, /* of ours, by its name */
+};
+
+struct nic {
+    enum nic_kind kind;
+    char where[32];          /* for messages: "guest.net.0", "lxc.net.2", "lxc.network" */
+    unsigned number;         /* of guest.net.N */
+    const char *network;     /* NIC_NETWORK; strings are the definition's, or of `cards` */
+    char link[IFNAMSIZ];     /* a bridge, or the interface that it is made of; "": none */
+    char name[IFNAMSIZ];     /* inside */
+    char pair[IFNAMSIZ];     /* outside; "": of our choice */
+    char old_name[IFNAMSIZ]; /* NIC_PHYS: outside, once it was moved */
+    uint8_t mac[6];
+    bool has_mac, up, router;
+    bool own_pair, made,
+        joined;          /* the pair's name is of our choice; it is there; so is the guest */
+    char **own_forwards; /* the network's to this guest; freed by nics_clear() */
+    pid_t supervisor;    /* NIC_USER: pasta's, */
+    int channel;         /* and the socket to it */
+    unsigned mtu;        /* 0: as it comes */
+    unsigned vlan;       /* 0: not said */
+    int mode, isolation;
+    struct address addresses[NIC_ADDRESSES], broadcast[NIC_ADDRESSES];
+    unsigned address_count;
+    struct address gateway, gateway6;
+    bool gateway_auto, gateway6_auto; /* the address of the bridge */
+    bool gateway_dev, gateway6_dev;   /* none, just the interface */
+    const char *const *forwards;      /* NIC_USER: as of struct passt_request */
+};
+
+struct nics {
+    unsigned count;
+    struct nic all[NICS_MOST];
+    bool host;          /* one is NIC_HOST, and the only one */
+    struct cards cards; /* whose strings the above have */
+};
+
+/* Rows of lxc_keys, and the checks of their values. */
+conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, nic_is_mtu,
+    nic_is_ipv4, nic_is_gateway4, nic_is_ipv6, nic_is_gateway6, nic_is_pair, nic_is_veth_mode,
+    nic_is_macvlan_mode, nic_is_ipvlan_mode, nic_is_isolation, nic_is_vlan;
+#define NIC_SCRIPTS "scripts are not run; networks of pult's do what those are for"
+/* clang-format off */
+#define NIC_KEYS \
+    {"lxc.net.#.type", nic_is_type, false, \
+     "a network interface: veth, macvlan, ipvlan, vlan, phys, empty, or none for the host's " \
+     "network", \
+     NULL}, \
+    {"lxc.net.#.link", nic_is_link, false, "the bridge, or the interface that it is made of", NULL}, \
+    {"lxc.net.#.flags", nic_is_flags, false, "up: it is switched on", NULL}, \
+    {"lxc.net.#.name", nic_is_name, false, "its name in the container (eth0, …)", NULL}, \
+    {"lxc.net.#.hwaddr", nic_is_mac, false, "its MAC address; each x is any digit", NULL}, \
+    {"lxc.net.#.mtu", nic_is_mtu, false, "its MTU", NULL}, \
+    {"lxc.net.#.ipv4.address", nic_is_ipv4, true, "ADDRESS/PREFIX [BROADCAST]", NULL}, \
+    {"lxc.net.#.ipv4.gateway", nic_is_gateway4, false, "an address; auto: that of the link; dev: none", NULL}, \
+    {"lxc.net.#.ipv6.address", nic_is_ipv6, true, "ADDRESS/PREFIX", NULL}, \
+    {"lxc.net.#.ipv6.gateway", nic_is_gateway6, false, "an address; auto: that of the link; dev: none", NULL}, \
+    {"lxc.net.#.veth.pair", nic_is_pair, false, "the name of its end on the host", NULL}, \
+    {"lxc.net.#.veth.mode", nic_is_veth_mode, false, \
+     "bridge; or router: the host has a route to it, and it needs no link", NULL}, \
+    {"lxc.net.#.macvlan.mode", nic_is_macvlan_mode, false, "private, vepa, bridge or passthru", NULL}, \
+    {"lxc.net.#.ipvlan.mode", nic_is_ipvlan_mode, false, "l2, l3 or l3s", NULL}, \
+    {"lxc.net.#.ipvlan.isolation", nic_is_isolation, false, "bridge, private or vepa", NULL}, \
+    {"lxc.net.#.vlan.id", nic_is_vlan, false, "the VLAN's number", NULL}, \
+    {"lxc.net.#.script.*", NULL, true, "programs to be run", NIC_SCRIPTS}, \
+    {"lxc.network.type", nic_is_type, true, "begins an interface, see lxc.net.N.type", NULL}, \
+    {"lxc.network.link", nic_is_link, true, "old name of lxc.net.N.link", NULL}, \
+    {"lxc.network.flags", nic_is_flags, true, "old name of lxc.net.N.flags", NULL}, \
+    {"lxc.network.name", nic_is_name, true, "old name of lxc.net.N.name", NULL}, \
+    {"lxc.network.hwaddr", nic_is_mac, true, "old name of lxc.net.N.hwaddr", NULL}, \
+    {"lxc.network.mtu", nic_is_mtu, true, "old name of lxc.net.N.mtu", NULL}, \
+    {"lxc.network.ipv4", nic_is_ipv4, true, "old name of lxc.net.N.ipv4.address", NULL}, \
+    {"lxc.network.ipv4.gateway", nic_is_gateway4, true, "old name of lxc.net.N.ipv4.gateway", NULL}, \
+    {"lxc.network.ipv6", nic_is_ipv6, true, "old name of lxc.net.N.ipv6.address", NULL}, \
+    {"lxc.network.ipv6.gateway", nic_is_gateway6, true, "old name of lxc.net.N.ipv6.gateway", NULL}, \
+    {"lxc.network.veth.pair", nic_is_pair, true, "old name of lxc.net.N.veth.pair", NULL}, \
+    {"lxc.network.macvlan.mode", nic_is_macvlan_mode, true, "old name of lxc.net.N.macvlan.mode", NULL}, \
+    {"lxc.network.vlan.id", nic_is_vlan, true, "old name of lxc.net.N.vlan.id", NULL}, \
+    {"lxc.network.script.*", NULL, true, "programs to be run", NIC_SCRIPTS}
+/* clang-format on */
+
+int nics_load(const struct guest_def *def, struct nics *out, struct error *err);
+void nics_clear(struct nics *n);
+/* Is there anything to be made? */
+bool nics_any(const struct nics *n);
+
+struct container;
+struct config;
+
+/* Could they be made, as far as can be told? */
+int network_check(const struct guest_def *def, const struct nics *all, struct error *err);
+/* Before the first process is told to go: hear of its namespace and make them. */
+int network_make(struct container *c, struct error *err);
+void network_unmake(struct container *c);
+
+/* In the container: put that into the root file system. What cannot be written stays. */
+void network_resolver(const struct config *c, int rootfd, const char *text);
+
+#endif
