@@ -216,6 +216,16 @@ static size_t count_names(const struct ui *ui, char *const *words, int used)
     return n;
 }
 
+/* Whom a verb is about: the first guest that is named after it, options left aside. */
+static const char *first_name(const struct ui *ui, char *const *words, int used)
+{
+    for (char *const *w = words + used; *w && strcmp(*w, "--") != 0; w++) {
+        if (roster_find(&ui->roster, *w))
+            return *w;
+    }
+    return words[used] ? words[used] : "";
+}
+
 /*
  * What loses work asks, in proportion: y, or, where something is lost for good, a typed word. A
  * verb that is unsafe even for a guest that does not run takes what is on the disk. words is
@@ -224,7 +234,7 @@ static size_t count_names(const struct ui *ui, char *const *words, int used)
 static void confirm(struct ui *ui, const struct command *c, char **words, int used, size_t guests)
 {
     char question[200];
-    const char *name = words[used] ? words[used] : "";
+    const char *name = first_name(ui, words, used);
     const char *format = c->confirm ? c->confirm : "Really?", *at = strstr(format, "%s");
     if (guests > 1)
         snprintf(question, sizeof question, "%s %zu guests?", c->name, guests);

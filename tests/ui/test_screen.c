@@ -126,7 +126,7 @@ static void destroy_wants_the_name(void **state)
     tty_send(t, ESC);
     tty_expect(t, "not done");
     assert_int_equal(access("home/guests/web1", F_OK), 0);
-    tty_send(t, "D");
+    tty_send(t, ":destroy --force web1\r"); /* an option is nobody's name */
     tty_expect(t, "Type web1");
     tty_send(t, "web1\r");
     tty_expect(t, "No guests yet.");
