@@ -228,6 +228,65 @@ static void act_new(struct ui *ui, int argc, char *const *argv)
     form_open(ui, argc > 1 ? argv[1] : NULL);
 }
 
+/* ---- networks ---- */
+
+static const char *const networks_words[] = {"up", "down", "forward", "unforward", "close", NULL};
+
+static void forward_typed(struct ui *ui, const char *verb, const char *spec)
+{
+    const struct net_view *v = nets_selected(&ui->nets);
+    char *words[] = {(char *)"network",       (char *)"forward",
+                     (char *)(uintptr_t)verb, v ? (char *)(uintptr_t)v->name : NULL,
+                     (char *)(uintptr_t)spec, NULL};
+    if (v && *spec)
+        ui_run_words(ui, words, false);
+}
+
+static void forward_add(struct ui *ui, const char *spec)
+{
+    forward_typed(ui, "add", spec);
+}
+
+static void forward_remove(struct ui *ui, const char *spec)
+{
+    forward_typed(ui, "remove", spec);
+}
+
+static void ask_forward(struct ui *ui, bool add)
+{
+    if (!nets_selected(&ui->nets))
+        return;
+    struct prompt *p = prompt_begin(ui, add ? "Forward (such as tcp:8080:web1:80): "
+                                            : "Forward no more (as it stands in the list): ");
+    p->done = add ? forward_add : forward_remove;
+    prompt_open(ui);
+}
+
+static void act_networks(struct ui *ui, int argc, char *const *argv)
+{
+    const char *what = arg_of(argc, argv, 1);
+    int i = *what ? word_index(networks_words, what) : -1;
+    if (*what && i < 0) {
+        ui_error(ui, "networks: what is '%s'?", what);
+    } else if (!ui_shows(ui, &view_networks)) {
+        ui_overlay(ui, &view_networks);
+        ui_watch_nets(ui);
+    } else if (i == 0 || i == 1) {
+        nets_move(&ui->nets, i == 0 ? -1 : 1);
+    } else if (i == 2 || i == 3) {
+        ask_forward(ui, i == 2);
+    } else if (i == 4 && ui->overlays[ui->overlay_count - 1] == &view_networks) {
+        ui_overlay_close(ui);
+    }
+}
+
+static void act_wizard(struct ui *ui, int argc, char *const *argv)
+{
+    (void)argc, (void)argv;
+    if (!ui_shows(ui, &view_wizard))
+        wizard_open(ui, NULL);
+}
+
 /* `run --detach` printed the name of the guest that it started: enter it. */
 static void throwaway_done(void *arg, const struct job *job)
 {
@@ -519,6 +578,9 @@ static void act_scroll(struct ui *ui, int argc, char *const *argv)
 const struct action actions[] = {
     {"help", NULL, "list all keys and commands", act_help, 0, NULL},
     {"new", "[container|vm]", "make a new guest, by a form", act_new, 0, NULL},
+    {"networks", "[up|down|…]", "see all networks and who is in them", act_networks, 0,
+     networks_words},
+    {"wizard", NULL, "make a new network, page by page", act_wizard, 0, NULL},
     {"throwaway", "[OPTIONS] [-- CMD]", "start a container of this machine that leaves nothing",
      act_throwaway, 0, NULL},
     {"console", "[NAME]", "enter a guest's console", act_console, ON_ALIVE, NULL},

@@ -23,11 +23,13 @@
 #include "ui/keymap.h"
 #include "ui/layout.h"
 #include "ui/messages.h"
+#include "ui/nets.h"
 #include "ui/pane.h"
 #include "ui/prompt.h"
 #include "ui/roster.h"
 #include "ui/text.h"
 #include "ui/view.h"
+#include "ui/wizard.h"
 
 #define OVERLAYS_MAX 4
 
@@ -37,6 +39,7 @@ enum { DIRTY_PANE = 1, DIRTY_ALL = 2 };
 struct ui {
     struct event_base *base;
     struct event *tty, *esc, *tick, *frame, *settle, *changes;
+    struct event *nets_changed; /* NULL: nobody looks at networks */
     struct input input;
     bool pasting;
     unsigned dirty;
@@ -51,6 +54,7 @@ struct ui {
     struct jobs *jobs;
     struct messages messages;
     struct keymap keymap;
+    struct nets nets; /* while view_networks or view_wizard is open */
 
     struct layout layout;
     bool zoom;
@@ -63,6 +67,7 @@ struct ui {
     struct text text;                    /* what view_text shows */
     struct form form;                    /* what view_form edits */
     struct prompt prompt;                /* what view_prompt asks */
+    struct wizard wizard;                /* what view_wizard makes */
     char enter_soon[GUEST_NAME_MAX + 1]; /* select this guest as soon as it is there … */
     bool enter_console;                  /* … and enter its console */
 };
@@ -74,6 +79,9 @@ void ui_quit(struct ui *ui, int status);
 void ui_suspend(struct ui *ui);
 void ui_overlay(struct ui *ui, const struct view *v);
 void ui_overlay_close(struct ui *ui);
+bool ui_shows(const struct ui *ui, const struct view *overlay);
+/* Look at the networks while an overlay shows them, and no longer. */
+void ui_watch_nets(struct ui *ui);
 /* The selected guest or the layout changed: show the right pane, soon. */
 void ui_settle(struct ui *ui, bool now);
 /* Show the selected guest's console now, even if a program of it is shown. */

@@ -15,6 +15,7 @@
 #include "disk/definition.h"
 #include "net/card.h"
 #include "ui/app.h"
+#include "ui/field.h"
 #include "ui/screen.h"
 
 #define BUTTON "Create"
@@ -143,23 +144,6 @@ static int field_check(struct ui *ui, const struct form *f, int i, struct error 
 
 /* ---- the command line ---- */
 
-static void push(char ***words, const char *word)
-{
-    size_t n = *words ? strv_len(*words) : 0;
-    *words = xrealloc(*words, n + 2, sizeof(char *));
-    (*words)[n] = xstrdup(word);
-    (*words)[n + 1] = NULL;
-}
-
-/* The words of the verb, or of a command. */
-static void push_split(char ***words, const char *line)
-{
-    char **more = str_split_words(line, NULL);
-    for (size_t i = 0; more && more[i]; i++)
-        push(words, more[i]);
-    strv_free(more);
-}
-
 char **form_words(struct ui *ui, const struct form *f, struct error *err)
 {
     char **words = NULL;
@@ -169,18 +153,18 @@ char **form_words(struct ui *ui, const struct form *f, struct error *err)
             return NULL;
         }
     }
-    push_split(&words, f->type->verb);
+    words_push_split(&words, f->type->verb);
     for (int i = 0; f->type->fields[i].label; i++) {
         const struct field *field = &f->type->fields[i];
         const char *value = f->values[i].text;
         if (*value == '\0')
             continue;
         if (field->option)
-            push(&words, field->option);
+            words_push(&words, field->option);
         if (field->option && strcmp(field->option, "--") == 0)
-            push_split(&words, value);
+            words_push_split(&words, value);
         else
-            push(&words, value);
+            words_push(&words, value);
     }
     return words;
 }
@@ -241,20 +225,12 @@ static bool field_wrong(struct ui *ui, const struct form *f, int i, struct error
 static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct rect in)
 {
     const struct field *field = &f->type->fields[i];
-    const struct edit *e = &f->values[i];
-    bool now = f->at == i;
-    int x = in.x + 18, w = in.w - 20;
-    bool wrong = field_wrong(ui, f, i, NULL);
-    screen_putf(y, in.x + 2, 16,
-                wrong ? EL_BAD
-                : now ? EL_STRONG
-                      : EL_FAINT,
-                "%s%s", field->label, field->required ? " *" : "");
-    screen_fill((struct rect){y, x, 1, w}, now ? EL_FIELD_NOW : EL_FIELD);
-    if (e->len > 0 || now)
-        edit_draw(e, y, x, w, now ? EL_FIELD_NOW : EL_FIELD, now);
-    if (e->len == 0)
-        screen_put(y, x + (now ? 2 : 0), w - 2, now ? EL_FIELD_NOW : EL_FIELD_HINT, field->hint);
+    const struct field_look look = {.label = field->label,
+                                    .hint = field->hint,
+                                    .required = field->required,
+                                    .wrong = field_wrong(ui, f, i, NULL),
+                                    .now = f->at == i};
+    field_draw(&look, &f->values[i], y, in);
 }
 
 /*
@@ -361,6 +337,10 @@ static unsigned form_key(struct ui *ui, const struct key *key)
         return HANDLED | LEAVE;
     if (key->code == K_ENTER && f->at >= 0)
         return submit(ui);
+    if (key->code == K_F0 + 2 && f->at >= 0 && str_eq(f->type->fields[f->at].option, "--net")) {
+        wizard_open(ui, &f->values[f->at]); /* the network that is made there is the answer */
+        return HANDLED | REDRAW;
+    }
     if (back)
         f->at = f->at < 0 ? n : f->at - 1;
     else if (key->code == K_DOWN || key->code == K_TAB || key->code == K_ENTER)

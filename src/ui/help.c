@@ -64,6 +64,9 @@ void help_fill(struct ui *ui, struct text *t)
     text_add(t, EL_FAINT, "They apply to the marked guests, or else to the selected one.");
     add_context(t, &ui->keymap, KEYS_MAIN);
     text_add(t, EL_TEXT, "%s", "");
+    text_add(t, EL_STRONG, "Keys in the list of networks");
+    add_context(t, &ui->keymap, KEYS_NETWORKS);
+    text_add(t, EL_TEXT, "%s", "");
     text_add(t, EL_STRONG, "In a console: every key goes to the guest, except after %s", prefix);
     add_context(t, &ui->keymap, KEYS_PREFIX);
     text_add(t, EL_TEXT, "%s", "");

@@ -30,6 +30,7 @@ static const struct {
     {KEYS_MAIN, "s", "start", "Start", 3, NULL},
     {KEYS_MAIN, "f", "freeze-or-thaw", "Freeze", 4, NULL},
     {KEYS_MAIN, "X", "stop", "Stop…", 3, NULL},
+    {KEYS_MAIN, "w", "networks", "Networks", 6, NULL},
     {KEYS_MAIN, "K", "kill", NULL, 0, NULL},
     {KEYS_MAIN, "D", "destroy", NULL, 0, NULL},
     {KEYS_MAIN, "p", "snapshot create", NULL, 0, NULL},
@@ -63,6 +64,28 @@ static const struct {
     {KEYS_MAIN, "Ctrl-L", "redraw", NULL, 0, NULL},
     {KEYS_MAIN, "Ctrl-Z", "suspend", NULL, 0, NULL},
     {KEYS_MAIN, "F10", "quit", NULL, 0, NULL},
+
+    {KEYS_NETWORKS, "n", "wizard", "New", 1, NULL},
+    {KEYS_NETWORKS, "a", "network apply", "Up", 2, NULL},
+    {KEYS_NETWORKS, "d", "network down", "Down", 2, NULL},
+    {KEYS_NETWORKS, "y", "network confirm", "Confirm", 4, NULL},
+    {KEYS_NETWORKS, "R", "network rollback", NULL, 0, NULL},
+    {KEYS_NETWORKS, "p", "network plan", "Plan", 3, NULL},
+    {KEYS_NETWORKS, "x", "network doctor", "Doctor", 3, NULL},
+    {KEYS_NETWORKS, "f", "networks forward", "Forward", 4, "forward a port of the host to a guest"},
+    {KEYS_NETWORKS, "F", "networks unforward", NULL, 0, "forward a port no more"},
+    {KEYS_NETWORKS, "i", "network info", NULL, 0, NULL},
+    {KEYS_NETWORKS, "D", "network destroy", "Destroy…", 5, NULL},
+    {KEYS_NETWORKS, "Up", "networks up", NULL, 0, "select the one above"},
+    {KEYS_NETWORKS, "Down", "networks down", NULL, 0, "select the one below"},
+    {KEYS_NETWORKS, "k", "networks up", NULL, 0, "select the one above"},
+    {KEYS_NETWORKS, "j", "networks down", NULL, 0, "select the one below"},
+    {KEYS_NETWORKS, "Esc", "networks close", "Close", 1, "go back to the guests"},
+    {KEYS_NETWORKS, "q", "networks close", NULL, 0, "go back to the guests"},
+    {KEYS_NETWORKS, "F1", "help", NULL, 0, NULL},
+    {KEYS_NETWORKS, "?", "help", NULL, 0, NULL},
+    {KEYS_NETWORKS, "l", "messages", NULL, 0, NULL},
+    {KEYS_NETWORKS, ":", "command", NULL, 0, NULL},
 
     {KEYS_PREFIX, "d", "leave", "Leave", 1, NULL},
     {KEYS_PREFIX, "z", "zoom", "Zoom", 2, NULL},
@@ -103,7 +126,11 @@ static const struct {
 };
 
 static const char *const context_names[KEY_CONTEXTS] = {
-    [KEYS_MAIN] = "key.", [KEYS_PREFIX] = "prefix.", [KEYS_SCROLL] = "scroll."};
+    [KEYS_MAIN] = "key.",
+    [KEYS_NETWORKS] = "network.",
+    [KEYS_PREFIX] = "prefix.",
+    [KEYS_SCROLL] = "scroll.",
+};
 
 const struct binding *keymap_find(const struct keymap *m, enum key_context context,
                                   const struct key *key)
@@ -183,7 +210,9 @@ static int line_parse(struct keymap *m, const struct conf_line *l, struct error 
         bind_key(m, (enum key_context)c, &key, l->value);
         return 0;
     }
-    return error_set(err, 0, "'%s' is not one of prefix, key.KEY, prefix.KEY, scroll.KEY", l->key);
+    return error_set(err, 0,
+                     "'%s' is not one of prefix, key.KEY, network.KEY, prefix.KEY, scroll.KEY",
+                     l->key);
 }
 
 int keymap_parse(struct keymap *m, const char *file, const char *text, size_t len,

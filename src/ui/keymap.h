@@ -6,6 +6,7 @@
  *     key.F = freeze            # in the list and everywhere no guest gets the keys
  *     prefix.x = leave          # after the prefix, at a guest's console
  *     scroll.Ctrl-U = scroll half-up
+ *     network.x = network doctor    # in the list of networks; the selected one's name is put behind
  *     prefix = Ctrl-A
  *
  * An empty command line takes a key away. The help and the bottom line are made from this table.
@@ -18,7 +19,7 @@
 #include "base/error.h"
 #include "ui/key.h"
 
-enum key_context { KEYS_MAIN, KEYS_PREFIX, KEYS_SCROLL, KEY_CONTEXTS };
+enum key_context { KEYS_MAIN, KEYS_NETWORKS, KEYS_PREFIX, KEYS_SCROLL, KEY_CONTEXTS };
 
 struct binding {
     enum key_context context;

@@ -135,6 +135,14 @@ void ui_overlay_close(struct ui *ui)
     ui_dirty(ui, DIRTY_ALL);
 }
 
+bool ui_shows(const struct ui *ui, const struct view *overlay)
+{
+    for (unsigned i = 0; i < ui->overlay_count; i++)
+        if (ui->overlays[i] == overlay)
+            return true;
+    return false;
+}
+
 bool ui_attached(const struct ui *ui)
 {
     return ui->focus == &view_pane && ui->panes.shown && ui->panes.shown->entered;
@@ -303,6 +311,39 @@ static void on_changes(evutil_socket_t fd, short what, void *arg)
     ui_take_list(ui); /* also without a change: the list is a fresh array */
 }
 
+/* ---- networks ---- */
+
+static void on_nets_changed(evutil_socket_t fd, short what, void *arg)
+{
+    struct ui *ui = arg;
+    (void)fd, (void)what;
+    if (!nets_changes(&ui->nets))
+        return;
+    wizard_look(ui);
+    ui_dirty(ui, DIRTY_ALL);
+}
+
+void ui_watch_nets(struct ui *ui)
+{
+    bool wanted = ui_shows(ui, &view_networks) || ui_shows(ui, &view_wizard);
+    struct error err;
+    if (wanted == (ui->nets_changed != NULL))
+        return;
+    if (!wanted) {
+        event_free(ui->nets_changed);
+        ui->nets_changed = NULL;
+        nets_close(&ui->nets);
+    } else if (nets_open(&ui->nets, &err) < 0) {
+        ui_error(ui, "%s", err.text);
+    } else {
+        ui->nets_changed =
+            event_new(ui->base, ui->nets.inotify, EV_READ | EV_PERSIST, on_nets_changed, ui);
+        event_add(ui->nets_changed, NULL);
+    }
+}
+
+/* ---- ticks ---- */
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct ui *ui = arg;
@@ -311,6 +352,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         ui->messages.shown = NULL;
     watch_tick(ui->watch);
     watch_host(ui->watch, &ui->host_now);
+    nets_tick(&ui->nets);
     ui_take_list(ui);
 }
 
@@ -549,7 +591,7 @@ static int fail(const struct error *err)
 
 int ui_main(void)
 {
-    struct ui ui = {.focus = &view_list};
+    struct ui ui = {.focus = &view_list, .nets = {.inotify = -1, .dev = -1}};
     struct event *sig[ARRAY_SIZE(signals)];
     struct error err;
     if (store_init(&err) < 0)

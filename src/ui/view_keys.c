@@ -108,6 +108,10 @@ static void draw_context(struct ui *ui, enum key_context context, struct rect ar
 static void keys_draw(struct ui *ui, struct rect area)
 {
     const struct pane *p = ui->panes.shown;
+    if (ui_shows(ui, &view_networks)) {
+        draw_context(ui, KEYS_NETWORKS, area, 1);
+        return;
+    }
     if (ui->focus != &view_pane || !p) {
         draw_context(ui, KEYS_MAIN, area, 1);
         return;
