@@ -20,6 +20,8 @@ B=${B:-build}
 PULT=${PULT:-$TOP/$B/pult}
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/pt.XXXXXX")
 export PULT_HOME=$WORK/home PULT_RUN=$WORK/run PULT_CACHE=${PULT_CACHE:-$WORK/cache} TOP B PULT
+# New guests have no network unless a test asks for one.
+mkdir -m 700 "$PULT_HOME" && echo "net.default = none" >"$PULT_HOME/pult.conf"
 test_points=0
 test_id=t$$ # in the names of guests, so that tests which run at the same time stay apart
 cleanup_cmds=()

@@ -50,6 +50,7 @@ const struct command cmd_create_container = {
     .options =
         (const struct cmd_option[]){
             OPTION_ROOTFS,
+            OPTION_NET,
             OPTION_MEMORY,
             OPTION_CPUS,
             OPTION_CONFIG,
@@ -61,7 +62,12 @@ const struct command cmd_create_container = {
     .detail = "A directory given as --rootfs is the container's root where it is, and belongs to\n"
               "it from now on; an archive is unpacked into the guest's own directory. COMMAND is\n"
               "what it runs, its own /sbin/init if none is given.\n\n"
+              "Each --net is a network card: one of `pult network list`, with an address of it;\n"
+              "bridge=NAME for a bridge of this host; or user, which needs no rights. Without any\n"
+              "it joins nat0, which is made with the first guest; a user's guests have user.\n"
+              "--net none keeps it to itself; HOME/pult.conf may say net.default = NAME.\n\n"
               "  pult create container web1 --rootfs /srv/debian --memory 512M\n"
+              "  pult create container web2 --rootfs web2.tar --net lan,address=10.87.0.9\n"
               "  pult create container job --rootfs job.tar -- /usr/bin/job --once",
     .safe = true,
     .run = create_container_run,
@@ -102,10 +108,12 @@ const struct command cmd_create_vm = {
         "machine.\n\n"
         "  pult create vm web2 --kernel /boot/vmlinuz --initrd /boot/initrd.img \\\n"
         "      --append 'root=/dev/vda1' --memory 1G --cpus 2 --disk /srv/web2.qcow2\n\n"
-        "Each --net is a network card. `user` needs no rights: the guest reaches what this host\n"
+        "Each --net is a network card: one of `pult network list`; nat0 if none is given. `user` "
+        "needs no rights: the guest reaches what this host\n"
         "reaches, through the program passt, and the host's ports that it forwards reach the\n"
         "guest. A tap is an interface of this host; one that is not there is made, by root,\n"
         "and gone with the guest.\n\n"
+        "  --net lan,address=10.87.0.9     a network, and which address it gives\n"
         "  --net user,forward=tcp:8080:80,forward=udp:127.0.0.1:5353:53\n"
         "  --net bridge=br0                a new tap in a bridge\n"
         "  --net tap=tap0,mac=02:00:00:00:00:01,mtu=9000,queues=4,vhost=on",

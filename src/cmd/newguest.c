@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "cmd/newdisk.h"
+#include "cmd/newnet.h"
 #include "guest/def.h"
 #include "net/card.h"
 
@@ -297,7 +298,7 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         set_copy_of_host(g);
     if (throwaway && str_eq(type, "vm") && set_vm_of_host(a, g->conf, err) < 0)
         return -1;
-    return 0;
+    return throwaway ? 0 : new_net_default(type, g->conf, err);
 }
 
 int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct new_guest *g)

@@ -26,7 +26,7 @@
 #define OPTION_INITRD {"initrd", 'i', "FILE", false, "its initial file system"}
 #define OPTION_APPEND {"append", 'a', "STRING", false, "its kernel's command line"}
 #define OPTION_NET \
-    {"net", 'N', "NET", true, "a network card for a VM: user, tap=NAME, bridge=NAME, with options"}
+    {"net", 'N', "NET", true, "a network card: a network, user, bridge=NAME, none, with options"}
 #define OPTION_SHARE \
     {"share", 0, "DIR[:TAG][,ro]", true, "a folder of the host for a VM: mount -t virtiofs TAG DIR"}
 /* clang-format on */

@@ -161,7 +161,7 @@ static int launch(const struct cmd_args *a, const char *name, struct new_guest *
 static const char *wrong_option(const struct cmd_args *a, bool vm)
 {
     static const char *const of_vm[] = {"kernel",   "initrd", "append", "disk",
-                                        "snapshot", "share",  "net",    "rw"};
+                                        "snapshot", "share",  "rw"};
     if (vm)
         return cmd_opt(a, "rootfs") ? "rootfs" : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(of_vm); i++)
@@ -244,7 +244,7 @@ const struct command cmd_run = {
         "--append root=LABEL=NAME (UUID=ID, /dev/vda2) names, and runs that init, or COMMAND. A "
         "--disk\n"
         "without --kernel is booted in the same way, and keeps what is written.\n\n"
-        "A VM has no network unless --net asks for one: `--net user` reaches what this host\n"
+        "There is no network unless --net asks for one: `--net user` reaches what this host\n"
         "reaches, and needs no rights. Where a COMMAND is run its address is set up by DHCP\n"
         "before; a system on a disk sees to that by itself.\n\n"
         "On a terminal Ctrl-] d leaves it running; `pult console` comes back. Without a\n"

@@ -59,11 +59,10 @@ void recover_guest(const char *name, int fd)
         return;
     }
 
-    if (network_leave_all(name, &err) < 0)
-        log_line("%s: its keeper died, and it is still in a network: %s", name, err.text);
-
     cleanup_free char *dir = xasprintf("%s/guests/%s", place_home(), name);
     struct guest_def lost = {.dir = dir, .throwaway = access(dir, F_OK) < 0};
+    if (network_leave_all(name, lost.throwaway, &err) < 0)
+        log_line("%s: its keeper died, and it is still in a network: %s", name, err.text);
     struct last_run last = {
         .how = ENDED_CRASH,
         .exit_status = -1,

@@ -189,8 +189,9 @@ int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, 
 /* Before its name is free for another: that one would have the same ports in networks. */
 static void leave_networks(const char *name)
 {
+    cleanup_free char *lasting = xasprintf("%s/guests/%s", place_home(), name);
     struct error err;
-    if (network_leave_all(name, &err) < 0)
+    if (network_leave_all(name, access(lasting, F_OK) < 0, &err) < 0)
         log_line("%s: %s", name, err.text);
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/places.h"
 #include "base/util.h"
 #include "guest/console.h"
@@ -26,6 +27,7 @@
 #include "guest/recover.h"
 #include "guest/rundir.h"
 #include "guest/scratch.h"
+#include "net/join.h"
 
 static char *guests_dir(void)
 {
@@ -410,6 +412,9 @@ int store_destroy(const char *name, struct error *err)
     cleanup_free char *gone = scratch_gone(guests, name);
     if (rename(dir, gone) < 0)
         return error_set(err, errno, "take away '%s'", dir);
+    struct error why;
+    if (network_forget_guest(name, &why) < 0)
+        log_line("%s: its address is not free yet: %s", name, why.text);
     if (scratch_discard(gone, err) == 0)
         return 0;
     error_wrap(err, "'%s' is destroyed, but some of its files remain", name);

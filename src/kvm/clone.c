@@ -21,6 +21,7 @@
 #include "disk/image.h"
 #include "guest/def.h"
 #include "kvm/disks.h"
+#include "net/card.h"
 
 #define COPY_STEP (8ull << 20)
 
@@ -53,17 +54,15 @@ static int disks_conf(const struct engine_clone *c, struct conf *conf, struct er
     return 0;
 }
 
-/* Without mac= each guest has an address by its name. */
+/* Each guest has addresses by itself. */
 static void cards_conf(struct conf *conf)
 {
-    for (unsigned n = 0; n < 64; n++) {
-        cleanup_free char *key = xasprintf("guest.net.%u", n);
+    for (unsigned n = 0; n < CARDS_MOST; n++) {
+        cleanup_free char *key = xasprintf(CARD_KEY "%u", n);
         const char *value = conf_get(conf, key);
-        const char *mac = value ? strstr(value, ",mac=") : NULL;
-        if (!mac)
+        if (!value)
             continue;
-        cleanup_free char *without =
-            xasprintf("%.*s%s", (int)(mac - value), value, mac + 1 + strcspn(mac + 1, ","));
+        cleanup_free char *without = card_without_addresses(value);
         conf_set(conf, key, without);
     }
 }

@@ -28,6 +28,7 @@
 #include "net/join.h"
 #include "net/link.h"
 #include "net/passt.h"
+#include "net/pool.h"
 
 #define NUMBER_LXC 100u /* interfaces by LXC's keys have numbers from here on, to be told apart */
 
@@ -567,7 +568,9 @@ void network_unmake(struct container *c)
             passt_stop(n->supervisor, n->channel);
         if (n->old_name[0] && c->inside >= 0)
             give_back(c, n);
-        if (n->joined && network_leave(n->network, c->keeper->def->name, n->number, &err) < 0)
+        const struct guest_def *def = c->keeper->def;
+        if (n->joined && (network_leave(n->network, def->name, n->number, &err) < 0 ||
+                          (def->throwaway && pool_release(n->network, def->name, &err) < 0)))
             log_line("%s: %s", n->where, err.text);
         else if (!n->joined && n->made)
             link_delete(n->pair, NULL);

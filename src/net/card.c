@@ -211,6 +211,24 @@ char *card_expand(const char *text)
     return len && text[len] != '=' ? xasprintf("network=%s", text) : xstrdup(text);
 }
 
+char *card_without_addresses(const char *value)
+{
+    char *out = xcalloc(strlen(value) + 1, 1), *to = out;
+
+    for (const char *p = value; *p;) {
+        const char *end = p;
+        while (*end && (*end != ',' || end[1] == ','))
+            end += *end == ',' ? 2 : 1;
+        if (!str_starts(p, "mac=") && !str_starts(p, "address=")) {
+            if (to > out)
+                *to++ = ',';
+            to = mempcpy(to, p, (size_t)(end - p));
+        }
+        p = *end ? end + 1 : end;
+    }
+    return out;
+}
+
 /* ---- addresses ---- */
 
 static uint64_t hash(uint64_t h, const char *text)

@@ -60,6 +60,8 @@ void card_make_mac(const char *guest, unsigned number, uint8_t mac[6]);
 int card_is_value(const char *value, struct error *err);
 /* What a person typed, as a value: "lan" is network=lan; anything else stays. Caller frees. */
 char *card_expand(const char *text);
+/* A value without mac= and address=, for another guest. Caller frees. */
+char *card_without_addresses(const char *value);
 /*
  * All of a definition, in the order of their numbers. -1: one is wrong, or two have the same
  * address or tap. Clear it in either case.

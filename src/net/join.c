@@ -302,7 +302,44 @@ int network_leave(const char *network, const char *guest, unsigned card, struct 
     return leave(network, path, err);
 }
 
-int network_leave_all(const char *guest, struct error *err)
+static bool is_in(const char *network, const char *guest, unsigned card)
+{
+    cleanup_free char *path = port_path(network, guest, card);
+
+    return access(path, F_OK) == 0;
+}
+
+static int leave_network(const char *network, const char *guest, bool forever, struct error *err)
+{
+    bool any = false;
+    int ret = 0;
+
+    for (unsigned card = 0; card < CARDS_MOST; card++) {
+        if (!is_in(network, guest, card))
+            continue;
+        any = true;
+        if (network_leave(network, guest, card, ret < 0 ? NULL : err) < 0)
+            ret = -1;
+    }
+    if (any && forever && pool_release(network, guest, ret < 0 ? NULL : err) < 0)
+        ret = -1;
+    return ret;
+}
+
+int network_forget_guest(const char *guest, struct error *err)
+{
+    char **names = NULL;
+    int ret = 0;
+
+    network_names(&names);
+    for (char **n = names; n && *n; n++)
+        if (pool_release(*n, guest, ret < 0 ? NULL : err) < 0)
+            ret = -1;
+    strv_free(names);
+    return ret;
+}
+
+int network_leave_all(const char *guest, bool forever, struct error *err)
 {
     cleanup_free char *path = xasprintf("%s/.networks", place_run());
     DIR *dir = opendir(path);
@@ -311,11 +348,9 @@ int network_leave_all(const char *guest, struct error *err)
     if (!dir)
         return errno == ENOENT ? 0 : error_set(err, errno, "open '%s'", path);
     for (const struct dirent *e; (e = readdir(dir));) {
-        if (network_name_check(e->d_name, NULL) < 0)
-            continue;
-        for (unsigned card = 0; card < CARDS_MOST; card++)
-            if (network_leave(e->d_name, guest, card, ret < 0 ? NULL : err) < 0)
-                ret = -1;
+        if (network_name_check(e->d_name, NULL) == 0 &&
+            leave_network(e->d_name, guest, forever, ret < 0 ? NULL : err) < 0)
+            ret = -1;
     }
     closedir(dir);
     return ret;

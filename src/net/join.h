@@ -47,8 +47,10 @@ int network_join(const char *network, const char *guest, unsigned card, const ui
 int network_attach(const struct join *j, const char *port, struct error *err);
 /* Also where it was never there, or has left already. */
 int network_leave(const char *network, const char *guest, unsigned card, struct error *err);
-/* All cards of a guest in all networks. */
-int network_leave_all(const char *guest, struct error *err);
+/* All cards of a guest in all networks; `forever`: its addresses are given back, too. */
+int network_leave_all(const char *guest, bool forever, struct error *err);
+/* A guest that is in none, and is no more: its addresses are given back. */
+int network_forget_guest(const char *guest, struct error *err);
 
 /*
  * The forwards to this guest of a network of the kind `user`, as passt has them (passt.h). A

@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "disk/definition.h"
 #include "net/card.h"
+#include "net/network.h"
 #include "ui/app.h"
 #include "ui/field.h"
 #include "ui/screen.h"
@@ -97,12 +98,29 @@ static int check_net(struct ui *ui, const char *value, struct error *err)
     return card_is_value(whole, err);
 }
 
+/* Which networks there are. */
+static const char *net_hint(void)
+{
+    static char text[160];
+    char **names = NULL;
+    size_t used;
+
+    network_names(&names);
+    used = (size_t)snprintf(text, sizeof text, "the default; ");
+    for (char **n = names; n && *n && used + 40 < sizeof text; n++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s, ", *n);
+    snprintf(text + used, sizeof text - used, "user, none or bridge=NAME");
+    strv_free(names);
+    return text;
+}
+
 static const struct field container_fields[] = {
     {"Name", NULL, "letters, digits, . _ -", true, check_name},
     {"Root", "--rootfs", "a directory, or a tar archive", true, check_rootfs},
     {"Memory", "--memory", "no limit; such as 512M", false, check_size},
     {"CPUs", "--cpus", "no limit; such as 1.5", false, check_cpus},
     {"Command", "--", "/sbin/init", false, check_words},
+    {"Network", "--net", NULL, false, check_net},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -114,7 +132,7 @@ static const struct field vm_fields[] = {
     {"Disk", "--disk", "none; /srv/web1.qcow2, to boot from", false, check_disk},
     {"Memory", "--memory", "such as 512M", false, check_size},
     {"CPUs", "--cpus", "1", false, check_cpus},
-    {"Network", "--net", "none; user, tap=NAME or bridge=NAME", false, check_net},
+    {"Network", "--net", NULL, false, check_net},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -226,7 +244,7 @@ static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct
 {
     const struct field *field = &f->type->fields[i];
     const struct field_look look = {.label = field->label,
-                                    .hint = field->hint,
+                                    .hint = field->hint ? field->hint : net_hint(),
                                     .required = field->required,
                                     .wrong = field_wrong(ui, f, i, NULL),
                                     .now = f->at == i};

@@ -143,6 +143,9 @@ static void a_card_is_in_a_network(void **state)
         cleanup_free char *value = card_expand(words[i].typed);
         assert_string_equal(value, words[i].value);
     }
+    cleanup_free char *other =
+        card_without_addresses("mac=02:00:00:00:00:01,network=lan,address=10.0.0.2,mtu=1400");
+    assert_string_equal(other, "network=lan,mtu=1400");
     assert_int_equal(read_lines("guest.net.1 = network=lan,address=10.0.0.2,mtu=1400,queues=2\n"
                                 "guest.net.0 = network=dmz,mac=02:00:00:00:00:01\n",
                                 "g", &c, &err),
