@@ -122,7 +122,7 @@ int pool_read(const char *network, struct pool_entry **out, size_t *count, struc
 
 static struct pool_entry *entry_of_mac(const struct pool *p, const uint8_t mac[6])
 {
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; p->all && i < p->count; i++)
         if (memcmp(p->all[i].mac, mac, 6) == 0)
             return &p->all[i];
     return NULL;
@@ -130,7 +130,7 @@ static struct pool_entry *entry_of_mac(const struct pool *p, const uint8_t mac[6
 
 static const struct pool_entry *entry_of_address(const struct pool *p, const struct address *a)
 {
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; p->all && i < p->count; i++)
         if (address_equal(&p->all[i].address, a))
             return &p->all[i];
     return NULL;

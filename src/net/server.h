@@ -3,7 +3,8 @@
  * The DHCP and DNS server of a network: one dnsmasq, and a supervisor "pult: network NAME" that
  * starts it anew when it died, less and less often where it dies at once, writes what it says into
  * RUN/.networks/NAME/log, and ends with the network. Both are known by RUN/.networks/NAME/server,
- * which the supervisor holds locked and in which its process id is.
+ * which the supervisor holds locked and in which its process id is. The supervisor is the first
+ * process of a pid namespace: when it is killed, dnsmasq ends with it.
  *
  * IPv4: addresses out of the network's range, the same for a guest each time (pool.h). IPv6: router
  * advertisements, so that guests make addresses of their own. Names: guests, in the network's domain.
@@ -19,12 +20,18 @@
 #include "net/network.h"
 
 int server_check(struct error *err); /* is dnsmasq there? */
-/* Returns when it listens. */
+/*
+ * Returns when it listens. One that runs with the same configuration goes on, and one with another
+ * is replaced; so this also mends what was killed. Nothing is done for a network without a server.
+ */
 int server_start(const struct network *n, struct error *err);
 /* End both, and wait for that. Success where there is none. */
 int server_stop(const char *network, struct error *err);
 bool server_runs(const char *network);
-/* Its file of addresses (pool.h) changed: have it read. */
+/*
+ * Its file of addresses (pool.h) changed: have it read. Costs nothing where it says the same, and
+ * succeeds where no server runs.
+ */
 int server_reread(const char *network, struct error *err);
 /* The dnsmasq configuration, for those who want to see it. Caller frees. */
 char *server_config(const struct network *n);

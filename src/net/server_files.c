@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a network's dnsmasq reads (server.h), in RUN/.networks/NAME, for all to read, since it gives
+ * up its rights:
+ *
+ *     dnsmasq.conf   its configuration
+ *     hosts          which MAC gets which address and name: the pool as it stands
+ *     names          which name has which address, also for guests whose address is set by pult
+ *
+ * Both are made of HOME/networks/NAME.hosts and read anew at SIGHUP. The file of leases, in HOME, is
+ * opened while it still has its rights.
+ */
+#include "net/server_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/util.h"
+#include "net/pool.h"
+#include "net/server.h"
+
+#define FILE_MAX   (8u << 20)
+#define LEASE_TIME "12h"
+#define LEASES_MAX 65536
+
+/* A path as its grammar quotes it. */
+static void put_path(FILE *f, const char *key, char *path)
+{
+    fprintf(f, "%s=\"", key);
+    for (const char *p = path; *p; p++)
+        fprintf(f, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+    fputs("\"\n", f);
+    free(path);
+}
+
+static void put_dhcp4(FILE *f, const struct network *n)
+{
+    char first[ADDRESS_TEXT], last[ADDRESS_TEXT], mask[ADDRESS_TEXT];
+    struct address m = {.family = AF_INET, .prefix = 32};
+
+    if (!n->dhcp_first.family)
+        return;
+    for (unsigned i = 0; i < n->address_count; i++)
+        if (address_contains(&n->addresses[i], &n->dhcp_first))
+            for (unsigned bit = 0; bit < n->addresses[i].prefix; bit++)
+                m.bytes[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+    fprintf(f, "dhcp-range=%s,%s,%s," LEASE_TIME "\n", address_text(&n->dhcp_first, true, first),
+            address_text(&n->dhcp_last, true, last), address_text(&m, true, mask));
+    fprintf(f, "dhcp-authoritative\nno-ping\ndhcp-lease-max=%d\n", LEASES_MAX);
+    if (n->mtu)
+        fprintf(f, "dhcp-option=option:mtu,%u\n", n->mtu);
+    if (n->kind == NET_ISOLATED)
+        fputs("dhcp-option=option:router\n", f); /* none */
+}
+
+static void put_dhcp6(FILE *f, const struct network *n)
+{
+    char text[ADDRESS_TEXT];
+    bool some = false;
+
+    for (unsigned i = 0; i < n->address_count; i++) {
+        if (n->addresses[i].family != AF_INET6)
+            continue;
+        const struct address net = address_network(&n->addresses[i]);
+        fprintf(f, "dhcp-range=%s,ra-stateless,ra-names,%u," LEASE_TIME "\n",
+                address_text(&net, true, text), net.prefix);
+        some = true;
+    }
+    if (!some)
+        return;
+    fputs("enable-ra\n", f);
+    if (n->kind == NET_ISOLATED)
+        fprintf(f, "ra-param=%s,0,0\n", n->name); /* it is no way out */
+}
+
+static void put_domain(FILE *f, const struct network *n)
+{
+    char text[ADDRESS_TEXT];
+
+    if (!n->domain)
+        return;
+    fprintf(f, "domain=%s\nlocal=/%s/\n", n->domain, n->domain);
+    for (unsigned i = 0; i < n->address_count; i++) {
+        const struct address net = address_network(&n->addresses[i]);
+        if (net.family == AF_INET ? net.prefix % 8 == 0 : net.prefix % 4 == 0)
+            fprintf(f, "domain=%s,%s,local\n", n->domain, address_text(&net, false, text));
+    }
+}
+
+char *server_config(const struct network *n)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+
+    if (!f)
+        return xstrdup("");
+    fprintf(f, "# the network %s, written by pult: changes are lost\n", n->name);
+    fprintf(f, "interface=%s\nexcept-interface=lo\nbind-dynamic\nno-hosts\n", n->name);
+    fputs("domain-needed\nquiet-dhcp\nquiet-dhcp6\nquiet-ra\n", f);
+    put_path(f, "addn-hosts", network_run_path(n->name, "names"));
+    put_path(f, "dhcp-hostsfile", network_run_path(n->name, "hosts"));
+    put_path(f, "dhcp-leasefile", network_home_path(n->name, "leases"));
+    if (n->kind == NET_ISOLATED)
+        fputs("no-resolv\n", f);
+    put_domain(f, n);
+    put_dhcp4(f, n);
+    put_dhcp6(f, n);
+    fclose(f);
+    return text;
+}
+
+/* ---- guests ---- */
+
+/* A guest's name as one of DNS: a label (RFC 1035, 2.3.1). */
+static void label_of(const char *guest, char out[64])
+{
+    size_t n = 0;
+
+    for (const char *p = guest; *p && n < 63; p++) {
+        const bool fits =
+            (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+        out[n++] = fits ? *p : '-';
+    }
+    while (n && out[n - 1] == '-')
+        n--;
+    out[n] = '\0';
+}
+
+/* Was there a card of this guest before? Its name leads to the first. */
+static bool had(const struct pool_entry *all, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (str_eq(all[j].guest, all[i].guest))
+            return true;
+    return false;
+}
+
+/* The domain of a configuration that was written: what is in force, whatever the definition says. */
+static char *domain_of(const char *network)
+{
+    cleanup_free char *path = network_run_path(network, "dnsmasq.conf"), *text = NULL;
+
+    if (file_read_at(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL) < 0)
+        return NULL;
+    const char *at = strstr(text, "\nlocal=/");
+    if (!at)
+        return NULL;
+    at += strlen("\nlocal=/");
+    return xstrndup(at, strcspn(at, "/\n"));
+}
+
+static void put_entry(FILE *hosts, FILE *names, const char *domain, const struct pool_entry *e,
+                      bool first)
+{
+    const uint8_t *m = e->mac;
+    char address[ADDRESS_TEXT], label[64];
+
+    address_text(&e->address, true, address);
+    label_of(e->guest, label);
+    fprintf(hosts, "%02x:%02x:%02x:%02x:%02x:%02x,%s%s%s\n", m[0], m[1], m[2], m[3], m[4], m[5],
+            address, first && *label ? "," : "", first ? label : "");
+    if (!first || !*label)
+        return;
+    fprintf(names, "%s %s", address, label);
+    if (domain)
+        fprintf(names, " %s.%s", label, domain);
+    fputc('\n', names);
+}
+
+/* Replace a file if it says something else now. 1: it was replaced. */
+static int refresh(const char *network, const char *name, const char *text, struct error *err)
+{
+    cleanup_free char *path = network_run_path(network, name), *old = NULL;
+
+    if (file_read_at(AT_FDCWD, path, FILE_MAX, &old, NULL, NULL) == 0 && str_eq(old, text))
+        return 0;
+    return file_replace_at(AT_FDCWD, path, text, strlen(text), 0644, err) < 0 ? -1 : 1;
+}
+
+int server_write_config(const struct network *n, struct error *err)
+{
+    cleanup_free char *text = server_config(n);
+
+    return refresh(n->name, "dnsmasq.conf", text, err);
+}
+
+/* Of two that do this at once the later one has read the later pool. */
+static int lock_dir(const char *network, struct error *err)
+{
+    cleanup_free char *dir = network_run_path(network, NULL);
+    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = -1;
+
+    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    return rc < 0 ? error_set(err, errno, "lock '%s'", dir) : steal_fd(fd);
+}
+
+int server_write_hosts(const char *network, struct error *err)
+{
+    cleanup_free char *domain = domain_of(network), *hosts = NULL, *names = NULL;
+    cleanup_free struct pool_entry *all = NULL;
+    size_t count, len;
+
+    cleanup_close int lock = lock_dir(network, err);
+    if (lock < 0 || pool_read(network, &all, &count, err) < 0)
+        return -1;
+    FILE *h = open_memstream(&hosts, &len), *n = open_memstream(&names, &len);
+    for (size_t i = 0; h && n && i < count; i++)
+        put_entry(h, n, domain, &all[i], !had(all, i));
+    if (h)
+        fclose(h);
+    if (n)
+        fclose(n);
+    if (!hosts || !names)
+        return error_set(err, ENOMEM, "write the hosts of '%s'", network);
+    const int a = refresh(network, "hosts", hosts, err);
+    const int b = a < 0 ? -1 : refresh(network, "names", names, err);
+    return b < 0 ? -1 : a | b;
+}
