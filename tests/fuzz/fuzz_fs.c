@@ -17,9 +17,29 @@
 
 #define TREE_MOST 64 /* names that may be made before the folder is made anew */
 
+#define KNOWN 8 /* nodes and open files that the guest remembers */
+
 static int dir_fd = -1;
 static struct fuse_config config;
 static bool first; /* request of a guest */
+
+/* What the answers told. */
+static struct known {
+    uint64_t id, node; /* of an open file: whose it is */
+} nodes[KNOWN], files[KNOWN], dirs[KNOWN];
+static unsigned told;
+
+/* Requests whose answers tell something, by their tags. */
+static struct asked {
+    uint32_t opcode;
+    uint64_t node;
+    const struct fuse_out_header *head;
+    const void *body;
+} asked[64];
+static unsigned next_asked;
+
+/* For the request that is made: whose node it is. */
+static uint64_t chosen;
 
 static void write_at(const char *name, const char *text)
 {
@@ -31,27 +51,37 @@ static void write_at(const char *name, const char *text)
 /* A folder with a bit of everything, and a file beside it that nobody may touch. */
 static void make_tree(void)
 {
-    static char *path;
+    static char *path, *hidden[2];
 
     if (dir_fd < 0) {
         dir_fd = fuzz_dir();
         path = xasprintf("%s/top", fuzz_dir_path);
+        hidden[0] = xasprintf("%s/top/h", fuzz_dir_path);
     }
     tree_remove_at(dir_fd, "top", NULL);
     write_at("secret", "secret");
     must(mkdirat(dir_fd, "top", 0755) == 0 && mkdirat(dir_fd, "top/d", 0755) == 0);
     write_at("top/f", "contents of a file");
     write_at("top/d/g", "");
+    write_at("top/h", "hidden");
     must(symlinkat("../secret", dir_fd, "top/l") == 0);
     config.path = path;
+    config.hidden = hidden;
 }
 
-static void check_secret(void)
+static void check_file(const char *name, const char *wanted)
 {
     char text[16] = "";
-    int fd = openat(dir_fd, "secret", O_RDONLY | O_CLOEXEC);
-    must(fd >= 0 && read(fd, text, sizeof text) == 6 && !memcmp(text, "secret", 6));
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    must(fd >= 0 && read(fd, text, sizeof text) == 6 && !memcmp(text, wanted, 6));
     close(fd);
+}
+
+/* What is beside the folder is as it was, and what the guest must not see. */
+static void check_secret(void)
+{
+    check_file("secret", "secret");
+    check_file("top/h", "hidden");
     must(faccessat(dir_fd, "x", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
     must(faccessat(dir_fd, "n", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 }
@@ -64,24 +94,60 @@ static int add(struct board *b)
         make_tree();
     check_secret();
     first = true;
+    memset(nodes, 0, sizeof nodes);
+    memset(files, 0, sizeof files);
+    memset(dirs, 0, sizeof dirs);
     config.nodes = 40;
     config.descriptors = 64;
     return fs_add(&b->virtio, "fuzz", &config, NULL);
 }
 
-/* Node ids are generation and index: small numbers of both. */
+/* One that it was told of; else generation and index, small numbers of both, or any number. */
 static uint64_t some_node(struct feed *f)
 {
-    if (feed_rarely(f, 12))
+    if (feed_rarely(f, 24))
         return feed_u64(f);
-    return (uint64_t)(feed_rarely(f, 3) ? feed_below(f, 4) : 0) << 32 | (1 + feed_below(f, 6));
+    if (feed_rarely(f, 8))
+        return (uint64_t)(feed_rarely(f, 3) ? feed_below(f, 4) : 0) << 32 | (1 + feed_below(f, 6));
+    uint64_t id = feed_pick(f, nodes).id;
+    return id ? id : FUSE_ROOT_ID;
 }
 
-static uint64_t some_handle(struct feed *f)
+static uint64_t some_handle(struct feed *f, bool dir)
 {
-    if (feed_rarely(f, 12))
+    if (feed_rarely(f, 24))
         return feed_u64(f);
-    return (uint64_t)(feed_rarely(f, 3) ? feed_below(f, 4) : 0) << 32 | feed_below(f, 4);
+    if (feed_rarely(f, 8))
+        return (uint64_t)(feed_rarely(f, 3) ? feed_below(f, 4) : 0) << 32 | feed_below(f, 4);
+    const struct known *from = dir ? dirs : files, *k = &from[feed_below(f, KNOWN)];
+    if (!k->node) /* the first there is, if there is one */
+        for (unsigned i = 0; i < KNOWN && !k->node; i++)
+            k = &from[i];
+    chosen = k->node ? k->node : chosen;
+    return k->id;
+}
+
+static void learn(struct known *of, uint64_t id, uint64_t node)
+{
+    of[told++ % KNOWN] = (struct known){id, node};
+}
+
+/* An answer came. */
+static void done(unsigned tag)
+{
+    const struct asked *a = &asked[tag - 1];
+    const struct fuse_entry_out *entry = a->body;
+    const struct fuse_open_out *open = a->body;
+
+    if (a->head->error || a->head->len < sizeof *a->head + sizeof *open)
+        return;
+    if (a->opcode == FUSE_OPEN || a->opcode == FUSE_OPENDIR) {
+        learn(a->opcode == FUSE_OPEN ? files : dirs, open->fh, a->node);
+    } else if (a->head->len >= sizeof *a->head + sizeof *entry) {
+        learn(nodes, entry->nodeid, 0);
+        if (a->opcode == FUSE_CREATE)
+            learn(files, ((const struct fuse_open_out *)(entry + 1))->fh, entry->nodeid);
+    }
 }
 
 static uint64_t some_number(struct feed *f)
@@ -95,9 +161,10 @@ static uint64_t some_number(struct feed *f)
 /* Names with their NULs. */
 static size_t put_name(struct feed *f, char *to)
 {
-    static const char *const names[] = {"f", "d", "g", "l", "n", "x", "..", ".", "", "a/b"};
+    static const char *const names[] = {"f", "d", "g",  "l", "n", "x",
+                                        "h", "p", "..", ".", "",  "a/b"};
     char *wild = feed_rarely(f, 16) ? feed_string(f, 300) : NULL;
-    const char *name = wild ? wild : names[feed_below(f, feed_rarely(f, 6) ? 10 : 6)];
+    const char *name = wild ? wild : names[feed_below(f, feed_rarely(f, 6) ? 12 : 8)];
     size_t n = strlen(name) + !feed_rarely(f, 30);
 
     memcpy(to, name, strlen(name) + 1);
@@ -106,34 +173,57 @@ static size_t put_name(struct feed *f, char *to)
 }
 
 /* The fixed arguments of each operation, as numbers of 4 (w) or 8 bytes: n a node, h a handle,
- * o an offset or size, m a mode, f flags; then s: names, x: an attribute, b: bytes. */
+ * D one of a directory, o and q an offset or size, y a size, m a mode, k one of few, f flags; then
+ * s: names, x: an attribute, b: bytes. */
 static const struct {
     uint32_t opcode;
     const char *form;
 } forms[] = {
-    {FUSE_LOOKUP, "s"},        {FUSE_LOOKUP, "s"},
-    {FUSE_GETATTR, "w0h"},     {FUSE_SETATTR, "v0hoooooowwwm0ww0"},
-    {FUSE_READLINK, ""},       {FUSE_SYMLINK, "ss"},
-    {FUSE_MKNOD, "mwww s"},    {FUSE_MKDIR, "mws"},
-    {FUSE_UNLINK, "s"},        {FUSE_RMDIR, "s"},
-    {FUSE_RENAME, "nss"},      {FUSE_LINK, "ns"},
-    {FUSE_OPEN, "fw"},         {FUSE_READ, "hofwoww"},
-    {FUSE_WRITE, "hozwowwb"},  {FUSE_STATFS, ""},
-    {FUSE_RELEASE, "hwwo"},    {FUSE_FSYNC, "hww"},
-    {FUSE_SETXATTR, "zfxb"},   {FUSE_GETXATTR, "wwx"},
-    {FUSE_LISTXATTR, "ww"},    {FUSE_REMOVEXATTR, "x"},
-    {FUSE_FLUSH, "hwwo"},      {FUSE_OPENDIR, "fw"},
-    {FUSE_READDIR, "hezwoww"}, {FUSE_READDIRPLUS, "hezwoww"},
-    {FUSE_FSYNCDIR, "hww"},    {FUSE_ACCESS, "ww"},
-    {FUSE_CREATE, "fmwws"},    {FUSE_CREATE, "fmwws"},
-    {FUSE_FALLOCATE, "hzzww"}, {FUSE_RENAME2, "nwws"},
-    {FUSE_LSEEK, "how w"},     {FUSE_COPY_FILE_RANGE, "hzznhzzz0z0"},
-    {FUSE_FORGET, "e"},        {FUSE_BATCH_FORGET, "wwnene"},
-    {FUSE_INIT, "ijww"},       {FUSE_DESTROY, ""},
+    {FUSE_INIT, "ijww"},
+    {FUSE_LOOKUP, "s"},
+    {FUSE_GETATTR, "w0h"},
+    {FUSE_SETATTR, "v0hqoooowwwm0ww0"},
+    {FUSE_READLINK, ""},
+    {FUSE_SYMLINK, "ss"},
+    {FUSE_MKNOD, "mwww s"},
+    {FUSE_MKDIR, "mws"},
+    {FUSE_UNLINK, "s"},
+    {FUSE_RMDIR, "s"},
+    {FUSE_RENAME, "nss"},
+    {FUSE_LINK, "ns"},
+    {FUSE_OPEN, "fw"},
+    {FUSE_READ, "hqywoww"},
+    {FUSE_WRITE, "hqzwowwb"},
+    {FUSE_WRITE, "hqzwowwb"},
+    {FUSE_STATFS, ""},
+    {FUSE_RELEASE, "hwwo"},
+    {FUSE_FSYNC, "hww"},
+    {FUSE_SETXATTR, "zfxb"},
+    {FUSE_GETXATTR, "ywx"},
+    {FUSE_LISTXATTR, "yw"},
+    {FUSE_REMOVEXATTR, "x"},
+    {FUSE_FLUSH, "hwwo"},
+    {FUSE_OPENDIR, "fw"},
+    {FUSE_READDIR, "Deywoww"},
+    {FUSE_READDIRPLUS, "Deywoww"},
+    {FUSE_FSYNCDIR, "hww"},
+    {FUSE_ACCESS, "ww"},
+    {FUSE_CREATE, "fmwws"},
+    {FUSE_CREATE, "fmwws"},
+    {FUSE_FALLOCATE, "hqqkw"},
+    {FUSE_RENAME2, "nkwss"},
+    {FUSE_LSEEK, "hqkw"},
+    {FUSE_COPY_FILE_RANGE, "hqnhqqww"},
+    {FUSE_FORGET, "e"},
+    {FUSE_BATCH_FORGET, "kwnene"},
+    {FUSE_LOOKUP, "s"},
+    {FUSE_DESTROY, ""},
     {FUSE_IOCTL, "hwwww"},
+    {FUSE_RELEASEDIR, "hwwo"},
+    {FUSE_INTERRUPT, "o"},
 };
 
-#define FORM_INIT 0
+#define FORM_INIT 0 /* without which there is nothing but errors, also after a reset */
 
 static size_t put(struct feed *f, char what, char *to)
 {
@@ -149,10 +239,16 @@ static size_t put(struct feed *f, char what, char *to)
         wide = some_node(f);
         break;
     case 'h':
-        wide = some_handle(f);
+        wide = some_handle(f, feed_rarely(f, 8));
         break;
     case 'o':
         wide = some_number(f);
+        break;
+    case 'D':
+        wide = some_handle(f, true);
+        break;
+    case 'q':
+        wide = feed_rarely(f, 8) ? some_number(f) : feed_below(f, 6000);
         break;
     case 'e':
         wide = feed_below(f, 4);
@@ -165,6 +261,12 @@ static size_t put(struct feed *f, char what, char *to)
         break;
     case 'v':
         word = feed_below(f, 1 << 12);
+        break;
+    case 'k':
+        word = feed_below(f, 6);
+        break;
+    case 'y':
+        word = feed_rarely(f, 8) ? (uint32_t)some_number(f) : feed_below(f, 512);
         break;
     case 'z':
         word = feed_rarely(f, 8) ? (uint32_t)some_number(f) : feed_below(f, 200);
@@ -189,7 +291,7 @@ static size_t put(struct feed *f, char what, char *to)
     default:
         break;
     }
-    if (strchr("nhoe", what)) {
+    if (strchr("nhoeDq", what)) {
         memcpy(to, &wide, 8);
         return 8;
     }
@@ -199,20 +301,26 @@ static size_t put(struct feed *f, char what, char *to)
 
 static unsigned request(struct feed *f, struct driver *d, unsigned queue, struct seg *segs)
 {
-    unsigned which = first ? FORM_INIT : feed_below(f, sizeof forms / sizeof forms[0]), n = 0;
-    char args[4096];
+    bool init = first || feed_rarely(f, 16);
+    unsigned which = init ? FORM_INIT : feed_below(f, sizeof forms / sizeof forms[0]), n = 0;
+    _Alignas(8) char args[4096];
     size_t len = 0;
 
     (void)queue;
     first = false;
+    chosen = 0;
     for (const char *p = forms[which].form; *p; p++)
         len += put(f, *p, args + len);
+    if (forms[which].opcode == FUSE_SETXATTR && feed_below(f, 8))
+        *(uint32_t *)args = (uint32_t)(len - 8 - strlen(args + 8) - 1);
+    if (forms[which].opcode == FUSE_WRITE && feed_below(f, 8))
+        ((struct fuse_write_in *)args)->size = (uint32_t)(len - sizeof(struct fuse_write_in));
     if (feed_rarely(f, 20))
         len = feed_below(f, len + 1);
     struct fuse_in_header h = {
         .len = (uint32_t)(sizeof h + len),
         .opcode = feed_rarely(f, 40) ? feed_byte(f) : forms[which].opcode,
-        .nodeid = some_node(f),
+        .nodeid = chosen && feed_below(f, 8) ? chosen : some_node(f),
     };
     if (feed_rarely(f, 20))
         h.len = (uint32_t)some_number(f);
@@ -226,7 +334,65 @@ static unsigned request(struct feed *f, struct driver *d, unsigned queue, struct
         return n;
     segs[n++] = driver_buffer(d, feed_rarely(f, 12) ? feed_below(f, 20) : 16, true);
     segs[n++] = driver_buffer(d, feed_rarely(f, 8) ? feed_below(f, 300) : 512, true);
+    static const uint32_t telling[] = {FUSE_LOOKUP, FUSE_MKNOD, FUSE_MKDIR,   FUSE_SYMLINK,
+                                       FUSE_LINK,   FUSE_OPEN,  FUSE_OPENDIR, FUSE_CREATE};
+    for (size_t i = 0; i < ARRAY_SIZE(telling); i++)
+        if (h.opcode == telling[i] && segs[n - 2].len == 16 && segs[n - 1].len >= 256 &&
+            segs[n - 2].host && segs[n - 1].host) {
+            asked[next_asked] =
+                (struct asked){h.opcode, h.nodeid, segs[n - 2].host, segs[n - 1].host};
+            fuzz_tag = ++next_asked;
+            next_asked %= ARRAY_SIZE(asked);
+            break;
+        }
     return n;
+}
+
+static bool answered; /* all that was asked so */
+
+/* A request by itself, with at most 64 bytes of arguments: its answer's body, or NULL. */
+static const void *ask(struct driver *d, uint32_t opcode, uint64_t node, const void *args,
+                       uint32_t len)
+{
+    struct fuse_in_header h = {.len = (uint32_t)sizeof h + len, .opcode = opcode, .nodeid = node};
+    struct seg segs[] = {driver_bytes(d, &h, sizeof h), driver_bytes(d, args, len),
+                         driver_buffer(d, sizeof(struct fuse_out_header), true),
+                         driver_buffer(d, 256, true)};
+    const struct fuse_out_header *head = segs[2].host;
+
+    if (!answered || !segs[3].host)
+        return NULL;
+    answered = driver_request(d, 1, segs, 4) >= (long)sizeof *head;
+    return answered && !head->error ? segs[3].host : NULL;
+}
+
+/* Mount it, look around, open a file and a directory. */
+static bool begin(struct feed *f, struct driver *d)
+{
+    const struct fuse_init_in init = {.major = 7, .minor = 31, .max_readahead = 4096};
+    const struct fuse_open_in rw = {.flags = O_RDWR}, ro = {.flags = O_RDONLY};
+    const struct fuse_entry_out *entry;
+    const struct fuse_open_out *open;
+
+    memset(nodes, 0, sizeof nodes);
+    memset(files, 0, sizeof files);
+    memset(dirs, 0, sizeof dirs);
+    first = feed_rarely(f, 8);
+    answered = true;
+    if (first || d->queues[1].size < 4)
+        return true;
+    ask(d, FUSE_INIT, 0, &init, sizeof init);
+    if ((entry = ask(d, FUSE_LOOKUP, FUSE_ROOT_ID, "f", 2))) {
+        uint64_t id = entry->nodeid;
+        learn(nodes, id, 0);
+        if ((open = ask(d, FUSE_OPEN, id, &rw, sizeof rw)))
+            learn(files, open->fh, id);
+    }
+    if ((entry = ask(d, FUSE_LOOKUP, FUSE_ROOT_ID, "d", 2)))
+        learn(nodes, entry->nodeid, 0);
+    if ((open = ask(d, FUSE_OPENDIR, FUSE_ROOT_ID, &ro, sizeof ro)))
+        learn(dirs, open->fh, FUSE_ROOT_ID);
+    return answered;
 }
 
 /* The folder changes under the guest. */
@@ -255,7 +421,10 @@ static const struct virtio_fuzz fuzz = {.add = add,
                                         .queues = 2,
                                         .config = sizeof(struct virtio_fs_config),
                                         .request = request,
-                                        .event = event};
+                                        .event = event,
+                                        .done = done,
+                                        .begin = begin,
+                                        .prompt = true};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -263,7 +432,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &limit);
-    int rc = virtio_fuzz(&fuzz, data, size);
+    const uint8_t how = size ? data[0] : 0;
+    config.readonly = (how & 7) == 7;
+    config.setid = how & 8;
+    config.identity = how & 16;
+    config.cache = (enum fuse_cache)((how >> 5) % 3);
+    int rc = virtio_fuzz(&fuzz, data + (size > 0), size - (size > 0));
     check_secret();
     return rc;
 }

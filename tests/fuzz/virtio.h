@@ -85,7 +85,10 @@ struct virtio_fuzz {
     void (*event)(struct feed *f, struct board *b);
     /* The request that was made when fuzz_tag had this value was used, untampered with. May be NULL. */
     void (*done)(unsigned tag);
-    bool wild; /* of a request of any bytes the driver's own memory may suffer */
+    /* A driver has begun: what it does first. False: it had no answer. May be NULL. */
+    bool (*begin)(struct feed *f, struct driver *d);
+    bool prompt; /* most requests wait for the answer to the one before */
+    bool wild;   /* of a request of any bytes the driver's own memory may suffer */
 };
 
 static unsigned fuzz_tag; /* set by request(): 0, it does not care */
@@ -225,6 +228,8 @@ static inline void fuzz_start(struct fuzz_state *s)
     if (!fuzz_behaves && feed_rarely(f, 16))
         features = feed_u64(f);
     s->tampered = !driver_start(d, features, s->queues, feed_pick(f, sizes));
+    if (s->fuzz->begin && !s->tampered)
+        s->tampered = !s->fuzz->begin(f, d);
 }
 
 static inline void fuzz_send(struct fuzz_state *s)
@@ -431,7 +436,11 @@ static inline void fuzz_restore(struct fuzz_state *s)
     state_save(&saved, NULL);
     pci_state(&b->pci, &saved);
     virtio_state_all(&b->virtio, &saved);
-    must(state_finish(&saved) == 0);
+    if (state_finish(&saved) < 0) { /* not now: a folder is mounted */
+        free(saved.data);
+        virtio_release_all(&b->virtio);
+        return;
+    }
     memcpy(memory, slots[0].host, BOARD_LOW);
     memcpy(memory + BOARD_LOW, slots[1].host, BOARD_HIGH);
     board_destroy(b);
@@ -482,9 +491,11 @@ static inline void fuzz_step(struct fuzz_state *s)
     struct feed *f = s->feed;
     unsigned what = feed_below(f, 64);
 
-    if (what < 28)
+    if (what < 28) {
         fuzz_send(s);
-    else if (what < 42)
+        if (s->fuzz->prompt && feed_below(f, 8))
+            board_turn(&s->board), fuzz_collect(s);
+    } else if (what < 42)
         board_turn(&s->board), fuzz_collect(s);
     else if (what < 48)
         s->fuzz->event ? s->fuzz->event(f, &s->board) : driver_kick(&s->driver, 0);
