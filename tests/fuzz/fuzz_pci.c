@@ -60,6 +60,11 @@ static void access_memory(struct feed *f, struct board *b)
 
     if (feed_rarely(f, 4))
         at = base + (feed_below(f, 0x38) & ~3u);
+    if (feed_rarely(f, 3)) { /* an entry of MSI-X's table, or the pending bits */
+        at = pci_bar_at(fn, PCI_MSIX_BAR) +
+             (feed_rarely(f, 8) ? MSIX_PENDING : 4ull * feed_below(f, 4 * (fn->msix.count + 1)));
+        size = 4;
+    }
     if (feed_rarely(f, 16))
         at = b->memory->window + feed_u64(f) % b->memory->window_size;
     if (feed_below(f, 2))
@@ -77,6 +82,43 @@ static void access_ports(struct feed *f, struct board *b)
         bus_read(b->pio, port, &value, size);
     else
         bus_write(b->pio, port, &value, size);
+}
+
+/* What has an interrupt for its driver, by MSI-X or by the line. */
+static void interrupt(struct feed *f, struct board *b)
+{
+    uint32_t value = feed_byte(f);
+
+    switch (feed_below(f, 4)) {
+    case 0:
+        virtio_set_config(echo.device, 4, &value, sizeof(value));
+        break;
+    case 1:
+        pci_intx(b->pci.functions[1 + feed_below(f, 2)], feed_below(f, 2));
+        break;
+    default:
+        msix_signal(&b->pci.functions[1 + feed_below(f, 2)]->msix, feed_below(f, 8));
+        break;
+    }
+}
+
+/* A message is only on its way by a vector that is allowed, with what its entry says. */
+static void check_messages(const struct board *b)
+{
+    for (unsigned slot = 1; slot < 3; slot++) {
+        const struct msix *m = &b->pci.functions[slot]->msix;
+        const struct pci_function *f = b->pci.functions[slot];
+        for (unsigned i = 0; i < m->count; i++) {
+            const struct msix_vector *v = &m->vectors[i];
+            const bool may = m->allowed && !(v->entry[3] & 1);
+            must(v->attached == may && (!may || (m->enabled && f->bus_master)));
+            if (!may)
+                continue;
+            const struct board_message *sent = &b->messages[v->route];
+            must(sent->fd == v->fd && sent->data == v->entry[2] &&
+                 sent->address == (v->entry[0] | (uint64_t)v->entry[1] << 32));
+        }
+    }
 }
 
 /* What must hold whatever was written. */
@@ -115,8 +157,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     quiet = true;
     must(board_init(&b, false) == 0 && echo_add(&b.virtio, &echo, 0) == 0 &&
          rng_add(&b.virtio, NULL) == 0 && board_start(&b) == 0);
-    for (unsigned slot = 1; slot < 3; slot++)
+    struct driver d;
+    for (unsigned slot = 1; slot < 3; slot++) {
         config_write(&b, slot, PCI_COMMAND, 2, feed_rarely(&f, 4) ? 0 : 6);
+        if (feed_below(&f, 2) && driver_probe(&d, &b, slot)) {
+            d.no_msix = feed_rarely(&f, 4);
+            driver_start(&d, DRIVER_ALL, 1, 8);
+        }
+    }
     for (unsigned i = 0; f.left && i < 500; i++) {
         unsigned what = feed_below(&f, 16);
         if (what < 7)
@@ -124,11 +172,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (what < 14)
             access_memory(&f, &b);
         else if (what < 15)
+            interrupt(&f, &b);
+        else if (feed_rarely(&f, 2))
             access_ports(&f, &b);
         else
             board_turn(&b);
     }
     check(&b);
+    check_messages(&b);
     board_turn(&b);
     echo_release(&echo);
     board_destroy(&b);
