@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pult config edit: a guest's definition in the user's editor. A copy is edited; it replaces the
- * definition when it is valid, and until then the definition stays what it was. Also the way to
- * mend a broken one.
+ * pult config edit and network edit: a definition in the user's editor. A copy is edited; it
+ * replaces the definition when it is valid, and until then the definition stays what it was. Also
+ * the way to mend a broken one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "base/places.h"
 #include "base/util.h"
 #include "cmd/configfile.h"
+#include "cmd/network.h"
 #include "cmd/table.h"
 #include "cmd/terminal.h"
 #include "guest/store.h"
@@ -63,29 +64,24 @@ static int run_editor(const char *path, struct error *err)
     return error_set(err, 0, "the editor '%s' failed, and nothing was changed", editor);
 }
 
-/* Try to make this text the definition. */
-static int accept_file(const char *name, const char *path, struct error *err)
-{
-    cleanup_free char *text = NULL;
-    size_t len;
-    if (file_read_at(AT_FDCWD, path, CONFIG_MAX, &text, &len, err) < 0)
-        return -1;
-    return store_replace(name, text, len, err);
-}
+/* Try to make this text the definition of a guest or a network. */
+typedef int accept_fn(const char *name, const char *text, size_t len, struct error *err);
 
 /* Edit until it is valid or the user gives up. */
-static int edit_until_valid(const char *name, const char *path, const char *old, struct error *err)
+static int edit_until_valid(const char *name, const char *path, const char *old, accept_fn *accept,
+                            struct error *err)
 {
     for (;;) {
         cleanup_free char *text = NULL;
+        size_t len;
         if (run_editor(path, err) < 0 ||
-            file_read_at(AT_FDCWD, path, CONFIG_MAX, &text, NULL, err) < 0)
+            file_read_at(AT_FDCWD, path, CONFIG_MAX, &text, &len, err) < 0)
             return -1;
         if (strcmp(text, old) == 0) {
             fprintf(stderr, "pult: nothing was changed\n");
             return 0;
         }
-        if (accept_file(name, path, err) == 0)
+        if (accept(name, text, len, err) == 0)
             return 0;
         if (!terminal_here())
             return error_hint(err, "the definition is as it was");
@@ -98,14 +94,14 @@ static int edit_until_valid(const char *name, const char *path, const char *old,
     }
 }
 
-static int edit_run(const struct cmd_args *a)
+/* Edit a copy of the file `config`. */
+static int edit(const struct cmd_args *a, const char *config, accept_fn *accept)
 {
     struct error err = {0};
     const char *name = cmd_pos(a, 0), *tmp = getenv("TMPDIR");
-    cleanup_free char *config = config_path(name, &err);
     cleanup_free char *old = NULL;
     size_t len;
-    if (config == NULL || file_read_at(AT_FDCWD, config, CONFIG_MAX, &old, &len, &err) < 0)
+    if (file_read_at(AT_FDCWD, config, CONFIG_MAX, &old, &len, &err) < 0)
         return cmd_fail(a, &err);
 
     cleanup_free char *copy = xasprintf("%s/pult-%s-XXXXXX.conf", tmp && *tmp ? tmp : "/tmp", name);
@@ -116,9 +112,16 @@ static int edit_run(const struct cmd_args *a)
             unlink(copy);
         return cmd_fail(a, &err);
     }
-    int ret = edit_until_valid(name, copy, old, &err);
+    int ret = edit_until_valid(name, copy, old, accept, &err);
     unlink(copy);
     return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
+}
+
+static int edit_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    cleanup_free char *config = config_path(cmd_pos(a, 0), &err);
+    return config ? edit(a, config, store_replace) : cmd_fail(a, &err);
 }
 
 const struct command cmd_config_edit = {
@@ -132,4 +135,29 @@ const struct command cmd_config_edit = {
     .safe = true,
     .states = ON_ANY,
     .run = edit_run,
+};
+
+static int network_edit_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    if (network_name_check(cmd_pos(a, 0), &err) < 0)
+        return cmd_fail(a, &err);
+    cleanup_free char *path = network_home_path(cmd_pos(a, 0), "conf");
+    if (access(path, F_OK) < 0) {
+        error_set(&err, 0, "there is no network '%s'", cmd_pos(a, 0));
+        return cmd_fail(a, &err);
+    }
+    return edit(a, path, network_replace);
+}
+
+const struct command cmd_network_edit = {
+    .name = "network edit",
+    .args = "NAME",
+    .min = 1,
+    .max = 1,
+    .help = "edit a network's definition with $VISUAL or $EDITOR",
+    .detail = "As `config edit` does with a guest's. A network that is up takes new forwards over\n"
+              "at once, and everything else when it is brought up again.",
+    .safe = true,
+    .run = network_edit_run,
 };

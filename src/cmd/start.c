@@ -3,12 +3,15 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/util.h"
 #include "cmd/console.h"
 #include "cmd/table.h"
 #include "cmd/terminal.h"
 #include "guest/def.h"
 #include "guest/keeper.h"
 #include "guest/store.h"
+#include "net/journal.h"
+#include "net/kinds.h"
 
 static int start_one(const struct cmd_args *a, const char *name, struct error *err)
 {
@@ -36,13 +39,31 @@ static int start_attached(const struct cmd_args *a, const char *name)
     return console_session(a, name, console);
 }
 
+/* The networks that want to be there before any guest is, each failure reported. */
+static int bring_up_networks(const struct cmd_args *a)
+{
+    struct error err = {0};
+    char **names;
+    int status = EXIT_OK;
+    if (journal_recover(&err) < 0)
+        status = cmd_fail(a, &err);
+    network_names(&names);
+    for (char **name = names; *name; name++) {
+        cleanup_network struct network *n = NULL;
+        if (network_load(*name, &n, &err) < 0 || (n->autostart && network_up(*name, &err) < 0))
+            status = cmd_fail(a, &err);
+    }
+    strv_free(names);
+    return status;
+}
+
 /* All guests that want to be started with the host, each failure reported. */
 static int start_autostart(const struct cmd_args *a)
 {
     struct error err = {0};
     struct guest_info *list;
     size_t n;
-    int status = EXIT_OK;
+    int status = bring_up_networks(a);
     if (store_list(&list, &n, &err) < 0)
         return cmd_fail(a, &err);
     for (size_t i = 0; i < n; i++)
@@ -74,7 +95,8 @@ const struct command cmd_start = {
     .options =
         (const struct cmd_option[]){
             {"attach", 'a', NULL, false, "enter the console, from its first byte on"},
-            {"autostart", 0, NULL, false, "all guests with guest.autostart = 1, as at boot"},
+            {"autostart", 0, NULL, false,
+             "all networks with net.autostart and guests with guest.autostart = 1, as at boot"},
             {0},
         },
     .help = "start guests",

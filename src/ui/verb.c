@@ -148,11 +148,12 @@ static void job_done(struct ui *ui, const struct job *job, bool show)
     char said[300];
     job_last_line(job, said, sizeof said);
     const char *out = job_stdout(job), *nl = strchr(out, '\n');
+    bool text = show && nl && nl[1];
+    if (text)
+        text_open_string(ui, job_line(job), out);
     if (job_status(job) != 0)
         message_add(&ui->messages, MESSAGE_BAD, "%s", said[0] ? said : job_line(job));
-    else if (show && nl && nl[1])
-        text_open_string(ui, job_line(job), out);
-    else
+    else if (!text)
         message_add(&ui->messages, MESSAGE_GOOD, "%s%s%s", job_line(job), said[0] ? ": " : ": done",
                     said);
     ui_dirty(ui, DIRTY_ALL);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The way of a packet, see doctor.h: one function for each stretch of it. */
+#include "net/doctor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "net/firewall.h"
+#include "net/foreign.h"
+#include "net/host.h"
+#include "net/join.h"
+#include "net/journal.h"
+#include "net/network.h"
+#include "net/server.h"
+
+#define DNS_MS 1000
+
+struct walk {
+    const struct network *net;
+    const struct journal *journal;
+    const struct host *host;
+    net_finding_fn *report;
+    void *arg;
+};
+
+static void __attribute__((format(printf, 5, 6)))
+say(const struct walk *w, enum net_finding f, const char *subject, const char *remedy,
+    const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    cleanup_free char *text = xvasprintf(fmt, ap);
+    va_end(ap);
+    w->report(w->arg, f, subject, text, remedy);
+}
+
+/* Is it up at all? False: there is nothing more to look at. */
+static bool see_state(const struct walk *w)
+{
+    cleanup_free char *remedy = xasprintf("pult network apply %s", w->net->name);
+    cleanup_free char *confirm = xasprintf("pult network confirm %s", w->net->name);
+
+    if (w->net->kind == NET_USER) {
+        say(w, NET_FINDING_OK, "state", NULL, "a program for each guest; nothing on the host");
+        return false;
+    }
+    if (w->journal->state == NETWORK_UP) {
+        say(w, NET_FINDING_OK, "state", NULL, "up");
+        return true;
+    }
+    bool counts = w->journal->state == NETWORK_UNCONFIRMED;
+    say(w, NET_FINDING_BAD, "state", counts ? confirm : remedy, "%s",
+        network_state_name(w->journal->state));
+    return counts;
+}
+
+/* Each step that made it is still as it was made. */
+static void see_steps(const struct walk *w)
+{
+    for (size_t i = 0; i < w->journal->plan.count; i++) {
+        const struct step *s = &w->journal->plan.steps[i];
+        struct error why;
+        if (!s->op->check || s->state != STEP_DONE)
+            continue;
+        cleanup_free char *proof = step_say(s, s->op->proof, false);
+        cleanup_free char *command = step_say(s, s->op->command, true);
+        cleanup_free char *again =
+            xasprintf("pult network down %s && pult network apply %s", w->net->name, w->net->name);
+        if (s->op->check(s, &why) == 0)
+            say(w, NET_FINDING_OK, s->op->name, NULL, "%s", proof);
+        else
+            say(w, NET_FINDING_BAD, s->op->name,
+                *command && !strchr(command, '\n') ? command : again, "%s", why.text);
+    }
+}
+
+static void see_cable(const struct walk *w)
+{
+    const struct link *nic = *w->net->port ? host_link(w->host, w->net->port) : NULL;
+
+    if (!*w->net->port)
+        return;
+    if (!nic)
+        say(w, NET_FINDING_BAD, "cable", "ip link", "there is no interface '%s'", w->net->port);
+    else if (!nic->running)
+        say(w, NET_FINDING_BAD, "cable", "plug it in, or switch its other end on",
+            "%s has no carrier", nic->name);
+    else
+        say(w, NET_FINDING_OK, "cable", NULL, "%s has a carrier", nic->name);
+}
+
+/* The host itself has to know a way out. */
+static void see_route(const struct walk *w)
+{
+    const bool needs = w->net->kind == NET_NAT || w->net->kind == NET_ROUTED;
+    char name[IFNAMSIZ];
+
+    for (size_t i = 0; needs && i < w->host->route_count; i++)
+        if (w->host->routes[i].to.prefix == 0) {
+            say(w, NET_FINDING_OK, "route", NULL, "the host's way out is %s",
+                link_name(w->host->routes[i].index, name));
+            return;
+        }
+    if (needs)
+        say(w, NET_FINDING_NOTE, "route", "ip route add default via ROUTER",
+            "the host has no default route: guests reach what it reaches");
+}
+
+/* Rules of others. */
+static void see_foreign(const struct walk *w)
+{
+    cleanup_plan struct plan p = {0};
+    cleanup_free char *remedy =
+        xasprintf("pult network set %s net.mend=1, then down and apply", w->net->name);
+    bool mended = false;
+    struct error err;
+
+    for (size_t i = 0; i < w->journal->plan.count; i++)
+        mended |= str_eq(w->journal->plan.steps[i].op->name, "mend");
+    if (foreign_plan(w->net, false, &p, &err) < 0) {
+        say(w, NET_FINDING_NOTE, "firewalls", NULL, "%s", err.text);
+        return;
+    }
+    for (char **n = p.notes; n && *n && !mended; n++)
+        say(w, NET_FINDING_BAD, "firewalls", remedy, "%s", *n);
+    if (!p.notes || mended)
+        say(w, NET_FINDING_OK, "firewalls", NULL, "no other rules are in the way%s",
+            mended ? " (they were mended)" : "");
+}
+
+static void see_counts(const struct walk *w)
+{
+    struct firewall_counts c;
+
+    if (firewall_counts(w->net->name, &c, NULL) < 0)
+        return;
+    say(w, c.dropped_packets ? NET_FINDING_NOTE : NET_FINDING_OK, "counters", NULL,
+        "%llu packets out, %llu in, %llu dropped", (unsigned long long)c.out_packets,
+        (unsigned long long)c.in_packets, (unsigned long long)c.dropped_packets);
+}
+
+static void see_members(const struct walk *w)
+{
+    cleanup_free struct member *list = NULL;
+    size_t count = 0;
+
+    if (network_members(w->net->name, &list, &count, NULL) < 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        const struct link *l = *list[i].port ? host_link(w->host, list[i].port) : NULL;
+        const struct link *bridge = host_link(w->host, w->net->name);
+        if (!*list[i].port || !net_kind_has_bridge(w->net->kind))
+            continue;
+        if (!l)
+            say(w, NET_FINDING_BAD, "guest", "start it again", "%s: its interface %s is gone",
+                list[i].guest, list[i].port);
+        else if (!bridge || l->master != bridge->index)
+            say(w, NET_FINDING_BAD, "guest", "start it again",
+                "%s: its interface %s is not in the bridge", list[i].guest, l->name);
+        else if (!l->running)
+            say(w, NET_FINDING_NOTE, "guest", "switch its card on, in the guest",
+                "%s: its card is off", list[i].guest);
+        else
+            say(w, NET_FINDING_OK, "guest", NULL, "%s by %s", list[i].guest, l->name);
+    }
+}
+
+/* Does the name server answer at all? Any answer will do, also that there is no such name. */
+static int ask_dns(const struct address *server, struct error *err)
+{
+    /* RFC 1035, 4.1: id, recursion desired, one question: the name servers of the root. */
+    static const uint8_t question[] = {0x70, 0x75, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
+    uint8_t answer[512];
+
+    memcpy(&to.sin_addr, server->bytes, 4);
+    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ||
+        send(fd, question, sizeof question, 0) < 0)
+        return error_set(err, errno, "ask the name server");
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (poll(&p, 1, DNS_MS) <= 0)
+        return error_set(err, ETIMEDOUT, "ask the name server");
+    ssize_t n = recv(fd, answer, sizeof answer, 0);
+    if (n < 12 || memcmp(answer, question, 2) != 0)
+        return error_set(err, n < 0 ? errno : EPROTO, "hear from the name server");
+    return 0;
+}
+
+static void see_server(const struct walk *w)
+{
+    cleanup_free char *log = network_run_path(w->net->name, "log");
+    cleanup_free char *remedy = xasprintf("see what it says in %s", log);
+    struct error err;
+
+    if (!net_kind_has_server(w->net->kind))
+        return;
+    if (!server_runs(w->net->name)) {
+        say(w, NET_FINDING_BAD, "dhcp", remedy, "the DHCP and DNS server does not run");
+        return;
+    }
+    say(w, NET_FINDING_OK, "dhcp", NULL, "the DHCP and DNS server runs");
+    for (unsigned i = 0; i < w->net->address_count; i++) {
+        if (w->net->addresses[i].family != AF_INET)
+            continue;
+        if (ask_dns(&w->net->addresses[i], &err) < 0)
+            say(w, NET_FINDING_BAD, "dns", remedy, "%s", err.text);
+        else
+            say(w, NET_FINDING_OK, "dns", NULL, "the name server answers");
+        return;
+    }
+}
+
+int network_examine(const char *name, net_finding_fn *report, void *arg, struct error *err)
+{
+    cleanup_network struct network *n = NULL;
+    cleanup_journal struct journal j = {0};
+    cleanup_host struct host h = {0};
+
+    if (network_load(name, &n, err) < 0 || journal_read(name, &j, err) < 0 ||
+        host_look(&h, err) < 0)
+        return -1;
+    const struct walk w = {n, &j, &h, report, arg};
+    if (!see_state(&w))
+        return 0;
+    see_members(&w);
+    see_steps(&w);
+    see_cable(&w);
+    see_route(&w);
+    see_server(&w);
+    see_foreign(&w);
+    see_counts(&w);
+    return 0;
+}
