@@ -177,8 +177,10 @@ static void see_members(const struct walk *w)
 /* Does the name server answer at all? Any answer will do, also that there is no such name. */
 static int ask_dns(const struct address *server, struct error *err)
 {
-    /* RFC 1035, 4.1: id, recursion desired, one question: the name servers of the root. */
-    static const uint8_t question[] = {0x70, 0x75, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+    /* RFC 1035, 4.1: one question: version.bind, TXT, CHAOS, which is answered without asking others. */
+    static const uint8_t question[] = {0x70, 0x75, 1,   0,   0,   1,   0,   0,   0,   0,
+                                       0,    0,    7,   'v', 'e', 'r', 's', 'i', 'o', 'n',
+                                       4,    'b',  'i', 'n', 'd', 0,   0,   16,  0,   3};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
     uint8_t answer[512];
 

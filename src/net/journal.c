@@ -332,6 +332,32 @@ int journal_apply(const struct plan *p, unsigned seconds, journal_progress_fn *p
     return rc < 0 ? -1 : carry_out(&j, false, seconds, lock, progress, arg, err);
 }
 
+/* Keep the definition that was confirmed. That this fails is no reason to take the network back. */
+static void keep_confirmed(const char *network)
+{
+    cleanup_network struct network *n = NULL;
+    cleanup_free char *dir = network_home_path(network, "confirmed");
+    char *slash = strrchr(dir, '/');
+    size_t len;
+
+    if (!slash || network_load(network, &n, NULL) < 0)
+        return;
+    *slash = '\0';
+    cleanup_free char *text = conf_text(n->conf, &len);
+    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        file_replace_at(fd, slash + 1, text, len, 0600, NULL);
+}
+
+bool journal_was_confirmed(const struct network *n)
+{
+    cleanup_free char *path = network_home_path(n->name, "confirmed");
+    cleanup_free char *now = conf_text(n->conf, NULL);
+    cleanup_free char *then = NULL;
+
+    return file_read_at(AT_FDCWD, path, JOURNAL_MAX, &then, NULL, NULL) == 0 && str_eq(now, then);
+}
+
 int journal_confirm(const char *network, struct error *err)
 {
     cleanup_journal struct journal j = {0};
@@ -348,7 +374,10 @@ int journal_confirm(const char *network, struct error *err)
         return error_set(err, ETIMEDOUT, "the network '%s' is being taken back", network);
     j.state = NETWORK_UP;
     j.guardian = 0;
-    return journal_write(&j, err);
+    if (journal_write(&j, err) < 0)
+        return -1;
+    keep_confirmed(network);
+    return 0;
 }
 
 int journal_undo(const char *network, journal_progress_fn *progress, void *arg, struct error *err)

@@ -64,6 +64,9 @@ typedef void journal_progress_fn(void *arg, const struct plan *p, size_t step, b
 int journal_apply(const struct plan *p, unsigned seconds, journal_progress_fn *progress, void *arg,
                   struct error *err);
 int journal_confirm(const char *network, struct error *err);
+/* Was this network, with this very definition, confirmed when it came up with a risk? */
+struct network;
+bool journal_was_confirmed(const struct network *n);
 /* Undo all of it: the network is down then. */
 int journal_undo(const char *network, journal_progress_fn *progress, void *arg, struct error *err);
 /*

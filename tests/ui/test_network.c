@@ -226,7 +226,7 @@ static void bridge_with_a_timer(void **state)
     tty_send(t, "d");
     tty_expect(t, "Take the network 'br0' down?");
     tty_send(t, "y");
-    tty_expect(t, " down");
+    tty_expect(t, "it comes up when the first guest joins it");
     run("ip -br address show dev eth0 | grep -q 192.0.2.7/24");
     assert_false(is_there("br0"));
     quit(t);
