@@ -267,7 +267,7 @@ int pool_take(const struct network *n, const char *guest, const uint8_t mac[6],
     *e = (struct pool_entry){.address = a};
     memcpy(e->mac, mac, 6);
     snprintf(e->guest, sizeof(e->guest), "%s", guest);
-    return write_file(n->name, &p, err);
+    return write_file(n->name, &p, err) < 0 ? -1 : server_reread(n->name, err);
 }
 
 int pool_release(const char *network, const char *guest, struct error *err)
@@ -287,7 +287,7 @@ int pool_release(const char *network, const char *guest, struct error *err)
     if (kept == p.count)
         return 0;
     p.count = kept;
-    return write_file(network, &p, err);
+    return write_file(network, &p, err) < 0 ? -1 : server_reread(network, err);
 }
 
 int pool_find(const char *network, const char *guest, struct address *out, uint8_t mac[6])

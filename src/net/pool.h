@@ -25,7 +25,7 @@ int pool_read(const char *network, struct pool_entry **out, size_t *count, struc
 /*
  * The address of this card, with the network's prefix length; family 0 where the network has none
  * of IPv4. Out of the range of DHCP, or, where that is off, out of the host's own network there.
- * The server has to be told (server_reread()). wanted: family 0, or the one it must be: -1 where another has it. */
+ * The server is told. wanted: family 0, or the one it must be: -1 where another has it. */
 int pool_take(const struct network *n, const char *guest, const uint8_t mac[6],
               const struct address *wanted, struct address *out, struct error *err);
 /* A guest's definition is gone. */

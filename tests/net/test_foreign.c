@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Firewalls of others, as Docker, firewalld and ufw make them, in real nf_tables: which of them stand
+ * in a network's way, that they really do, and that what mends it does, and goes again.
+ */
+#include "netns.h"
+
+#include <fcntl.h>
+
+#include "net/firewall.h"
+#include "net/foreign.h"
+#include "net/program.h"
+#include "scratch.h"
+
+static struct error err;
+
+static struct network *network(const char *text)
+{
+    struct conf *c;
+    struct network *n;
+
+    assert_int_equal(conf_parse("text", text, strlen(text), &c, &err), 0);
+    if (network_from_conf("nat0", c, &n, &err) < 0)
+        fail_msg("%s", err.text);
+    return n;
+}
+
+#define NAT "net.kind = nat\nnet.address = 10.87.0.1/24\nnet.address = fd87::1/64\n"
+
+static void nft(const char *script)
+{
+    if (firewall_run(script, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+static char *ruleset(void)
+{
+    static const char *const list[] = {"nft", "-s", "list", "ruleset", NULL};
+    char *text;
+
+    if (program_run(list, NULL, &text, &err) < 0)
+        fail_msg("%s", err.text);
+    return text;
+}
+
+/* Carry out the steps of a plan, or take them back. */
+static void run(const struct plan *p, bool undo)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        const struct step *s = &p->steps[undo ? p->count - 1 - i : i];
+        if ((undo ? s->op->undo : s->op->apply)(s, &err) < 0)
+            fail_msg("%s: %s", s->args[1], err.text);
+    }
+}
+
+static const char docker[] =
+    "table ip filter {\n chain DOCKER { }\n chain DOCKER-USER { counter return\n }\n"
+    " chain FORWARD { type filter hook forward priority filter; policy drop;\n"
+    "  jump DOCKER-USER\n  oifname \"docker0\" ct state related,established counter accept\n"
+    "  oifname \"docker0\" jump DOCKER\n  iifname \"docker0\" oifname != \"docker0\" accept\n "
+    "}\n}\n";
+
+static const char firewalld[] =
+    "table inet firewalld {\n"
+    " chain filter_INPUT { type filter hook input priority filter + 10; policy accept;\n"
+    "  ct state { established, related } accept\n  ct status dnat accept\n"
+    "  iifname \"lo\" accept\n  ct state invalid drop\n  jump filter_INPUT_ZONES\n"
+    "  reject with icmpx admin-prohibited\n }\n"
+    " chain filter_FORWARD { type filter hook forward priority filter + 10; policy accept;\n"
+    "  ct state { established, related } accept\n  ct status dnat accept\n"
+    "  iifname \"lo\" accept\n  ct state invalid drop\n  jump filter_FORWARD_ZONES\n"
+    "  reject with icmpx admin-prohibited\n }\n"
+    " chain filter_INPUT_ZONES { iifname \"up0\" goto in_public\n  goto in_other\n }\n"
+    " chain filter_FORWARD_ZONES { iifname \"up0\" goto in_other\n }\n"
+    " chain in_public { tcp dport 22 accept\n }\n chain in_other { tcp dport 22 accept\n }\n}\n";
+
+static const char ufw[] =
+    "table ip filter {\n chain ufw-user-input { tcp dport 22 accept\n }\n"
+    " chain INPUT { type filter hook input priority filter; policy drop;\n"
+    "  iifname \"lo\" accept\n  ct state related,established accept\n  jump ufw-user-input\n }\n"
+    " chain FORWARD { type filter hook forward priority filter; policy drop;\n"
+    "  ct state related,established accept\n }\n}\n";
+
+static const char harmless[] =
+    "table inet mine {\n"
+    " chain in { type filter hook input priority filter; policy drop;\n"
+    "  iifname \"nat0\" accept\n  ct state vmap { established : accept, invalid : drop }\n }\n"
+    " chain fw { type filter hook forward priority filter; policy drop;\n"
+    "  ip saddr 192.0.2.7 drop\n  iifname \"nat0\" oifname \"up0\" accept\n"
+    "  oifname \"nat*\" accept\n }\n"
+    " chain fw2 { type filter hook forward priority 5; policy accept;\n"
+    "  ip daddr 192.0.2.9 reject\n  tcp dport 25 drop\n  iifname != { \"nat0\", \"up0\" } drop\n "
+    "}\n"
+    " chain n { type nat hook postrouting priority srcnat; policy drop;\n }\n}\n";
+
+/* How many steps mend it, and that they leave nothing. */
+static void found(const char *script, const char *definition, const char *who, size_t steps)
+{
+    cleanup_network struct network *n = network(definition);
+    cleanup_plan struct plan said = {0}, mends = {0}, again = {0}, last = {0};
+
+    nft("flush ruleset\n");
+    nft(script);
+    cleanup_free char *before = ruleset();
+    assert_int_equal(foreign_plan(n, false, &said, &err), 0);
+    assert_int_equal(said.count, 0);
+    if (!who) {
+        if (said.notes && said.notes[0])
+            fail_msg("%s", said.notes[0]);
+        return;
+    }
+    if (!said.notes || !said.notes[0] || !strstr(said.notes[0], who))
+        fail_msg("%s: '%s'", who, said.notes ? said.notes[0] : "nothing");
+    print_message("# %s\n", said.notes[0]);
+    assert_int_equal(foreign_plan(n, true, &mends, &err), 0);
+    assert_int_equal(mends.count, steps);
+    run(&mends, false);
+    assert_int_equal(foreign_plan(n, false, &again, &err), 0);
+    if (again.notes && again.notes[0])
+        fail_msg("still: %s", again.notes[0]);
+    run(&mends, true);
+    run(&mends, true);
+    cleanup_free char *after = ruleset();
+    assert_string_equal(before, after);
+}
+
+/* Are bridged packets shown to these rules, too? Where the host can do that. */
+static bool bridged_packets(const char *value)
+{
+    return file_put_at(AT_FDCWD, "/proc/sys/net/bridge/bridge-nf-call-iptables", value, NULL) == 0;
+}
+
+static void those_in_the_way(void **state)
+{
+    (void)state;
+    need_playground();
+    bridged_packets("0");
+    found(docker, NAT, "Docker drops what its guests send out", 2);
+    found(firewalld, NAT, "firewalld drops", 7);
+    found(ufw, NAT, "ufw drops", 5);
+    found(harmless, NAT, NULL, 0);
+    found("", NAT, NULL, 0);
+    found(docker, "net.kind = isolated\nnet.address = 10.87.0.1/24\n", NULL, 0);
+    found(docker, "net.kind = routed\nnet.address = fd87::1/64\n", NULL, 0);
+    found(firewalld, "net.kind = isolated\nnet.address = 10.87.0.1/24\n", "firewalld drops its", 5);
+    found(docker, "net.kind = direct\nnet.port = e\n", NULL, 0);
+    if (bridged_packets("1")) {
+        found(docker, "net.kind = isolated\nnet.address = 10.87.0.1/24\n", "to each other", 1);
+        found(docker, "net.kind = bridge\nnet.port = e\n", "to each other", 1);
+        found(docker, NAT, "Docker", 2);
+    }
+    nft("flush ruleset\n");
+}
+
+/* A guest, the host (where the test is) and the outside. */
+static void build(void)
+{
+    sh("ip netns add guest; ip netns add outside; ip link add nat0 type bridge; "
+       "ip addr add 10.87.0.1/24 dev nat0; ip link set nat0 up; "
+       "ip link add g0 type veth peer name eth0 netns guest; ip link set g0 master nat0 up; "
+       "ip -n guest addr add 10.87.0.2/24 dev eth0; ip -n guest link set eth0 up; "
+       "ip -n guest route add default via 10.87.0.1; "
+       "ip link add up0 type veth peer name eth0 netns outside; ip addr add 192.0.2.1/24 dev up0; "
+       "ip link set up0 up; ip -n outside addr add 192.0.2.2/24 dev eth0; "
+       "ip -n outside link set eth0 up; ip -n outside link set lo up; "
+       "echo 1 >/proc/sys/net/ipv4/ip_forward");
+}
+
+static void destroy(void)
+{
+    sh("ip netns del guest; ip netns del outside; ip link del nat0; "
+       "ip link del up0 2>/dev/null || true; ip link del g0 2>/dev/null || true; "
+       "umount /run/netns 2>/dev/null || true; rmdir /run/netns 2>/dev/null || true; nft flush "
+       "ruleset");
+}
+
+static bool reaches_outside(void)
+{
+    return system("ip netns exec guest busybox ping -c 1 -W 1 192.0.2.2 >/dev/null 2>&1") == 0;
+}
+
+/* Can the guest ask the host for a name? Somebody answers at port 53 with what came. */
+static bool reaches_dns(void)
+{
+    return system("socat UDP4-RECVFROM:53,bind=10.87.0.1 EXEC:cat & p=$!; "
+                  "until ss -lun | grep -q '10.87.0.1:53'; do :; done; "
+                  "r=$(echo x | ip netns exec guest socat -t 1 - UDP4:10.87.0.1:53); "
+                  "kill $p 2>/dev/null; wait $p 2>/dev/null; [ \"$r\" = x ]") == 0;
+}
+
+static void really(void **state)
+{
+    (void)state;
+    static const char *const all[] = {docker, firewalld, ufw};
+    need_playground();
+    build();
+    cleanup_network struct network *n =
+        network("net.kind = nat\nnet.address = 10.87.0.1/24\nnet.guard = off\n");
+    cleanup_free char *script = firewall_script(n);
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        cleanup_plan struct plan p = {0};
+        nft("flush ruleset\n");
+        nft(script);
+        assert_true(reaches_outside() && reaches_dns());
+        nft(all[i]);
+        assert_false(reaches_outside());
+        assert_int_equal(reaches_dns(), i == 0); /* Docker minds what is forwarded only */
+        assert_int_equal(foreign_plan(n, true, &p, &err), 0);
+        run(&p, false);
+        assert_true(reaches_outside() && reaches_dns());
+        run(&p, true);
+        assert_false(reaches_outside());
+    }
+    destroy();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(those_in_the_way),
+        cmocka_unit_test(really),
+    };
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+}
