@@ -161,6 +161,10 @@ static int rollback_run(const struct cmd_args *a)
 
     if (journal_read(name, &j, &err) < 0)
         return cmd_fail(a, &err);
+    if (j.state == NETWORK_DOWN) {
+        error_set(&err, 0, "the network '%s' is down: there is nothing to put back", name);
+        return cmd_fail(a, &err);
+    }
     if (j.state == NETWORK_UP) {
         error_set(&err, 0, "the network '%s' is up and confirmed", name);
         error_hint(&err, "`pult network down %s` takes it down", name);

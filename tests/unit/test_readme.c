@@ -17,7 +17,8 @@
 #include "cmd/command.h"
 #include "ui/keymap.h"
 
-#define PREFIX_KEYS "After the prefix"
+#define NETWORK_KEYS "In the list of networks"
+#define PREFIX_KEYS  "After the prefix"
 
 /* The key that a row "| `KEY` | …" of a table names, or false for other lines. */
 static bool row_key(const char *line, struct key *key)
@@ -44,6 +45,8 @@ static size_t each_key(void (*fn)(enum key_context context, const struct key *ke
 
     assert_non_null(f);
     while (fgets(line, sizeof(line), f)) {
+        if (strstr(line, NETWORK_KEYS))
+            context = KEYS_NETWORKS;
         if (strstr(line, PREFIX_KEYS))
             context = KEYS_PREFIX;
         if (row_key(line, &key)) {
