@@ -311,7 +311,6 @@ static void supervise(const char *network, char *program)
                            .ready = 4,
                            .words = -1};
 
-    log_to(STDERR_FILENO, LOG_LIMIT);
     title_set("pult: network %s", network);
     while (!s.over) {
         launch(&s);
@@ -347,6 +346,7 @@ static void leave_behind(const char *network, char *program, int lock, int ready
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
+    log_to(STDERR_FILENO, LOG_LIMIT); /* closes the starter's log, before 3 and 4 are taken */
     keep_two(lock, ready);
     if (chdir("/") < 0 || (unshare(CLONE_NEWPID) < 0 && errno != EPERM))
         _exit(1);
