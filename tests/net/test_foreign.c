@@ -11,6 +11,7 @@
 #include "net/foreign.h"
 #include "net/program.h"
 #include "scratch.h"
+#include "spaces.h"
 
 static struct error err;
 
@@ -155,6 +156,7 @@ static void those_in_the_way(void **state)
 /* A guest, the host (where the test is) and the outside. */
 static void build(void)
 {
+    spaces_begin();
     sh("ip netns add guest; ip netns add outside; ip link add nat0 type bridge; "
        "ip addr add 10.87.0.1/24 dev nat0; ip link set nat0 up; "
        "ip link add g0 type veth peer name eth0 netns guest; ip link set g0 master nat0 up; "
@@ -170,8 +172,9 @@ static void destroy(void)
 {
     sh("ip netns del guest; ip netns del outside; ip link del nat0; "
        "ip link del up0 2>/dev/null || true; ip link del g0 2>/dev/null || true; "
-       "umount /run/netns 2>/dev/null || true; rmdir /run/netns 2>/dev/null || true; nft flush "
+       "nft flush "
        "ruleset");
+    spaces_end();
 }
 
 static bool reaches_outside(void)
