@@ -441,32 +441,7 @@ static int start_supervisor(const char *network, char *program, struct error *er
     return await(network, from, err);
 }
 
-int server_start(const struct network *n, struct error *err)
-{
-    if (!net_kind_has_server(n->kind) || !n->address_count)
-        return 0;
-    cleanup_free char *program = program_find(PROGRAM);
-    if (!program)
-        return server_check(err);
-    if (network_run_make(n->name, err) < 0)
-        return -1;
-    const int changed = server_write_config(n, err);
-    if (changed < 0)
-        return -1;
-    if (server_runs(n->name)) {
-        if (!changed)
-            return server_reread(n->name, err);
-        if (server_stop(n->name, err) < 0)
-            return -1;
-    }
-    if (server_write_hosts(n->name, err) < 0 || start_supervisor(n->name, program, err) < 0) {
-        server_stop(n->name, NULL);
-        return -1;
-    }
-    return 0;
-}
-
-/* ---- others ---- */
+/* ---- what others call ---- */
 
 /* A pidfd of the supervisor, -1 where there is none. What holds the lock cannot be somebody else. */
 static int open_supervisor(int lock)
@@ -497,24 +472,58 @@ static bool await_end(int pidfd, int ms)
     return false;
 }
 
-int server_stop(const char *network, struct error *err)
+/* End it, whoever started it; and wait for that. */
+static int end_supervisor(const char *network, struct error *err)
 {
-    static const char *const files[] = {"server", "dnsmasq.conf", "hosts", "names"};
     cleanup_close int lock = open_lock(network, 0);
     cleanup_close int pidfd = lock < 0 ? -1 : open_supervisor(lock);
 
-    if (pidfd >= 0) {
-        pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
-        if (!await_end(pidfd, 2 * GRACE_MS)) {
-            pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-            if (!await_end(pidfd, 2 * GRACE_MS))
-                return error_set(err, ETIMEDOUT, "end the server of the network '%s'", network);
-        }
-    }
+    if (pidfd < 0)
+        return 0;
+    pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
+    if (await_end(pidfd, 2 * GRACE_MS))
+        return 0;
+    pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+    if (await_end(pidfd, 2 * GRACE_MS))
+        return 0;
+    return error_set(err, ETIMEDOUT, "end the server of the network '%s'", network);
+}
+
+int server_stop(const char *network, struct error *err)
+{
+    static const char *const files[] = {"server", "dnsmasq.conf", "hosts", "names"};
+
+    if (end_supervisor(network, err) < 0)
+        return -1;
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         cleanup_free char *path = network_run_path(network, files[i]);
         if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
             return error_set(err, errno, "remove '%s'", path);
+    }
+    return 0;
+}
+
+int server_start(const struct network *n, struct error *err)
+{
+    if (!net_kind_has_server(n->kind) || !n->address_count)
+        return 0;
+    cleanup_free char *program = program_find(PROGRAM);
+    if (!program)
+        return server_check(err);
+    if (network_run_make(n->name, err) < 0)
+        return -1;
+    const int changed = server_write_config(n, err);
+    if (changed < 0)
+        return -1;
+    if (server_runs(n->name)) {
+        if (!changed)
+            return server_reread(n->name, err);
+        if (end_supervisor(n->name, err) < 0)
+            return -1;
+    }
+    if (server_write_hosts(n->name, err) < 0 || start_supervisor(n->name, program, err) < 0) {
+        server_stop(n->name, NULL);
+        return -1;
     }
     return 0;
 }
