@@ -21,6 +21,12 @@ static struct feed *now;
 static struct sockaddr_un where;
 static socklen_t where_len;
 
+/* Buffers that the guest gave for packets: what came in them tells it of connections. */
+#define GIVEN 8
+static const struct virtio_vsock_hdr *given[GIVEN];
+static unsigned next_given;
+static uint32_t asked[2]; /* ports of the connection that it asked for last: its own, the host's */
+
 static int *some_end(struct feed *f)
 {
     return &ends[feed_below(f, ENDS)];
@@ -40,6 +46,8 @@ static int on_connect(void *arg, uint32_t port)
     (void)arg;
     if (port == 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return -1;
+    if (port % 2 == 0) /* one that does not take much at once */
+        setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
     put_end(some_end(now), pair[1]);
     return pair[0];
 }
@@ -119,6 +127,27 @@ static unsigned packet(struct feed *f, struct driver *d, struct seg *segs)
     };
 
     now = f;
+    const struct virtio_vsock_hdr *seen = feed_pick(f, given);
+    if (!asked[0]) { /* the first is right */
+        h.src_port = 1;
+        h.dst_port = 2;
+        h.op = VIRTIO_VSOCK_OP_REQUEST;
+        h.buf_alloc = 1 << 20;
+    } else if (seen && seen->op && feed_below(f, 4)) { /* it goes on with that connection */
+        h.src_port = seen->dst_port;
+        h.dst_port = seen->src_port;
+        if (seen->op == VIRTIO_VSOCK_OP_REQUEST && feed_below(f, 4))
+            h.op = VIRTIO_VSOCK_OP_RESPONSE;
+        else if (h.op <= VIRTIO_VSOCK_OP_RESPONSE && feed_below(f, 8))
+            h.op = VIRTIO_VSOCK_OP_RW;
+    } else if (h.op != VIRTIO_VSOCK_OP_REQUEST && feed_below(f, 4)) {
+        h.src_port = asked[0];
+        h.dst_port = asked[1];
+    }
+    if (h.op == VIRTIO_VSOCK_OP_REQUEST) {
+        asked[0] = h.src_port;
+        asked[1] = h.dst_port;
+    }
     if (h.op != VIRTIO_VSOCK_OP_RW && !feed_rarely(f, 8))
         len = 0;
     h.len = feed_rarely(f, 32) ? (uint32_t)feed_u64(f) : len;
@@ -138,11 +167,26 @@ static unsigned request(struct feed *f, struct driver *d, unsigned queue, struct
             segs[n] = driver_buffer(d, 1 + feed_below(f, 100), true);
     else
         segs[0] = driver_buffer(d, queue ? 8 : 45 + feed_below(f, 4096), true);
+    if (queue == 0 && segs[0].len >= sizeof(*given[0]))
+        given[next_given++ % GIVEN] = segs[0].host;
     return n;
 }
 
-static const struct virtio_fuzz fuzz = {
-    .add = add, .queues = 3, .config = 8, .request = request, .event = event};
+static bool begin(struct feed *f, struct driver *d)
+{
+    (void)f, (void)d;
+    memset(given, 0, sizeof(given));
+    memset(asked, 0, sizeof(asked));
+    return true;
+}
+
+static const struct virtio_fuzz fuzz = {.add = add,
+                                        .queues = 3,
+                                        .config = 8,
+                                        .request = request,
+                                        .event = event,
+                                        .begin = begin,
+                                        .prompt = true};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
