@@ -6,7 +6,7 @@
 # timeout: 600 s
 . "$(dirname "$0")/../lib.sh"
 
-seconds=${1:-3}
+seconds=${1:-2}
 shift $(($# > 0))
 cd "$TOP" || exit 1
 export TMPDIR=$WORK
