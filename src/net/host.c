@@ -293,31 +293,47 @@ char *host_text(const struct host *h)
 
 static bool is_taken(const struct host *h, const struct address *net)
 {
-    for (size_t i = 0; i < h->route_count; i++)
-        if (h->routes[i].to.prefix && address_overlap(&h->routes[i].to, net))
+    for (size_t i = 0; i < h->route_count; i++) {
+        const struct host_route *r = &h->routes[i];
+        /* "throw" says to look elsewhere. */
+        if (r->to.prefix && address_overlap(&r->to, net) && !str_starts(r->spec, "throw "))
             return true;
+    }
     for (size_t i = 0; i < h->address_count; i++)
         if (address_overlap(&h->addresses[i].address, net))
             return true;
     return false;
 }
 
-/* From 10.87.0.0 on, round once. */
+/* The private networks of RFC 1918, and where in them the search begins: it goes round once. */
+static const struct {
+    uint32_t base, begin;
+    unsigned prefix;
+} private_networks[] = {
+    {10u << 24, 87u << 16, 8},
+    {172u << 24 | 16u << 16, 8u << 16, 12},
+    {192u << 24 | 168u << 16, 87u << 8, 16},
+};
+
 int host_free_subnet(const struct host *h, unsigned prefix, struct address *out, struct error *err)
 {
-    if (prefix < 9 || prefix > 30)
+    if (prefix < 17 || prefix > 30)
         return error_set(err, 0, "a subnet of prefix length %u cannot be chosen", prefix);
-    const uint32_t step = 1u << (32 - prefix), count = 1u << (prefix - 8);
-    const uint32_t first = (87u << 16) / step;
+    const uint32_t size = 1u << (32 - prefix);
 
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = 10u << 24 | (first + i) % count * step;
-        *out = (struct address){.family = AF_INET,
-                                .prefix = prefix,
-                                .bytes = {(uint8_t)(at >> 24), (uint8_t)(at >> 16),
-                                          (uint8_t)(at >> 8), (uint8_t)at}};
-        if (!is_taken(h, out))
-            return 0;
+    for (size_t k = 0; k < ARRAY_SIZE(private_networks); k++) {
+        const uint32_t count = 1u << (prefix - private_networks[k].prefix);
+        const uint32_t first = private_networks[k].begin / size;
+        for (uint32_t i = 0; i < count; i++) {
+            const uint32_t at = private_networks[k].base + (first + i) % count * size;
+            *out = (struct address){.family = AF_INET,
+                                    .prefix = prefix,
+                                    .bytes = {(uint8_t)(at >> 24), (uint8_t)(at >> 16),
+                                              (uint8_t)(at >> 8), (uint8_t)at}};
+            if (!is_taken(h, out))
+                return 0;
+        }
     }
-    return error_set(err, 0, "no network of prefix length %u in 10.0.0.0/8 is free", prefix);
+    error_set(err, 0, "no private network of prefix length %u is free", prefix);
+    return error_hint(err, "give the network an address of its own (net.address)");
 }

@@ -81,7 +81,10 @@ pid_t host_dhclient(const char *name, char **command);
 /* The name servers and domains that systemd-resolved asks through an interface; "": none. */
 void host_resolved(int index, char **servers, char **domains);
 
-/* A network of IPv4 of this prefix length, in 10/8, that no route or address of the host is in. */
+/*
+ * A private network of IPv4 of this prefix length (17 to 30) that no route or address of the host is
+ * in: from 10.87.0.0 on.
+ */
 int host_free_subnet(const struct host *h, unsigned prefix, struct address *out, struct error *err);
 
 #endif

@@ -79,6 +79,16 @@ static bool has_family(const struct network *n, int family)
     return false;
 }
 
+/*
+ * Would it take this from somebody? A route to a larger network that has a gateway is only a default
+ * of a kind, and "throw" says to look elsewhere.
+ */
+static bool collides(const struct host_route *r, const struct address *a)
+{
+    return r->to.prefix && address_overlap(&r->to, a) && !str_starts(r->spec, "throw ") &&
+           (r->to.prefix >= a->prefix || !r->via.family);
+}
+
 /* No other network or interface of the host may have what this one is going to have. */
 static int check_subnets(const struct network *n, const struct host *h, struct error *err)
 {
@@ -89,7 +99,7 @@ static int check_subnets(const struct network *n, const struct host *h, struct e
         const struct address *taken = NULL;
         int index = 0;
         for (size_t k = 0; k < h->route_count && !taken; k++)
-            if (h->routes[k].to.prefix && address_overlap(&h->routes[k].to, a)) {
+            if (collides(&h->routes[k], a)) {
                 taken = &h->routes[k].to;
                 index = h->routes[k].index;
             }

@@ -13,6 +13,7 @@
 #include "scratch.h"
 #include "world.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -89,7 +90,6 @@ static char *everything(void)
 
 static void make_world(void)
 {
-    sh(world);
     sh("sysctl -qw net.ipv6.conf.eth8.forwarding=1 net.ipv6.conf.eth9.accept_ra=1");
 }
 
@@ -110,7 +110,7 @@ static const char *const kinds[][2] = {
 static void every_kind(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -134,14 +134,13 @@ static void every_kind(void **state)
         cleanup_free char *after = everything();
         assert_same_host(before, after);
     }
-    sh(world_end);
 }
 
 /* What the NIC had, its bridge has, in the order in which it was. */
 static void moved_exactly(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = look();
     sh("ip -4 -o address show dev eth9 | sed 's/.*inet //; s/eth9.*//' >four.txt;"
@@ -168,14 +167,13 @@ static void moved_exactly(void **state)
     sh("ip -4 -o address show dev eth9 | sed 's/.*inet //; s/eth9.*//' | diff four.txt -;"
        "ip -6 -o address show dev eth9 scope global | sed 's/.*inet6 //; s/ .*//' | diff six.txt "
        "-");
-    sh(world_end);
 }
 
 /* A failing step: those before it are undone. Each step fails once. */
 static void failing_steps(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     define("nat0", nat);
@@ -195,7 +193,6 @@ static void failing_steps(void **state)
         cleanup_free char *after = everything();
         assert_same_host(before, after);
     }
-    sh(world_end);
 }
 
 /* ---- killed at every step ---- */
@@ -303,7 +300,7 @@ static void killed_undoing(const char *name)
 static void killed_nat(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     killed_applying("nat0", nat);
@@ -311,14 +308,13 @@ static void killed_nat(void **state)
     killed_undoing("nat0");
     cleanup_free char *after = everything();
     assert_same_host(before, after);
-    sh(world_end);
 }
 
 /* The one who asks is killed: his guardian goes on, and takes all back, as nobody confirms. */
 static void killed_bridge(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     killed_applying("br0", over_nic);
@@ -330,14 +326,13 @@ static void killed_bridge(void **state)
     killed_undoing("br0");
     cleanup_free char *after = everything();
     assert_same_host(before, after);
-    sh(world_end);
 }
 
 /* Its guardian is killed, or both at once. */
 static void killed_guardian(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     define("br0", over_nic);
@@ -352,7 +347,6 @@ static void killed_guardian(void **state)
             cleanup_free char *after = everything();
             assert_same_host(before, after);
         }
-    sh(world_end);
 }
 
 /* ---- guardians ---- */
@@ -390,7 +384,7 @@ static pid_t guardian_of(const char *name)
 static void guardians(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     define("br0", over_nic);
@@ -435,7 +429,6 @@ static void guardians(void **state)
     wait_down("br0");
     cleanup_free char *last = everything();
     assert_same_host(before, last);
-    sh(world_end);
 }
 
 /* ---- the rest ---- */
@@ -444,7 +437,7 @@ static void guardians(void **state)
 static void shared_switches(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     define("nat0", nat);
@@ -464,14 +457,13 @@ static void shared_switches(void **state)
         cleanup_free char *after = everything();
         assert_same_host(before, after);
     }
-    sh(world_end);
 }
 
 /* Steps are added to a network that is up, in place of others, or not at all. */
 static void amending(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_free char *before = everything();
     define("nat0", nat);
@@ -500,13 +492,12 @@ static void amending(void **state)
     ok(network_down("nat0", false, &err));
     cleanup_free char *after = everything();
     assert_same_host(before, after);
-    sh(world_end);
 }
 
 static void refusals(void **state)
 {
     (void)state;
-    need_playground();
+    need_world();
     make_world();
     cleanup_host struct host h = {0};
     static const char *const wrong[][3] = {
@@ -537,16 +528,15 @@ static void refusals(void **state)
     cleanup_free char *after = everything();
     assert_same_host(before, after);
     sh("ip link del br7");
-    sh(world_end);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(every_kind), scratch_test(moved_exactly),   scratch_test(failing_steps),
-        scratch_test(killed_nat), scratch_test(killed_bridge),   scratch_test(killed_guardian),
-        scratch_test(guardians),  scratch_test(shared_switches), scratch_test(amending),
-        scratch_test(refusals),
+        world_test(every_kind), world_test(moved_exactly),   world_test(failing_steps),
+        world_test(killed_nat), world_test(killed_bridge),   world_test(killed_guardian),
+        world_test(guardians),  world_test(shared_switches), world_test(amending),
+        world_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,8 +38,7 @@ static void there_and_back(const char *op, const char *a, const char *spec, bool
 static void routes(void **state)
 {
     (void)state;
-    need_playground();
-    sh(world);
+    need_world();
     cleanup_host struct host h = {0};
     assert_int_equal(host_look(&h, &err), 0);
     size_t seen = 0;
@@ -50,29 +49,25 @@ static void routes(void **state)
             seen++;
         }
     assert_int_equal(seen, 18);
-    sh(world_end);
 }
 
 static void rules(void **state)
 {
     (void)state;
-    need_playground();
-    sh(world);
+    need_world();
     cleanup_host struct host h = {0};
     assert_int_equal(host_look(&h, &err), 0);
     assert_int_equal(h.rule_count, 13);
     for (size_t i = 0; i < h.rule_count; i++)
         there_and_back("rule-del", h.rules[i].family == AF_INET6 ? "6" : "4", h.rules[i].spec,
                        h.rules[i].whole);
-    sh(world_end);
 }
 
 /* With all that depends on them: so the other way round, onto an interface that has none. */
 static void addresses(void **state)
 {
     (void)state;
-    need_playground();
-    sh(world);
+    need_world();
     cleanup_host struct host h = {0};
     assert_int_equal(host_look(&h, &err), 0);
     const int index = host_link(&h, "eth9")->index;
@@ -84,7 +79,6 @@ static void addresses(void **state)
             seen++;
         }
     assert_int_equal(seen, 11);
-    sh(world_end);
 }
 
 static void words(void **state)
@@ -149,7 +143,7 @@ static void wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        scratch_test(routes),    scratch_test(rules),     scratch_test(addresses),
+        world_test(routes),      world_test(rules),       world_test(addresses),
         cmocka_unit_test(words), cmocka_unit_test(wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,10 +50,33 @@ static const char *const world =
     "ip rule add pref 106 sport 53 lookup 300 protocol static;"
     "ip -6 rule add pref 100 from fd01::/64 iif eth9 lookup 7;";
 
-static const char *const world_end =
-    "ip link del eth9; ip link del eth8; ip route flush table 7; ip route flush table 1000;"
-    "ip -6 route flush table 7; ip route del blackhole 192.0.7.0/24;"
-    "ip -6 route del unreachable fd13::/48;"
-    "for p in 100 101 102 103 104 105 106; do ip rule del pref $p; done; ip -6 rule del pref 100";
+static bool world_is_ours;
+
+static inline int world_make(void **state)
+{
+    if (scratch_make(state) < 0)
+        return -1;
+    world_is_ours = in_playground();
+    if (world_is_ours)
+        sh(world);
+    return 0;
+}
+
+/* Also after a test that failed half-way: the next one finds an empty world. */
+static inline int world_remove(void **state)
+{
+    if (world_is_ours)
+        (void)!system(
+            "(nft flush ruleset; for l in eth9 eth8 nat0 nat1 rou0 iso0 inner0 guarded0 br0"
+            " br1 br7; do ip link del $l; done;"
+            "ip route flush table 7; ip route flush table 1000;"
+            "ip -6 route flush table 7; ip route del blackhole 192.0.7.0/24;"
+            "ip -6 route del unreachable fd13::/48;"
+            "for p in 100 101 102 103 104 105 106; do ip rule del pref $p;"
+            " ip -6 rule del pref $p; done) >/dev/null 2>&1");
+    return scratch_remove(state);
+}
+
+#define world_test(f) cmocka_unit_test_setup_teardown(f, world_make, world_remove)
 
 #endif
