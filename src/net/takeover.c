@@ -166,6 +166,25 @@ static char *with_device(const char *spec, const char *const words[], const char
     return out;
 }
 
+/* A route for the bridge. One that followed from an address which now stays does so, too. */
+static char *route_for(const struct host *h, const struct belongings *b, const struct host_route *r,
+                       const char *nic, const char *bridge)
+{
+    static const char *const words[] = {"dev", NULL};
+    char *spec = with_device(r->spec, words, nic, bridge);
+    bool stays = false;
+
+    for (size_t i = 0; i < b->address_count && !r->via.family; i++) {
+        const struct host_address *a = &h->addresses[b->addresses[i]];
+        stays |= outlives(a) && address_contains(&r->to, &a->address);
+    }
+    if (!stays || !spec_has(spec, "proto", "kernel"))
+        return spec;
+    char *lasting = spec_replace(spec, "expires", NULL, NULL);
+    free(spec);
+    return lasting;
+}
+
 static void set_risk(struct step *s, const char *risk)
 {
     s->risk = risk ? xstrdup(risk) : NULL;
@@ -195,7 +214,7 @@ static void plan_removal(const struct host *h, const struct link *nic, const str
 static void plan_addition(const struct network *n, const struct host *h, const struct link *nic,
                           const struct belongings *b, struct plan *p)
 {
-    static const char *const of_routes[] = {"dev", NULL}, *const of_rules[] = {"iif", "oif", NULL};
+    static const char *const of_rules[] = {"iif", "oif", NULL};
 
     for (size_t i = 0; i < b->address_count; i++) {
         const struct host_address *a = &h->addresses[b->addresses[i]];
@@ -211,7 +230,7 @@ static void plan_addition(const struct network *n, const struct host *h, const s
     }
     for (size_t i = 0; i < b->route_count; i++) {
         const struct host_route *r = &h->routes[b->routes[i]];
-        cleanup_free char *spec = with_device(r->spec, of_routes, nic->name, n->name);
+        cleanup_free char *spec = route_for(h, b, r, nic->name, n->name);
         plan_add(p, "route-add", digit(r->to.family), spec, NULL);
     }
     for (size_t i = 0; i < b->rule_count; i++) {

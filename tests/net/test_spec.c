@@ -146,5 +146,5 @@ int main(void)
         world_test(routes),      world_test(rules),       world_test(addresses),
         cmocka_unit_test(words), cmocka_unit_test(wrong),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

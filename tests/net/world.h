@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A host with nearly all that a NIC can have: eth9 has most of it, eth8 some; far9 and far8 are what
- * they are wired to.
+ * they are wired to. The places of pult are kept by a process for good, so all tests of a group have
+ * one scratch directory, emptied before each.
  */
 #ifndef PULT_TESTS_WORLD_H
 #define PULT_TESTS_WORLD_H
@@ -54,7 +55,8 @@ static bool world_is_ours;
 
 static inline int world_make(void **state)
 {
-    if (scratch_make(state) < 0)
+    (void)state;
+    if (system("rm -rf home run *.txt") != 0)
         return -1;
     world_is_ours = in_playground();
     if (world_is_ours)
@@ -74,7 +76,8 @@ static inline int world_remove(void **state)
             "ip -6 route del unreachable fd13::/48;"
             "for p in 100 101 102 103 104 105 106; do ip rule del pref $p;"
             " ip -6 rule del pref $p; done) >/dev/null 2>&1");
-    return scratch_remove(state);
+    (void)state;
+    return 0;
 }
 
 #define world_test(f) cmocka_unit_test_setup_teardown(f, world_make, world_remove)
