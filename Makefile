@@ -16,7 +16,7 @@ BUILD_PKGS := gcc libc6-dev libncurses-dev libevent-dev libjansson-dev libcap-de
               libbz2-dev libnl-3-dev libnl-route-3-dev acpica-tools
 RUN_PKGS   := ncurses-base uidmap passt nftables dnsmasq-base
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
-              e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev
+              e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev debootstrap
 LINT_PKGS  := clang libclang-rt-dev clang-format clang-tidy cppcheck
 BENCH_PKGS := crun runc lxc bubblewrap strace
 

@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # `make bench`: pult beside its peers, as ratios of one run. BENCH="start flood" does only these.
+# `make bench-lab`: its VMs beside QEMU's, in the lab; BENCH="boot io" likewise.
 
 # The block device without a guest.
 $(B)/tests/bench/blk: $(B)/tests/bench/blk.o $(B)/tests/device/driver.o $(B)/tests/device/blkrig.o $(B)/libpult.a
 	@echo '  LD      $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Runs in guests, which have nothing else.
+$(B)/tests/bench/load: tests/bench/load.c $(B)/flags
+	@mkdir -p $(@D)
+	@echo '  CC      $<'
+	$(Q)$(CC) $(CPPFLAGS) $(CSTD) $(WARN) -O2 -static -o $@ $<
+
 bench:
 	@DEPS=$(DEPS) .ci/deps $(BUILD_PKGS) $(RUN_PKGS) $(TEST_PKGS) $(BENCH_PKGS)
 	@$(MAKE) --no-print-directory all $(B)/tests/bench/blk
 	@B=$(B) tests/bench/bench $(BENCH)
 
-.PHONY: bench
+bench-lab:
+	@DEPS=$(DEPS) .ci/deps $(BUILD_PKGS) $(RUN_PKGS) $(TEST_PKGS)
+	@$(MAKE) --no-print-directory all $(B)/tests/bench/load
+	@B=$(B) tests/bench/lab $(BENCH)
+
+.PHONY: bench bench-lab
