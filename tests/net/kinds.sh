@@ -1,0 +1,222 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 240 s
+#
+# Every kind of network with containers in it: who reaches whom, by which address and name. The host
+# is the test's own network namespace, with eth0, a pretended NIC; "outside" is another, with a
+# server, a name server and a DHCP server for the LAN.
+. "$(dirname "$0")/../lib.sh"
+
+[ "$(id -u)" = 0 ] || skip_all "needs root, for interfaces"
+ip link show eth0 >/dev/null 2>&1 && skip_all "needs a network namespace of its own"
+for p in nft dnsmasq busybox; do
+    command -v $p >/dev/null || skip_all "needs $p"
+done
+chmod 711 "$WORK"
+
+# ---- the world ----
+
+unshare -n sleep 1000 &
+outside=$!
+at_exit "kill $outside"
+o() { nsenter -t $outside -n "$@"; }
+wait_for 5 eval '[ "$(readlink /proc/$outside/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+ip link set lo up
+ip link add eth0 type veth peer name lan0 netns $outside
+ip link set eth0 up
+ip address add 192.0.2.7/24 dev eth0
+ip -6 address add 2001:db8::7/64 dev eth0 nodad
+ip route add default via 192.0.2.1
+ip -6 route add default via 2001:db8::1
+o ip link set lo up
+o ip link set lan0 up
+o ip address add 192.0.2.1/24 dev lan0
+o ip -6 address add 2001:db8::1/64 dev lan0 nodad
+echo 'nameserver 192.0.2.1' >"$WORK/resolv.conf"
+mount --bind "$WORK/resolv.conf" "$(readlink -f /etc/resolv.conf)"
+at_exit "umount '$(readlink -f /etc/resolv.conf)'"
+nsenter -t $outside -n dnsmasq -k -C /dev/null --pid-file= --no-resolv --no-hosts --user=root --interface=lan0 \
+    --bind-interfaces --address=/www.example/192.0.2.1 --address=/www.example/2001:db8::1 \
+    --dhcp-range=192.0.2.100,192.0.2.200 --dhcp-leasefile="$WORK/lan.leases" 2>"$WORK/lan.log" &
+at_exit "kill $!"
+mkdir "$WORK/www"
+echo outside >"$WORK/www/index.html"
+nsenter -t $outside -n busybox httpd -f -p '[::]:80' -h "$WORK/www" &
+at_exit "kill $!"
+make_busybox_rootfs "$WORK/root"
+mkdir -p "$WORK/root/var/www"
+
+# guest NAME NET...: a container that serves its name by HTTP.
+guest()
+{
+    local name=$test_id-$1 net=()
+    shift
+    for n in "$@"; do net+=(--net "$n"); done
+    cp -r "$WORK/root" "$WORK/$name"
+    echo "$name" >"$WORK/$name/var/www/index.html"
+    "$PULT" create container "$name" --rootfs "$WORK/$name" "${net[@]}" -- \
+        /bin/httpd -f -p '[::]:80' -h /var/www && "$PULT" start "$name"
+}
+at_exit 'for n in $("$PULT" network list -o json | sed -n "s/.*\"name\": \"\(.*\)\".*/\1/p"); do
+    "$PULT" network destroy --force $n >/dev/null 2>&1; done'
+at_exit '"$PULT" kill $("$PULT" list --names) >/dev/null 2>&1'
+in_guest() { "$PULT" exec "$test_id-$1" -- "${@:2}"; }
+# fetch WHERE URL: in a guest, here, or outside. (busybox' own wget does not run on every host.)
+fetch()
+{
+    local url=${2#http://} run=() host port=80
+    url=${url%/}
+    case $1 in
+    host)    ;;
+    outside) run=(o) ;;
+    *)       run=(in_guest "$1") ;;
+    esac
+    if [[ $url =~ :([0-9]+)$ ]] && { [[ $url == \[* ]] && [[ $url == *\]:* ]] || [[ $url != \[* ]]; }; then
+        port=${BASH_REMATCH[1]}
+        url=${url%:*}
+    fi
+    host=${url#[}
+    host=${host%]}
+    printf 'GET / HTTP/1.0\r\n\r\n' | ${run[@]+"${run[@]}"} "${busybox[$1]:-nc}" ${busybox[$1]:+nc} -w 3 "$host" "$port" |
+        sed '1,/^\r$/d'
+} 2>/dev/null
+declare -A busybox=([host]=busybox [outside]=busybox)
+wait_for 10 eval 'fetch outside http://192.0.2.1/ | grep -q outside'
+
+reaches() { is "$1: $2 reaches $3" "$(wait_for 10 answers "$2" "$3"; fetch "$2" "$3")" "$4"; }
+answers() { [ -n "$(fetch "$1" "$2")" ]; }
+cannot() { is "$1: $2 does not reach $3" "$(fetch "$2" "$3")" ""; }
+# address GUEST [6]: of the guest's eth0.
+address()
+{
+    in_guest "$1" ip -"${2:-4}" -o address show dev eth0 scope global |
+        sed -n 's/.*inet6\? \([^/]*\).*/\1/p' | head -n 1
+}
+# The host's own configuration, to be compared.
+host() { ip -o address | sed 's/valid_lft.*//' | grep -v 'fe80' | sort; ip route; ip -6 route | grep -v fe80; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/eth0/accept_ra; }
+before=$(host)
+gone() { ok "$1: destroyed" "$PULT" network destroy "$1"; is "$1: the host is as it was" "$(host)" "$before"; }
+end() { for g in "$@"; do "$PULT" kill "$test_id-$g"; "$PULT" destroy "$test_id-$g"; done; }
+
+# ---- nat ----
+
+ok "nat: defined" "$PULT" network create nat0 --kind nat --subnet 10.9.0.0/24 --subnet fd00:9::/64
+ok "nat: a guest" guest a nat0
+ok "nat: another" guest b nat0
+reaches nat a http://192.0.2.1/ outside
+reaches nat a 'http://[2001:db8::1]/' outside
+reaches nat a http://www.example/ outside
+reaches nat a "http://$test_id-b/" "$test_id-b"
+reaches nat a "http://$test_id-b.nat0.internal/" "$test_id-b"
+reaches nat host "http://$(address b)/" "$test_id-b"
+cannot nat outside "http://$(address b)/"
+ok "nat: forward a port" "$PULT" network forward add nat0 "tcp:8080:$test_id-b:80"
+reaches nat outside http://192.0.2.7:8080/ "$test_id-b"
+reaches nat host http://192.0.2.7:8080/ "$test_id-b"
+reaches nat a http://192.0.2.7:8080/ "$test_id-b"
+ok "nat: and one of IPv6" "$PULT" network forward add nat0 "tcp:[2001:db8::7]:8081:$test_id-b:80"
+reaches nat outside 'http://[2001:db8::7]:8081/' "$test_id-b"
+ok "nat: no more" "$PULT" network forward remove nat0 "tcp:8080:$test_id-b:80"
+cannot nat outside http://192.0.2.7:8080/
+like "nat: the list has addresses" "$("$PULT" list)" "$test_id-a .*10\.9\.0\."
+ok "nat: the doctor finds nothing" "$PULT" network doctor nat0
+out=$("$PULT" network destroy nat0 2>&1)
+is "nat: not destroyed while guests are in it" $? 1
+like "nat: which is said" "$out" "2 guests are in the network 'nat0'"
+
+# The host comes up again: nothing runs, nothing is there but definitions.
+"$PULT" network set nat0 net.autostart=1 2>/dev/null
+"$PULT" config set "$test_id-b" guest.autostart=1 2>/dev/null
+"$PULT" kill "$test_id-a" "$test_id-b" 2>/dev/null
+"$PULT" network down nat0
+is "reboot: all is down" "$(host)" "$before"
+ok "reboot: autostart" "$PULT" start --autostart
+reaches reboot b http://192.0.2.1/ outside
+is "reboot: with the same address" "$(address b)" "$("$PULT" network info nat0 | sed -n 's/.*guest=.*-b .*address=//p')"
+reaches reboot outside 'http://[2001:db8::7]:8081/' "$test_id-b"
+end a b
+gone nat0
+
+# ---- isolated, and guests that do not reach each other ----
+
+ok "isolated: defined" "$PULT" network create iso0 --kind isolated --subnet 10.9.1.0/24
+ok "isolated: a guest" guest a iso0
+ok "isolated: another" guest b iso0
+reaches isolated a "http://$test_id-b/" "$test_id-b"
+reaches isolated host "http://$(address b)/" "$test_id-b"
+cannot isolated a http://192.0.2.1/
+end a b
+ok "isolate: set" "$PULT" network set iso0 net.isolate=1
+"$PULT" network down iso0
+ok "isolate: a guest" guest a iso0
+ok "isolate: another" guest b iso0
+reaches isolate host "http://$(address b)/" "$test_id-b"
+cannot isolate a "http://$(address b)/"
+end a b
+gone iso0
+
+# ---- routed ----
+
+ok "routed: defined" "$PULT" network create rt0 --kind routed --subnet 10.9.2.0/24 --subnet fd00:92::/64
+ok "routed: a guest" guest a rt0
+o ip route add 10.9.2.0/24 via 192.0.2.7
+o ip -6 route add fd00:92::/64 via 2001:db8::7
+reaches routed a http://192.0.2.1/ outside
+reaches routed outside "http://$(address a)/" "$test_id-a"
+reaches routed a 'http://[2001:db8::1]/' outside
+reaches routed outside "http://[$(address a 6)]/" "$test_id-a"
+end a
+gone rt0
+
+# ---- bridge: with a NIC, whose addresses it takes over, and without ----
+
+ok "bridge: defined" "$PULT" network create br0 --kind bridge --port eth0
+like "bridge: it would have a risk" "$("$PULT" network plan br0)" "cut off"
+out=$(guest a br0 2>&1)
+like "bridge: it does not come up by itself" "$out" "pult network apply br0"
+ok "bridge: apply" "$PULT" network apply br0
+ok "bridge: confirm" "$PULT" network confirm br0
+like "bridge: the host's addresses are at the bridge" "$(ip -o address show dev br0)" "192.0.2.7/24"
+is "bridge: and no more at the NIC" "$(ip -o -4 address show dev eth0)" ""
+reaches bridge host http://192.0.2.1/ outside
+"$PULT" start "$test_id-a"
+in_guest a sh -c 'udhcpc -n -q -i eth0 -s /bin/true >/dev/null 2>&1; ip address add 192.0.2.50/24 dev eth0'
+like "bridge: the LAN's DHCP server hears it" "$(cat "$WORK/lan.leases" "$WORK/lan.log")" "192.0.2.1[0-9][0-9]"
+reaches bridge a http://192.0.2.1/ outside
+reaches bridge outside http://192.0.2.50/ "$test_id-a"
+reaches bridge host http://192.0.2.50/ "$test_id-a"
+end a
+gone br0
+ok "bridge: one that leads nowhere" "$PULT" network create br1 --kind bridge
+ok "bridge: a guest in it" guest a br1
+in_guest a ip address add 10.9.3.2/24 dev eth0
+cannot bridge a http://192.0.2.1/
+end a
+gone br1
+
+# ---- direct ----
+
+ok "direct: defined" "$PULT" network create lan --kind direct --port eth0
+ok "direct: a guest" guest a lan
+in_guest a ip address add 192.0.2.60/24 dev eth0
+reaches direct a http://192.0.2.1/ outside
+reaches direct outside http://192.0.2.60/ "$test_id-a"
+cannot direct host http://192.0.2.60/
+end a
+gone lan
+
+# ---- two cards, and who is killed ----
+
+"$PULT" network create one --kind isolated --subnet 10.9.4.0/24
+"$PULT" network create two --kind isolated --subnet 10.9.5.0/24
+ok "a guest with two cards" guest a one two
+like "has an address at each" "$(in_guest a ip -4 -o address)" "eth0.*10\.9\.4\..*eth1.*10\.9\.5\."
+kill -9 "$("$PULT" info "$test_id-a" -o json | sed -n 's/.*"keeper_pid": *\([0-9]*\).*/\1/p')"
+ok "its keeper killed: nobody is in the network" wait_for 10 eval \
+    '"$PULT" list >/dev/null; [ "$("$PULT" network info one -o json | grep -c "\"guest\"")" = 0 ]'
+is "and no interface is left" "$(ip -br link show master one | wc -l)" 0
+"$PULT" destroy "$test_id-a"
+ok "one: destroyed" "$PULT" network destroy one two
+is "the host is as it was" "$(host)" "$before"
+is "no rules are left" "$(nft list tables | grep -c pult)" 0
+finish
