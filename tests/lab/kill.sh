@@ -45,7 +45,7 @@ vm() # NAME: define and start one
         wait_for 240 has_printed "$1" "guest#"
 }
 ok "a VM that has it" vm "$v"
-typed 'mount -t ext4 /dev/vda /mnt && load'
+typed 'mkdir -p /mnt; mount -t ext4 /dev/vda /mnt && load'
 ok "it writes" wait_for 240 has_printed "$v" "synced 3" || "$PULT" log "$v" | tail -n 20 | sed 's/^/# /'
 ok "a snapshot meanwhile" "$PULT" snapshot create "$v" writing
 "$PULT" kill "$v"
@@ -91,7 +91,7 @@ is "its journal had to be replayed" "$([ "$replayed" -gt 0 ] && echo yes)" yes
 
 # The guest's own kernel replays it, and what was lost of clusters is found.
 ok "start it from its disk as it is" eval '"$PULT" start "$v" && wait_for 240 has_printed "$v" "guest#"'
-typed 'dmesg -c >/dev/null; mount -t ext4 /dev/vda /mnt && echo mounted-$(dmesg | grep -c "recovery complete")-$(dmesg | grep -c "EXT4-fs error")'
+typed 'dmesg -c >/dev/null; mkdir -p /mnt; mount -t ext4 /dev/vda /mnt && echo mounted-$(dmesg | grep -c "recovery complete")-$(dmesg | grep -c "EXT4-fs error")'
 ok "its kernel replays the journal" wait_for 60 has_printed "$v" "mounted-1-0"
 typed 'poweroff -f'
 ok "poweroff" "$PULT" wait -s stopped -t 60 "$v"
