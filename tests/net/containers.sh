@@ -102,11 +102,13 @@ as_before dir0
 
 # ---- bridge: over the NIC that has the host's addresses, with the timer ----
 ok "bridge: create" net create br0 --kind bridge --port eth9
-net apply br0 --seconds 1 </dev/null >"$WORK/apply" 2>&1
+state_is() { net list -o json | grep -q "\"state\": \"$1\""; }
+ok "bridge: up, with the timer" net apply br0 --seconds 5 </dev/null
+ok "bridge: it waits to be confirmed" state_is unconfirmed
+ok "bridge: nobody does" wait_for 20 state_is down
 is "bridge: nobody confirmed" "$(host_text)" "$before"
 net apply br0 --seconds 30 </dev/null >"$WORK/apply" 2>&1 &
 apply=$!
-state_is() { net list -o json | grep -q "\"state\": \"$1\""; }
 ok "bridge: up" wait_for 10 state_is unconfirmed
 ok "bridge: confirmed" net confirm br0
 wait $apply

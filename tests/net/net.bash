@@ -61,7 +61,7 @@ ask() { socat -T 2 - "TCP:$1:$2,connect-timeout=2" </dev/null 2>/dev/null | grep
 
 host_text()
 {
-    ip -o link | sed 's/^[0-9]*: //; s/ qlen.*\\/ /; s/@if[0-9]*//; s/ state [A-Z]*//'
+    ip -o link | sed 's/^[0-9]*: //; s/ qlen.*\\/ /; s/@if[0-9]*//; s/ link-netns.*//; s/ state [A-Z]*//'
     ip -o address | grep -v ' fe80:' | sed 's/^[0-9]*: //; s/ *valid_lft.*//'
     ip route show table main
     ip -6 route show table main | grep -v fe80
