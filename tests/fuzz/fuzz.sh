@@ -17,7 +17,7 @@ run_target()
     mkdir -p "$corpus"
     [ -d "tests/fuzz/seeds/$name" ] && seeds=("tests/fuzz/seeds/$name")
     timeout $((seconds + 60)) "$bin" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-        -max_len=4096 -len_control=0 -use_value_profile=1 -print_final_stats=1 \
+        -max_len=4096 -len_control=0 -use_value_profile=1 -print_funcs=0 -print_final_stats=1 \
         -artifact_prefix="$B/fuzz/$name-" "$corpus" ${seeds[@]+"${seeds[@]}"} >"$WORK/out" 2>&1 &&
         return 0
     grep -E '^(==|SUMMARY|    #[0-9]|.*runtime error|.*Test unit written|.*fuzz_)' "$WORK/out" |
