@@ -216,7 +216,13 @@ static void untrack(struct disk *d, struct disk_map *m)
     *m->prev = m->next;
     if (m->next)
         m->next->prev = m->prev;
+    d->unmaps++;
     pthread_cond_broadcast(&d->unmapped);
+}
+
+uint64_t disk_unmaps(const struct disk *d)
+{
+    return d->unmaps;
 }
 
 /*

@@ -148,6 +148,9 @@ int disk_map_write(struct disk *d, uint64_t offset, uint64_t length, struct disk
  */
 int disk_unmap(struct disk_map *m, bool done, struct error *err);
 
+/* How many maps that others may have met as BUSY have come back. If no more have, BUSY it is still. */
+uint64_t disk_unmaps(const struct disk *d);
+
 /*
  * Move the first m->length bytes of the buffers here and now, whatever the kind of map and the
  * alignment: for COPY, for what a short read left, and for those who do not do their own I/O.

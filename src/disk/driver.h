@@ -77,6 +77,7 @@ struct disk {
     pthread_mutex_t lock;
     pthread_cond_t unmapped; /* a fresh map came back */
     struct disk_map *fresh;  /* fresh write maps that are out */
+    _Atomic uint64_t unmaps; /* how many came back */
     uint64_t epoch;
     unsigned out[2]; /* tracked maps of this epoch and of the one before, by the last bit of it */
 };

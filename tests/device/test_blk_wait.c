@@ -109,6 +109,39 @@ static void busy(void **state)
     }
 }
 
+/*
+ * What is zeroed and discarded there waits as well, but holds up no helper, of which there are two
+ * at most.
+ */
+static void busy_ranges(void **state)
+{
+    (void)state;
+    for (enum blk_way way = 0; way < WAYS; way++) {
+        struct blkrig r;
+        const struct virtio_blk_discard_write_zeroes range = {.num_sectors = CLUSTER};
+        rig_create(&r, rig_fake(MIB), way);
+        struct disk_map m;
+        assert_int_equal(disk_map_write(r.disk, 0, 4096, &m, &err), 0);
+        struct seg what = driver_bytes(&r.d, &range, sizeof(range));
+        volatile uint8_t *status[4];
+        for (unsigned i = 0; i < 4; i++)
+            status[i] = rig_send(&r, 0, i % 2 ? DISCARD : ZEROES, 0, &what, 1);
+        assert_int_equal(rig_request(&r, OUT, 4 * CLUSTER, filled(&r, 8192, 'a')), OK);
+        assert_int_equal(rig_flush(&r), OK);
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(*status[i], NONE);
+        assert_int_equal(disk_unmap(&m, true, &err), 0);
+        struct seg b = filled(&r, 8192, 'b');
+        volatile uint8_t *wakes = rig_send(&r, 0, OUT, 8 * CLUSTER, &b, 1);
+        turn_until(&r, *wakes == OK);
+        for (unsigned i = 0; i < 4; i++)
+            turn_until(&r, *status[i] == OK);
+        while (driver_used(&r.d, 0, NULL, NULL))
+            ;
+        rig_destroy(&r);
+    }
+}
+
 /* ---- no room on the host ---- */
 
 static void room_again(struct blkrig *r)
@@ -489,6 +522,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         scratch_test(kinds_of_maps),
         scratch_test(busy),
+        scratch_test(busy_ranges),
         scratch_test(full),
         scratch_test(full_and_reset),
         scratch_test(saved_while_full),

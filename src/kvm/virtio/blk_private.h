@@ -21,9 +21,10 @@
  * discarding, syncing an image with metadata) and, where there is no ring, all that may block, is
  * done by helpers (pool.h), which give it back by the lane's `done`.
  *
- * Who waits: a request that meets a BUSY map waits in `busy` until any lane unmapped something; one
- * for which the host has no room waits in `full` until blk_retry(). A lane itself waits for no
- * request, though reading an image's metadata may hold it up.
+ * Who waits: a request that meets a BUSY map waits in `busy` until any lane unmapped something, and
+ * never in a helper, which the map's own request may need; one for which the host has no room waits
+ * in `full` until blk_retry(). A lane itself waits for no request, though reading an image's
+ * metadata may hold it up.
  *
  * Requests: as many as the queues have entries, so whatever the driver does there is one.
  */
@@ -61,6 +62,7 @@ struct blk_request {
     bool begun;   /* its header was read */
     bool mapped;  /* `map` is out */
     bool syncing; /* the flush that it is, or that a write through the cache ends with */
+    bool busy;    /* the pool met a map that is out */
     int code;     /* errno, of what the pool did */
     struct pool_job job;
 
@@ -71,7 +73,8 @@ struct blk_request {
     size_t spare;                 /* what was cut off the last of those */
     struct disk_map map;
 
-    unsigned range_count;
+    unsigned range_count, range_at; /* how many there are; the next one */
+    uint64_t unmaps;                /* disk_unmaps() when the pool began */
     struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES];
 };
 

@@ -210,23 +210,23 @@ static int end_map(struct blk_request *r, int code)
 
 /* ---- the pool ---- */
 
+/* 1: a map is out, and its request may wait for this thread; a part may be done. */
 static int do_ranges(struct blk_request *r, struct error *err)
 {
     struct disk *d = r->lane->blk->disk;
 
-    for (unsigned i = 0; i < r->range_count; i++) {
-        const struct virtio_blk_discard_write_zeroes *g = &r->ranges[i];
+    for (; r->range_at < r->range_count; r->range_at++) {
+        const struct virtio_blk_discard_write_zeroes *g = &r->ranges[r->range_at];
         const uint64_t offset = g->sector * BLK_SECTOR;
         const uint64_t length = (uint64_t)g->num_sectors * BLK_SECTOR;
         const bool unmap = g->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP;
         if (length == 0)
             continue;
-        int rc =
-            r->op == BLK_DISCARD
-                ? disk_discard(d, offset, length, DISK_WAIT, err)
-                : disk_write_zeroes(d, offset, length, DISK_WAIT | (unmap ? DISK_UNMAP : 0), err);
-        if (rc < 0)
-            return -1;
+        int rc = r->op == BLK_DISCARD
+                     ? disk_discard(d, offset, length, 0, err)
+                     : disk_write_zeroes(d, offset, length, unmap ? DISK_UNMAP : 0, err);
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }
@@ -240,13 +240,15 @@ static void do_job(struct pool_job *job)
     struct error err = {0};
     int rc;
 
+    r->unmaps = disk_unmaps(b->disk);
     if (r->syncing)
         rc = disk_flush(b->disk, &err);
     else if (r->mapped)
         rc = disk_map_io(&r->map, r->at, (int)r->cut, &err);
     else
         rc = do_ranges(r, &err);
-    r->code = rc == 0 ? 0 : err.code ? err.code : EIO;
+    r->busy = rc > 0;
+    r->code = rc >= 0 ? 0 : err.code ? err.code : EIO;
     if (r->code && !is_full(r->code))
         complain(b, &err);
 
@@ -428,12 +430,28 @@ static void step(struct blk_request *r)
     moved(r);
 }
 
+/* It met a map in the pool. One that has come back since then wakes nobody who is not counted yet. */
+static void wait_for_unmap(struct blk_request *r)
+{
+    struct blk *b = r->lane->blk;
+
+    r->busy = false;
+    atomic_fetch_add(&b->parked, 1);
+    blk_list_add(&r->lane->busy, r);
+    if (disk_unmaps(b->disk) != r->unmaps)
+        wake_parked(b);
+}
+
 /* What was under way has ended. */
 static void proceed(struct blk_request *r, int code)
 {
     struct blk *b = r->lane->blk;
     const bool synced = r->syncing;
 
+    if (r->busy) {
+        wait_for_unmap(r);
+        return;
+    }
     r->syncing = false;
     if (synced && code && !is_full(code))
         b->sync_failed = true;
@@ -558,7 +576,8 @@ void blk_begin(struct blk_request *r)
 
     r->used = r->begun = true;
     r->op = BLK_FLUSH; /* which has no data */
-    r->mapped = r->syncing = false;
+    r->mapped = r->syncing = r->busy = false;
+    r->range_at = 0;
     r->left = r->total = 0;
     atomic_fetch_add(&b->inflight, 1);
     r->status = chain_take_last(c);
