@@ -303,12 +303,11 @@ static void do_resize(struct state *s)
     struct error err = {0};
     struct image *m = &s->images[0];
     uint64_t old = disk_size(s->disk), size = 512ull * feed_below(s->f, m->most / 512 + 1);
+    if (feed_rarely(s->f, 64)) /* perhaps too large for a model, or for the format */
+        size = feed_u64(s->f) >> feed_below(s->f, 64) & ~UINT64_C(511);
     bool refused = s->readonly || (size < old && m->nsnapshots > 0) ||
                    (size > old && m->version < 3 && m->nsnapshots > 0);
-    if (feed_rarely(s->f, 64)) { /* it is too large for a model, and may be for the format */
-        size = feed_u64(s->f) >> feed_below(s->f, 64) & ~UINT64_C(511);
-        s->broken |= size > m->most && !refused;
-    }
+    s->broken |= size > m->most && !refused;
     int rc = disk_resize(s->disk, size, &err);
     if (refused && size != old && !s->broken)
         must(rc < 0);
@@ -353,7 +352,7 @@ static void do_snapshot(struct state *s)
     char name[] = {'s', (char)('0' + i), 0};
     bool refused = s->readonly || (op == DISK_SNAPSHOT_CREATE) == (k->model != NULL);
     int rc = disk_snapshot(s->disk, op, name, &err);
-    if (rc < 0 && op != DISK_SNAPSHOT_DELETE && m->order < 3)
+    if (rc < 0 && op != DISK_SNAPSHOT_DELETE && m->order < 3 && !s->failed)
         return; /* it cannot count so far */
     if (s->broken) {
         went_well(s, rc, &err);

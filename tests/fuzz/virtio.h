@@ -110,8 +110,9 @@ struct fuzz_state {
     struct board board;
     struct driver driver;
     struct fuzz_chain chains[DRIVER_QUEUES][VIRTQUEUE_MOST];
-    unsigned queues;                   /* set up */
-    unsigned in_flight[DRIVER_QUEUES]; /* descriptors */
+    unsigned queues;                            /* set up */
+    unsigned in_flight[DRIVER_QUEUES];          /* descriptors */
+    bool in_use[DRIVER_QUEUES][VIRTQUEUE_MOST]; /* each of them */
     bool tampered; /* with rings or buffers: nothing is known of what is used any more */
 };
 
@@ -204,6 +205,8 @@ static inline void fuzz_collect(struct fuzz_state *s)
             if (c->in.host)
                 must(memcmp(c->copy, c->in.host, min(c->in.len, (uint32_t)sizeof(c->copy))) == 0);
             s->in_flight[qi] -= c->descs;
+            for (unsigned k = 0; k < c->descs; k++)
+                s->in_use[qi][(id + k) % d->queues[qi].size] = false;
             if (c->tag)
                 s->fuzz->done(c->tag);
             *c = (struct fuzz_chain){0};
@@ -220,6 +223,7 @@ static inline void fuzz_start(struct fuzz_state *s)
     s->queues = feed_rarely(f, 6) ? feed_below(f, s->fuzz->queues + 1) : s->fuzz->queues;
     s->queues = min(s->queues, (unsigned)DRIVER_QUEUES);
     memset(s->in_flight, 0, sizeof(s->in_flight));
+    memset(s->in_use, 0, sizeof(s->in_use));
     memset(s->chains, 0, sizeof(s->chains[0]) * max(s->queues, 1u));
     memset(d->queues, 0, sizeof(d->queues));
     board_free_all(&s->board);
@@ -261,14 +265,19 @@ static inline void fuzz_send(struct fuzz_state *s)
         if (segs[i].len && !segs[i].host) /* memory was used up */
             return;
     bool indirect = feed_rarely(f, 3);
-    if (fuzz_behaves && s->in_flight[qi] + (indirect ? 1 : n) > q->size)
-        return;
+    for (unsigned i = 0; i < (indirect ? 1 : n); i++)
+        if (s->in_use[qi][(q->next_desc + i) % q->size]) {
+            if (fuzz_behaves)
+                return;
+            s->tampered = true;
+        }
     uint16_t head =
         indirect ? driver_describe_indirect(d, qi, segs, n) : driver_describe(d, qi, segs, n);
     struct fuzz_chain *c = &s->chains[qi][head];
     *c = (struct fuzz_chain){.known = true, .descs = indirect ? 1 : n, .tag = fuzz_tag};
     s->in_flight[qi] += c->descs;
-    s->tampered |= s->in_flight[qi] > q->size; /* and so are descriptors */
+    for (unsigned i = 0; i < c->descs; i++)
+        s->in_use[qi][(head + i) % q->size] = true;
     for (unsigned i = 0; i < n; i++)
         c->room += segs[i].writable ? segs[i].len : 0;
     if (!segs[0].writable) {
