@@ -11,7 +11,17 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "netns.h"
+
 #define SPACES "/run/netns"
+
+#define need_playground()                                                        \
+    do {                                                                         \
+        if (!in_playground()) {                                                  \
+            print_message("# needs root, and a network namespace of its own\n"); \
+            skip();                                                              \
+        }                                                                        \
+    } while (0)
 
 static inline void spaces_begin(void)
 {
