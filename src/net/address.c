@@ -86,7 +86,7 @@ struct address address_network(const struct address *a)
     struct address n = *a;
 
     for (unsigned bit = a->prefix; bit < bits_of(a->family); bit++)
-        n.bytes[bit / 8] &= (uint8_t)~(0x80u >> (bit % 8));
+        n.bytes[bit / 8] &= (uint8_t) ~(0x80u >> (bit % 8));
     return n;
 }
 

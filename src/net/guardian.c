@@ -90,8 +90,8 @@ static void become_guardian(const char *network, int lock, int channel)
     title_set("pult: network %s, guardian", network);
 }
 
-/* Hold the file that says that we live. */
-static int take_post(const char *network)
+/* Hold the file that says that we live, until we do not. */
+static void take_post(const char *network)
 {
     cleanup_free char *path = network_run_path(network, "guardian");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -101,7 +101,6 @@ static int take_post(const char *network)
     /* One before us sees from the journal that it has nothing to wait for any more. */
     while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &mine) < 0 && errno == EINTR)
         ;
-    return fd;
 }
 
 bool guardian_alive(const char *network)
@@ -168,9 +167,11 @@ static void wait_for_word(struct journal *j)
     }
     if (!late)
         return;
-    cleanup_close int lock = lock_soon();
+    int lock = lock_soon();
     if (still_waiting(j, &late))
         journal_carry_out(j, true, 0, NULL, NULL);
+    if (lock >= 0)
+        close(lock);
 }
 
 static void guard(struct journal *j, bool undo, unsigned seconds, int lock, int channel)
@@ -180,7 +181,8 @@ static void guard(struct journal *j, bool undo, unsigned seconds, int lock, int 
 
     become_guardian(j->plan.network, lock, channel);
     network_run_make(j->plan.network, NULL);
-    cleanup_close int post = undo ? -1 : take_post(j->plan.network);
+    if (!undo)
+        take_post(j->plan.network);
     j->guardian = getpid();
     last.rc = journal_carry_out(j, undo, seconds, &w, &last.err);
     last.network = j->state;
@@ -268,7 +270,7 @@ int guardian_again(struct journal *j, struct error *err)
         return rc < 0 ? -1 : 0;
     const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     become_guardian(j->plan.network, null, null);
-    cleanup_close int post = take_post(j->plan.network);
+    take_post(j->plan.network);
     wait_for_word(j);
     _exit(0);
 }

@@ -187,9 +187,10 @@ static int plan_inner(const struct network *n, const struct host *h, struct plan
 
 void network_parent(const struct network *n, char out[IFNAMSIZ])
 {
-    char vlan[8];
+    char vlan[12] = "";
 
-    snprintf(vlan, sizeof(vlan), n->vlan ? ".%u" : "", n->vlan);
+    if (n->vlan)
+        snprintf(vlan, sizeof(vlan), ".%u", n->vlan);
     snprintf(out, IFNAMSIZ, "%.*s%s", (int)(IFNAMSIZ - 1 - strlen(vlan)), n->port, vlan);
 }
 

@@ -90,38 +90,51 @@ void plan_clear(struct plan *p)
 
 /* ---- as text ---- */
 
-/* All words of an argument, each quoted for a shell. */
+/* One word, quoted for a shell where it needs to be. */
+static void put_word(FILE *f, const char *word)
+{
+    bool plain = *word;
+
+    for (const char *p = word; *p && plain; p++)
+        plain = isalnum((unsigned char)*p) || strchr("_./:,@%+=-", *p);
+    if (plain) {
+        fputs(word, f);
+        return;
+    }
+    fputc('\'', f);
+    for (const char *p = word; *p; p++)
+        if (*p == '\'')
+            fputs("'\\''", f);
+        else
+            fputc(*p, f);
+    fputc('\'', f);
+}
+
+/* All words of an argument, each by itself. */
 static void put_words(FILE *f, const char *arg)
 {
     cleanup_free char *copy = xstrdup(arg);
-    char *rest = copy, *word, **words = NULL;
-    size_t n = 0;
+    char *rest = copy, *word;
+    bool first = true;
 
-    while ((word = strsep(&rest, " ")))
-        if (*word) {
-            words = xrealloc(words, n + 2, sizeof(char *));
-            words[n++] = word;
-            words[n] = NULL;
-        }
-    if (!words)
-        return;
-    cleanup_free char *text = str_join_words(words);
-    fputs(text, f);
-    free(words);
+    while ((word = strsep(&rest, " "))) {
+        if (!*word)
+            continue;
+        if (!first)
+            fputc(' ', f);
+        first = false;
+        put_word(f, word);
+    }
 }
 
 static void put_argument(FILE *f, const char *arg, char how, bool command)
 {
-    char *one[] = {(char *)(uintptr_t)arg, NULL};
-
-    if (!command || how == '!') {
+    if (!command || how == '!')
         fputs(arg, f);
-    } else if (how == '+') {
+    else if (how == '+')
         put_words(f, arg);
-    } else {
-        cleanup_free char *quoted = str_join_words(one);
-        fputs(quoted, f);
-    }
+    else
+        put_word(f, arg);
 }
 
 /* "{N}", "{N+}", "{N!}": its length, and what it says; 0: it is none. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -374,16 +375,16 @@ static int read_route(struct words *w, struct route_read *r, struct error *err)
 
 static void add_gateway(struct nl_msg *m, int family, const struct address *via)
 {
-    struct {
+    union {
         struct rtvia head;
-        uint8_t bytes[16];
+        uint8_t bytes[sizeof(struct rtvia) + 16];
     } other = {.head.rtvia_family = AF_INET6};
 
     if (via->family == family) {
         nla_put(m, RTA_GATEWAY, spec_bytes(family), via->bytes);
     } else if (via->family == AF_INET6) {
-        memcpy(other.bytes, via->bytes, 16);
-        nla_put(m, RTA_VIA, sizeof(other.head) + 16, &other);
+        memcpy(other.bytes + offsetof(struct rtvia, rtvia_addr), via->bytes, 16);
+        nla_put(m, RTA_VIA, sizeof(other.bytes), &other);
     }
 }
 
