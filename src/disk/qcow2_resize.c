@@ -119,6 +119,26 @@ static int ensure_l1(struct qcow2 *q, uint64_t size, struct error *err)
 }
 
 /*
+ * Behind the disk its tables may have what QEMU kept of a VM's memory, in a snapshot that was gone
+ * back to since: that is no part of a larger disk.
+ */
+static int cut_growth(struct disk *d, uint64_t old, uint64_t size, struct error *err)
+{
+    struct qcow2 *q = d->state;
+    uint64_t done = 0;
+    int rc = 0;
+    for (uint64_t at = cluster_up(q, old); at < size && rc == 0; at += done) {
+        pthread_mutex_lock(&d->lock);
+        rc = qcow2_cut(d, at, size - at, &done, err);
+        bool due = rc == 0 && qcow2_pressed(d);
+        pthread_mutex_unlock(&d->lock);
+        if (due)
+            rc = qcow2_flush(d, err);
+    }
+    return rc;
+}
+
+/*
  * What a larger disk gets may hold something: the rest of its last cluster, from before it was
  * made smaller once, and what the backing file has there.
  */
@@ -146,7 +166,7 @@ static int grow(struct disk *d, uint64_t size, struct error *err)
         return error_set(
             err, 0, "'%s' has snapshots, which in version 2 of qcow2 have no size of their own",
             d->file.path);
-    if (ensure_l1(q, size, err) < 0)
+    if (ensure_l1(q, size, err) < 0 || cut_growth(d, old, size, err) < 0)
         return -1;
     __atomic_store_n(&d->size, size, __ATOMIC_RELAXED);
     if (zero_growth(d, old, size, err) < 0 || write_size(q, size, err) < 0) {

@@ -192,6 +192,24 @@ static void changes_size(void **state)
     image_close(d);
     memfile_clear(&m);
 
+    memfile_init(&m, LIMIT); /* something lies behind the disk: it does not become part of it */
+    image_format(&m, 128 * K, 512);
+    d = image_open(&m, NULL, 0);
+    assert_int_equal(disk_pwrite(d, model.data, 128 * K, 0, &image_err), 0);
+    image_close(d);
+    memset(m.data + HEADER_SIZE, 0, 8);
+    m.data[HEADER_SIZE + 6] = 40 * K / 256;
+    for (uint64_t size = 40 * K; size < 200 * K; size += 50 * K) {
+        d = image_open(&m, NULL, 0);
+        memset(model.data + 40 * K, 0, 200 * K);
+        model.size = size;
+        assert_int_equal(disk_resize(d, size, &image_err), 0);
+        compare_all(d, &model);
+        image_close(d);
+        image_must_be_sound(&m, 0);
+    }
+    memfile_clear(&m);
+
     memfile_init(&m, LIMIT); /* the file becomes smaller as well */
     image_format(&m, 4 * M, 4096);
     d = image_open(&m, NULL, 0);
