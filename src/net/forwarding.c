@@ -34,12 +34,15 @@ void plan_sysctl(const struct network *n, const char *key, const char *value, st
     free(before);
 }
 
-/* What an interface has by itself, to be put back behind the step that changes it for all. */
-static void plan_keep(const struct network *n, const char *key, struct plan *p)
+/*
+ * What an interface has by itself, to be put back behind the step that changes it for all: also by
+ * this network, if it is the last to go, where another one has to remember it already.
+ */
+static void plan_keep(const struct network *n, const char *key, bool off, struct plan *p)
 {
     cleanup_free char *now = sysctl_read(key);
 
-    if (now && str_eq(now, "1"))
+    if ((off && now && str_eq(now, "1")) || journal_sysctl(key, n->name, NULL))
         plan_add(p, "sysctl", key, "1", "1", n->name, NULL);
 }
 
@@ -50,9 +53,9 @@ void plan_forwarding(const struct network *n, const struct host *h, int family, 
     cleanup_free char *now = sysctl_read(all);
     char key[96];
 
-    for (size_t i = 0; i < h->link_count && now && str_eq(now, "0"); i++) {
+    for (size_t i = 0; i < h->link_count && now; i++) {
         snprintf(key, sizeof(key), "net/ipv%d/conf/%s/forwarding", v6 ? 6 : 4, h->links[i].name);
-        plan_keep(n, key, p);
+        plan_keep(n, key, str_eq(now, "0"), p);
     }
     for (size_t i = 0; i < h->link_count && v6; i++) {
         const struct link *l = &h->links[i];

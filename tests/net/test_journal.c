@@ -6,6 +6,7 @@
 /* timeout: 900 s */
 #include "base/cleanup.h"
 #include "net/journal.h"
+#include "net/journal_private.h"
 #include "net/kinds.h"
 #include "net/network.h"
 #include "net/step_private.h"
@@ -453,7 +454,7 @@ static void guardians(void **state)
             n != SIGFPE && n != SIGSEGV)
             kill(guardian, n);
     ok(journal_confirm("br0", &err));
-    while (kill(guardian, 0) == 0)
+    while (guardian_alive("br0"))
         usleep(5000);
     assert_int_equal(settle("br0"), NETWORK_UP);
     check_steps("br0");
@@ -474,6 +475,8 @@ static void guardians(void **state)
     /* The guardian is killed while it waits: the next call of pult sets up another. */
     apply_for("br0", 2);
     kill(guardian_of("br0"), SIGKILL);
+    while (guardian_alive("br0"))
+        usleep(1000);
     ok(journal_recover(&err));
     wait_down("br0");
     cleanup_free char *last = everything();
@@ -533,10 +536,8 @@ static void amending(void **state)
     plan_clear(&more);
     strcpy(more.network, "nat0");
     plan_add(&more, "firewall", "nat0", NULL);
-    cleanup_free char *old_rules = everything();
     ok(journal_amend(&more, "firewall", &err));
-    cleanup_free char *new_rules = everything();
-    assert_same_host(old_rules, new_rules);
+    check_steps("nat0");
     assert_string_not_equal(up, one);
     ok(network_down("nat0", false, &err));
     cleanup_free char *after = everything();
