@@ -45,7 +45,7 @@ static bool table_fits(const struct qcow2_header *h, uint64_t offset, uint64_t b
     return (offset & mask) == 0 && offset <= INT64_MAX && bytes <= INT64_MAX - offset;
 }
 
-/* Sizes and places. */
+/* Sizes and places. Where the header is there is no table, or it would be written over. */
 static int check_geometry(const struct hostfile *f, const struct qcow2_header *h, struct error *err)
 {
     uint64_t cluster = UINT64_C(1) << h->cluster_bits;
@@ -59,7 +59,8 @@ static int check_geometry(const struct hostfile *f, const struct qcow2_header *h
         return bad(f, err, "its L1 table is larger than 32 MiB");
     if (h->l1_size < (h->size + per_l1 - 1) / per_l1)
         return bad(f, err, "its L1 table is too small for its disk");
-    if (!table_fits(h, h->l1_offset, h->l1_size * sizeof(uint64_t)))
+    if (!table_fits(h, h->l1_offset, h->l1_size * sizeof(uint64_t)) ||
+        (h->l1_size > 0 && h->l1_offset == 0))
         return bad(f, err, "the place of its L1 table");
     if (reftable > QCOW2_MAX_REFTABLE)
         return bad(f, err, "its refcount table is larger than 8 MiB");
@@ -67,7 +68,7 @@ static int check_geometry(const struct hostfile *f, const struct qcow2_header *h
         return bad(f, err, "the place of its refcount table");
     if (h->nsnapshots > QCOW2_MAX_SNAPSHOTS)
         return bad(f, err, "it has more than 65536 snapshots");
-    if (!table_fits(h, h->snapshots_offset, 0))
+    if (!table_fits(h, h->snapshots_offset, 0) || (h->nsnapshots > 0 && h->snapshots_offset == 0))
         return bad(f, err, "the place of its snapshot table");
     return 0;
 }
@@ -92,6 +93,8 @@ static int parse_fields(const struct hostfile *f, const uint8_t *p, struct qcow2
         .refcount_order = 4,
         .length = HEADER_V2_LENGTH,
     };
+    if (h->reftable_offset == 0)
+        h->reftable_clusters = 0; /* which a check can mend */
     if (h->version != 2 && h->version != 3)
         return error_set(err, 0, "'%s' is of version %u of qcow2; only 2 and 3 are known", f->path,
                          h->version);

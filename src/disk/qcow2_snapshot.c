@@ -77,7 +77,8 @@ static int read_entry(struct hostfile *f, const struct qcow2_header *h, uint64_t
     s->size = h->size;
     *at += sizeof p;
     if (s->extra_size > QCOW2_MAX_SNAP_EXTRA || (uint64_t)s->l1_size * 8 > QCOW2_MAX_L1 ||
-        s->l1_offset & ((1u << h->cluster_bits) - 1) || s->l1_offset > INT64_MAX)
+        s->l1_offset & ((1u << h->cluster_bits) - 1) || s->l1_offset > INT64_MAX ||
+        (s->l1_size > 0 && s->l1_offset == 0))
         return error_set(err, 0, "the snapshot table of '%s' is corrupt", f->path);
     s->extra = xcalloc(1, s->extra_size);
     if (hostfile_read(f, s->extra, s->extra_size, *at, err) < 0 ||
