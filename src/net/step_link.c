@@ -8,11 +8,14 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "net/link.h"
 #include "net/rtnl.h"
 #include "net/step_private.h"
+
+#define BUSY_TRIES 40
 
 /* An argument; "" where there is none. */
 static const char *arg(const struct step *s, unsigned n)
@@ -234,7 +237,20 @@ int step_port_add(const struct step *s, struct error *err)
         return error_set(err, errno, "the bridge '%s'", arg(s, 1));
     if (link_look(arg(s, 0), &l, err) < 0)
         return -1;
-    return l.master == (int)bridge ? 0 : set_master(l.name, bridge, err);
+    if (l.master == (int)bridge)
+        return 0;
+    /* A macvlan on it goes some time after the container that had it. */
+    struct error why = {0};
+    for (unsigned i = 0; i < BUSY_TRIES; i++) {
+        if (set_master(l.name, bridge, &why) == 0)
+            return 0;
+        if (why.code != EBUSY)
+            break;
+        usleep(50000);
+    }
+    error_set(err, 0, "%s", why.text);
+    return why.code == EBUSY ? error_hint(err, "a guest of a network of kind direct may be on it")
+                             : -1;
 }
 
 int step_port_undo(const struct step *s, struct error *err)
