@@ -12,6 +12,7 @@
 #include "fuzz/virtio.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/virtio_blk.h>
 #include <sys/mman.h>
 
@@ -56,7 +57,7 @@ static struct pending {
     uint8_t seed;
     enum expect expect;
     unsigned write;         /* number, of one that changes something */
-    unsigned last[LONGEST]; /* of a read: as they were when it began */
+    unsigned last[LONGEST]; /* of a read: as they were when it began, unless one was under way */
     struct seg data[PIECES];
     unsigned pieces;
     const uint8_t *status;
@@ -306,7 +307,7 @@ static unsigned request(struct feed *f, struct driver *d, unsigned queue, struct
     p->status = segs[n - 1].host;
     *(uint8_t *)segs[n - 1].host = 0xff;
     for (unsigned i = 0; i < p->count && p->sector + i < SECTORS; i++)
-        p->last[i] = sectors[p->sector + i].last;
+        p->last[i] = sectors[p->sector + i].busy ? UINT_MAX : sectors[p->sector + i].last;
     if (p->expect == WELL && (p->type == VIRTIO_BLK_T_OUT || p->type == VIRTIO_BLK_T_DISCARD ||
                               p->type == VIRTIO_BLK_T_WRITE_ZEROES))
         begin_change(p);
