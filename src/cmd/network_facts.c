@@ -189,6 +189,7 @@ static int list_run(const struct cmd_args *a)
 const struct command cmd_network_list = {
     .name = "network list",
     .alias = "network ls",
+    .args = "",
     .help = "list the networks",
     .json = true,
     .safe = true,

@@ -16,9 +16,6 @@
 #include "net/passt.h"
 #include "net/server.h"
 
-#pragma weak network_complete
-#pragma weak server_check
-
 #define SETTINGS "pult.conf"
 
 bool new_net_given(const struct conf *conf)
@@ -59,7 +56,7 @@ static int define_nat(struct error *err)
 
     if (network_load(DEFAULT_NETWORK, &there, err) == 0)
         return 0;
-    if (err->code != ENOENT || !network_complete)
+    if (err->code != ENOENT)
         return -1;
     lock = networks_lock(err);
     if (lock < 0)
@@ -78,8 +75,6 @@ static int try_nat(struct error *err)
 {
     if (geteuid() != 0)
         return error_set(err, EPERM, "networks are root's");
-    if (!server_check)
-        return error_set(err, ENOSYS, "networks");
     return firewall_check(err) < 0 || server_check(err) < 0 || define_nat(err) < 0 ? -1 : 0;
 }
 

@@ -98,7 +98,7 @@ static const char harmless[] =
 static void found(const char *script, const char *definition, const char *who, size_t steps)
 {
     cleanup_network struct network *n = network(definition);
-    cleanup_plan struct plan said = {0}, mends = {0}, again = {0}, last = {0};
+    cleanup_plan struct plan said = {0}, mends = {0}, again = {0};
 
     nft("flush ruleset\n");
     nft(script);

@@ -170,7 +170,7 @@ static void get_address(struct server *s)
     said[0] = '\0';
     s->tap = open_tap();
     assert_int_equal(pthread_create(&s->thread, NULL, server_thread, s), 0);
-    network_up();
+    cards_up();
 }
 
 static void end(struct server *s)
@@ -275,16 +275,16 @@ static void names(void **state)
     (void)state;
     get_address(&s);
     assert_int_equal(system("echo mine >" RESOLV), 0);
-    network_names();
+    cards_names();
     expect_names();
     assert_int_equal(umount(RESOLV), 0);
     assert_int_equal(system("grep -q mine " RESOLV), 0);
     assert_int_equal(unlink(RESOLV), 0);
     assert_int_equal(symlink("../run/systemd/resolve/stub-resolv.conf", RESOLV), 0);
-    network_names();
+    cards_names();
     expect_names();
     assert_int_equal(unlink(RESOLV), 0);
-    network_names(); /* no file: none is made on what may be a disk */
+    cards_names(); /* no file: none is made on what may be a disk */
     assert_int_equal(access(RESOLV, F_OK), -1);
     end(&s);
 }

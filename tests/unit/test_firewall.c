@@ -103,8 +103,8 @@ static void forwards(void **state)
         LOCAL "tcp dport 80 dnat ip to 10.87.0.2\n",
         LOCAL "tcp dport 8080 dnat ip to 10.87.0.2:80\n",
         LOCAL "udp dport 50-52 dnat ip to 10.87.0.2\n",
-        LOCAL
-        "udp dport 60-62 dnat ip to 10.87.0.2 : udp dport map { 60 : 70, 61 : 71, 62 : 72 }\n",
+        (LOCAL
+         "udp dport 60-62 dnat ip to 10.87.0.2 : udp dport map { 60 : 70, 61 : 71, 62 : 72 }\n"),
         "-n0 meta nfproto ipv4 ip daddr 192.0.2.1 tcp dport 443 dnat ip to 10.87.0.9\n",
         "-n0 meta nfproto ipv6 ip6 daddr 2001:db8::1 tcp dport 22 dnat ip6 to "
         "[fd87::ff:fe00:7]:2222\n",

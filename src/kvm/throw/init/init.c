@@ -372,9 +372,9 @@ int main(int argc, char **argv)
     name = word('h', NULL);
     if (name && sethostname(name, strlen(name)) < 0)
         name = NULL;
-    network_up();
+    cards_up();
     enter();
-    network_names();
+    cards_names();
     for (char *a = word('a', NULL); a && n < ARGS_MOST; a = word('a', a))
         args[n++] = a;
     pid_t child = fork();

@@ -20,9 +20,9 @@ void die(const char *what, const char *of);
 void give_up(void);
 
 /* Switch the network cards on, and let them have addresses. */
-void network_up(void);
+void cards_up(void);
 /* In the new root: let programs know the name servers that came with these. */
-void network_names(void);
+void cards_names(void);
 
 /* Find the root file system on the disks that the words name, and mount it. */
 void disk_mount_root(const char *at);

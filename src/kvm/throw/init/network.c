@@ -346,7 +346,7 @@ static void configure(const char *mac)
         close(c.fd);
 }
 
-void network_up(void)
+void cards_up(void)
 {
     switch_on("lo");
     for (char *mac = word('n', NULL); mac; mac = word('n', mac))
@@ -376,7 +376,7 @@ static void lead_link(const char *to)
         errno = 0; /* then there are no names */
 }
 
-void network_names(void)
+void cards_names(void)
 {
     int fd;
 
