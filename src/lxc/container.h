@@ -210,7 +210,7 @@ struct container {
     struct event *sock_event, *exit_event, *count_timer;
     bool running, ended_known;
     int wait_status;
-    int inside;            /* socket of rtnetlink in its network namespace; -1: none */
+    int netns;             /* in which interfaces of ours are; -1: none */
     char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };

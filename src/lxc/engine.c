@@ -191,7 +191,7 @@ static int lxc_prepare(struct keeper *k, struct error *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
     *c = (struct container){
-        .keeper = k, .pidfd = -1, .sock = -1, .master = -1, .slave = -1, .ptmx = -1, .inside = -1};
+        .keeper = k, .pidfd = -1, .sock = -1, .master = -1, .slave = -1, .ptmx = -1, .netns = -1};
     memset(c->namespaces, -1, sizeof c->namespaces);
     k->engine_data = c;
     cgroup_init(&c->cgroup);

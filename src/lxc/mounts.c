@@ -127,6 +127,24 @@ static int userns_forbid(const struct config *c, int proc, struct error *err)
     return error_wrap(err, "forbid user namespaces");
 }
 
+/*
+ * A new sysfs shows the network namespace of who mounts it, and is only for its owner: in the host's
+ * network a container has the host's own, read-only.
+ */
+static int sys_bind(int rootfd, struct error *err)
+{
+    struct mount_attr attr = {.attr_set = ATTR_SAFE | MOUNT_ATTR_RDONLY};
+    cleanup_close int at = rootfs_dir(rootfd, "sys", 0755, err);
+    if (at < 0)
+        return -1;
+    cleanup_close int fd =
+        open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0 ||
+        sys_attach(fd, at) < 0)
+        return error_set(err, errno, "mount the host's /sys");
+    return steal_fd(fd);
+}
+
 int mounts_system(const struct config *c, int rootfd, struct error *err)
 {
     cleanup_close int proc = mount_dir(rootfd, "proc", "proc", ATTR_SAFE, NULL, err);
@@ -135,7 +153,8 @@ int mounts_system(const struct config *c, int rootfd, struct error *err)
     if (userns_forbid(c, proc, err) < 0 || (c->map.identity && proc_protect(proc, err) < 0))
         return -1;
     cleanup_close int sys =
-        mount_dir(rootfd, "sys", "sysfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, NULL, err);
+        c->nics.host ? sys_bind(rootfd, err)
+                     : mount_dir(rootfd, "sys", "sysfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, NULL, err);
     if (sys < 0)
         return -1;
     return cgroup_mount(c, sys, err);

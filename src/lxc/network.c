@@ -15,6 +15,7 @@
 #include <linux/veth.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,6 @@ static int try_veth(struct making *mk, const struct nic *n, struct error *err)
     struct nl_msg *m = batch_add(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head),
                                  "create the veth pair '%s'", n->pair);
     put_common(m, n->pair, n->has_mac ? mac : NULL, n->mtu);
-    nla_put_string(m, IFLA_IFALIAS, alias);
     struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
     nla_put_string(m, IFLA_INFO_KIND, "veth");
     struct nlattr *data = nla_nest_start(m, IFLA_INFO_DATA);
@@ -142,6 +142,9 @@ static int try_veth(struct making *mk, const struct nic *n, struct error *err)
     nla_nest_end(m, peer);
     nla_nest_end(m, data);
     nla_nest_end(m, info);
+    m = batch_add(&b, RTM_SETLINK, 0, &head, sizeof(head), "say whose '%s' is", n->pair);
+    nla_put_string(m, IFLA_IFNAME, n->pair);
+    nla_put_string(m, IFLA_IFALIAS, alias);
     return batch_run(&b, err);
 }
 
@@ -542,19 +545,33 @@ int network_make(struct container *c, struct error *err)
             ret = error_wrap(err, "%s", all->all[i].where);
     if (mk.host >= 0)
         close(mk.host);
-    close(mk.ns);
-    c->inside = mk.inside;
+    close(mk.inside);
+    c->netns = mk.ns;
     return ret;
+}
+
+/* A socket of the caller's own in another namespace: only such a one may give interfaces to ours. */
+static int socket_in(int ns, int here, struct error *err)
+{
+    if (setns(ns, CLONE_NEWNET) < 0)
+        return error_set(err, errno, "enter the container's network");
+    int fd = batch_socket(err);
+    if (setns(here, CLONE_NEWNET) < 0) {
+        cleanup_close_fn(&fd);
+        return error_set(err, errno, "leave the container's network");
+    }
+    return fd;
 }
 
 /* A NIC of the host's goes back, with the name that it had. */
 static void give_back(const struct container *c, const struct nic *n)
 {
-    struct error err;
+    struct error err = {0};
     cleanup_close int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    cleanup_close int there = here < 0 ? -1 : socket_in(c->netns, here, &err);
 
-    if (here < 0 || move_link(c->inside, n->name, here, n->old_name, &err) < 0)
-        log_line("'%s' does not come back: %s", n->old_name, here < 0 ? strerror(errno) : err.text);
+    if (there < 0 || move_link(there, n->name, here, n->old_name, &err) < 0)
+        log_line("'%s' does not come back: %s", n->old_name, err.text);
 }
 
 void network_unmake(struct container *c)
@@ -566,7 +583,7 @@ void network_unmake(struct container *c)
         struct nic *n = &all->all[i];
         if (n->supervisor > 0)
             passt_stop(n->supervisor, n->channel);
-        if (n->old_name[0] && c->inside >= 0)
+        if (n->old_name[0] && c->netns >= 0)
             give_back(c, n);
         const struct guest_def *def = c->keeper->def;
         if (n->joined && (network_leave(n->network, def->name, n->number, &err) < 0 ||
@@ -575,6 +592,6 @@ void network_unmake(struct container *c)
         else if (!n->joined && n->made)
             link_delete(n->pair, NULL);
     }
-    if (c->inside >= 0)
-        close(steal_fd(c->inside));
+    if (c->netns >= 0)
+        close(steal_fd(c->netns));
 }
