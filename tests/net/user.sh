@@ -13,14 +13,14 @@ serve 8000 greetings
 n=u-$test_id
 fetch() { "$1" exec "$n" -- sh -c 'nc -w 5 192.0.2.1 8000 </dev/null | head -n 1' </dev/null; }
 no_pasta() { ! pgrep -f "^pult: pasta $n" >/dev/null; }
-hello() { [ "$(socat -u TCP:192.0.2.2:"$1" - 2>/dev/null)" = hello ]; }
+hello() { [ "$(socat -u TCP:127.0.0.1:"$1" - 2>/dev/null)" = hello ]; }
 
 ok "root's" pult create container "$n" --rootfs "$ROOT" --net user,forward=tcp:8081:81,mtu=1400,mac=02:00:00:00:00:09 -- \
     /bin/nc -ll -p 81 -e /bin/echo hello
 ok "starts" pult start "$n"
 ok "its interface" has "$n" eth0 'ether 02:00:00:00:00:09'
 is "reaches the outside" "$(fetch pult)" greetings
-ok "a forward leads to it" wait_for 10 hello 8081
+ok "a forward of the host's leads to it" wait_for 10 hello 8081
 like "its name server" "$(pult exec "$n" -- cat /etc/resolv.conf </dev/null)" 'nameserver 169\.254\.1\.1'
 refused "a port that is taken" "forward=tcp:8081:82.*listen at TCP port 8081" pult run --net user,forward=tcp:8081:82 --rootfs "$ROOT" -- true
 victim=$(pgrep -P "$(pgrep -f "^pult: pasta $n")")
