@@ -102,8 +102,8 @@ fi
 # ---- the group of another store, whose runtime directory has the same path ----
 mkdir -p "$WORK/a" "$WORK/b" "$PULT_RUN"
 other() { timeout 60 unshare -m sh -c 'd=$1; shift; mount --bind "$d" "$PULT_RUN" && exec env PULT_HOME="$d/home" "$@"' - "$1" "$PULT" "${@:2}"; }
-other "$WORK/a" create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
-other "$WORK/b" create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
+other "$WORK/a" create container "$n" --net none --rootfs "$ROOT" -- /bin/sleep 1000
+other "$WORK/b" create container "$n" --net none --rootfs "$ROOT" -- /bin/sleep 1000
 ok "one starts" other "$WORK/a" start "$n"
 pid=$(other "$WORK/a" info "$n" -o json | sed -n 's/^ *"pid": \([0-9]*\),*$/\1/p' | head -n 1)
 refused "the other cannot have the same group" "use the cgroup" other "$WORK/b" start "$n"
