@@ -521,7 +521,8 @@ static void session(struct state *s)
     must(disk_get_info(s->disk, &info, &err) == 0);
     must(s->broken || s->failed || info.nsnapshots == s->images[0].nsnapshots);
     disk_info_clear(&info);
-    went_well(s, disk_close(s->disk, &err), &err);
+    if (!went_well(s, disk_close(s->disk, &err), &err) && !s->broken)
+        know(s->model, 0, s->model->size, false); /* what was not flushed may not be there */
     s->images[0].file.full_at = 0;
     s->images[0].file.fail_in = -1;
     s->leaks |= s->failed;
