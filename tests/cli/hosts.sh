@@ -42,7 +42,7 @@ fi
 make_public
 own_home=$PULT_HOME
 export PULT_HOME=$public/home
-pult create container mine --rootfs "$WORK/root"
+pult create container mine --net none --rootfs "$WORK/root"
 as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 out=$(as env HOME=/ PULT_RUN="$public/run" "$public/pult" list 2>&1)
 is "another user's store: list fails" $? 1
@@ -103,6 +103,7 @@ mkdir "$WORK/tiny"
 mount -t tmpfs -o size=64k,mode=700 tmpfs "$WORK/tiny" || { skip "a full disk" "no tmpfs"; finish; }
 at_exit "umount '$WORK/tiny'"
 export PULT_HOME=$WORK/tiny/home
+mkdir -m 700 "$PULT_HOME" && echo "net.default = none" >"$PULT_HOME/pult.conf"
 ok "full disk: room for one" pult create container one --rootfs "$WORK/root" -- /sbin/init sleep 1000
 ok "full disk: and for one that has run" pult create container ran --rootfs "$WORK/root" -- /sbin/init sleep 1000
 pult start ran && pult kill ran

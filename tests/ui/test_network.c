@@ -257,6 +257,7 @@ static void from_the_form(void **state)
     tty_expect(t, "It is up.");
     tty_send(t, "\r");
     tty_expect_gone(t, "New network");
+    tty_expect(t, "New guest");
     tty_expect(t, "iso0");
     tty_send(t, ESC);
     tty_expect_gone(t, "New guest");
