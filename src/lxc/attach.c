@@ -163,11 +163,8 @@ static int command_setup(struct container *c, const struct exec_request *req, co
     if (req->user && account_find(&a, req->user, err) < 0)
         return -1;
     account_groups(&a);
-    if (caps_apply(c->config.caps, err) < 0)
-        return -1;
-    if (c->config.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return error_set(err, errno, "set no_new_privs");
-    if (account_become(&a, err) < 0)
+    if (privileges_drop(&c->config, err) < 0 || account_become(&a, err) < 0 ||
+        privileges_filter(&c->config, err) < 0)
         return -1;
     env_make(&c->config, req, &a);
     if (chdir(req->cwd ? req->cwd : "/") < 0)

@@ -2,7 +2,8 @@
 /*
  * Capabilities. A container's are those of its own user namespace, which the kernel asks for none
  * of the host's; dropping more of them keeps code of the kernel's out of reach that no container
- * needs. lxc.cap.keep names what remains, lxc.cap.drop what goes besides the default.
+ * needs. lxc.cap.keep names what remains, lxc.cap.drop what goes besides the default. They go in one
+ * step with the other privileges of a process that becomes one of the container's.
  */
 #include "lxc/container.h"
 
@@ -79,7 +80,7 @@ void caps_reduce_for_identity(uint64_t *keep)
     *keep &= ~drop_identity;
 }
 
-int caps_apply(uint64_t keep, struct error *err)
+static int caps_apply(uint64_t keep, struct error *err)
 {
     cap_value_t list[64];
     int n = 0, last = cap_max_bits();
@@ -96,4 +97,21 @@ int caps_apply(uint64_t keep, struct error *err)
         ret = error_set(err, errno, "drop capabilities");
     cap_free(caps);
     return ret;
+}
+
+/* To install a filter takes no_new_privs, or CAP_SYS_ADMIN, which is about to go. */
+int privileges_drop(const struct config *c, struct error *err)
+{
+    if (!c->no_new_privs && filter_install(&c->filter, err) < 0)
+        return -1;
+    if (caps_apply(c->caps, err) < 0)
+        return -1;
+    if (c->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_set(err, errno, "set no_new_privs");
+    return 0;
+}
+
+int privileges_filter(const struct config *c, struct error *err)
+{
+    return c->no_new_privs ? filter_install(&c->filter, err) : 0;
 }

@@ -140,15 +140,6 @@ static int mount_all(struct config *c, const char *names, int pty[3], struct err
     return 0;
 }
 
-static int privileges_drop(const struct config *c, struct error *err)
-{
-    if (caps_apply(c->caps, err) < 0)
-        return -1;
-    if (c->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return error_set(err, errno, "set no_new_privs");
-    return 0;
-}
-
 /* End with the keeper. A change of ids would undo this, so it comes last. */
 static void die_with_keeper(int sock)
 {
@@ -181,7 +172,7 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
     if (privileges_drop(cf, err) < 0)
         return -1;
     die_with_keeper(sock);
-    return 0;
+    return privileges_filter(cf, err);
 }
 
 void child_main(struct container *c, int sock)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -256,9 +257,16 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
     return 0;
 }
 
+/* One command without CAP_SYS_ADMIN mounts nothing. */
+int config_filter(struct config *c, struct error *err)
+{
+    return filter_default(c->app && !(c->caps & UINT64_C(1) << CAP_SYS_ADMIN), &c->filter, err);
+}
+
 void config_clear(struct config *c)
 {
     trees_close(c);
+    filter_clear(&c->filter);
     nics_clear(&c->nics);
     for (size_t i = 0; i < c->tree_count; i++)
         free(c->trees[i].path);

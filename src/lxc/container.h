@@ -39,6 +39,7 @@
 #include "base/error.h"
 #include "guest/keeper.h"
 #include "lxc/nic.h"
+#include "lxc/seccomp.h"
 
 /* ---- idmap.c: whose ids a container has ---- */
 
@@ -115,10 +116,13 @@ struct config {
     int halt_signal, reboot_signal;
     bool halt_given;
     struct nics nics;
+    struct filter filter; /* of system calls; filled by the keeper, config_filter() */
 };
 
 int config_load(const struct guest_def *def, struct config *c, struct error *err);
 void config_clear(struct config *c);
+/* The filter that it asks for. */
+int config_filter(struct config *c, struct error *err);
 extern const struct conf_key lxc_keys[];
 
 /* ---- cgroup.c, limits.c ---- */
@@ -255,7 +259,13 @@ int dev_mount(const struct config *c, int rootfd, int pty[3], struct error *err)
 /* caps.c */
 int caps_parse(const struct guest_def *def, bool app, uint64_t *keep, struct error *err);
 void caps_reduce_for_identity(uint64_t *keep);
-int caps_apply(uint64_t keep, struct error *err);
+/*
+ * Give up what the container must not have: capabilities, those that setuid programs could gain,
+ * system calls. In two steps, so that the filter comes as late as it can: whoever changes his user
+ * does it between them.
+ */
+int privileges_drop(const struct config *c, struct error *err);
+int privileges_filter(const struct config *c, struct error *err);
 int caps_is_list(const char *value, struct error *err);
 
 /* init.c. Become the command, or its init. Returns only to say why not. */

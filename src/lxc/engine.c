@@ -196,7 +196,7 @@ static int lxc_prepare(struct keeper *k, struct error *err)
     k->engine_data = c;
     cgroup_init(&c->cgroup);
     bool quick = k->def->throwaway && k->raw_console;
-    if (config_load(k->def, &c->config, err) < 0 ||
+    if (config_load(k->def, &c->config, err) < 0 || config_filter(&c->config, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
         return -1;
     c->config.raw_console = k->raw_console;
