@@ -262,10 +262,19 @@ struct cache_head {
     uint64_t magic, tables, sum;
 };
 
-static uint64_t hash(uint64_t h, const void *data, size_t len)
+#define HASH_START UINT64_C(14695981039346656037) /* FNV-1a */
+
+static uint64_t hash_bytes(uint64_t h, const uint8_t *data, size_t len)
 {
-    for (const uint8_t *p = data; len--; p++)
-        h = (h ^ *p) * UINT64_C(1099511628211); /* FNV-1a */
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ data[i]) * UINT64_C(1099511628211);
+    return h;
+}
+
+static uint64_t hash_word(uint64_t h, uint64_t word)
+{
+    for (int i = 0; i < 8; i++, word >>= 8)
+        h = (h ^ (word & 0xff)) * UINT64_C(1099511628211);
     return h;
 }
 
@@ -273,15 +282,18 @@ static uint64_t hash(uint64_t h, const void *data, size_t len)
 static uint64_t tables_hash(bool plain)
 {
     const struct scmp_version *v = seccomp_version();
-    const uint32_t more[] = {CALL_LAST, seccomp_arch_native(), v->major, v->minor, v->micro, plain};
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = hash_word(HASH_START, plain);
+    h = hash_word(hash_word(hash_word(h, v->major), v->minor), v->micro);
+    h = hash_word(hash_word(h, CALL_LAST), seccomp_arch_native());
     for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
         const struct refusal *r = &refusals[i];
-        const uint64_t words[] = {(uint64_t)r->call,  r->who,  (uint64_t)r->arg,
-                                  (uint64_t)r->error, r->mask, r->value};
-        h = hash(h, words, sizeof words);
+        h = hash_word(hash_word(h, (uint64_t)r->call), r->who);
+        h = hash_word(hash_word(h, (uint64_t)r->arg), (uint64_t)r->error);
+        h = hash_word(hash_word(h, r->mask), r->value);
     }
-    return hash(hash(h, families, sizeof families), more, sizeof more);
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+        h = hash_word(h, (uint64_t)families[i]);
+    return h;
 }
 
 static int cache_read(const char *path, uint64_t tables, struct filter *f)
@@ -299,7 +311,7 @@ static int cache_read(const char *path, uint64_t tables, struct filter *f)
     f->code = xcalloc(1, len);
     f->count = (unsigned short)(len / sizeof *f->code);
     if (len % sizeof *f->code == 0 && read(fd, f->code, len) == (ssize_t)len &&
-        hash(tables, f->code, len) == head.sum)
+        hash_bytes(tables, (const uint8_t *)f->code, len) == head.sum)
         return 0;
     filter_clear(f);
     return -1;
@@ -309,7 +321,8 @@ static int cache_read(const char *path, uint64_t tables, struct filter *f)
 static void cache_write(const char *dir, const char *name, uint64_t tables, const struct filter *f)
 {
     size_t len = f->count * sizeof *f->code;
-    struct cache_head head = {CACHE_MAGIC, tables, hash(tables, f->code, len)};
+    struct cache_head head = {CACHE_MAGIC, tables,
+                              hash_bytes(tables, (const uint8_t *)f->code, len)};
     cleanup_free char *data = xcalloc(1, sizeof head + len);
     memcpy(data, &head, sizeof head);
     memcpy(data + sizeof head, f->code, len);
