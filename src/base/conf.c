@@ -346,6 +346,22 @@ size_t conf_unset(struct conf *c, const char *key)
     return take_out(c, copy, &at);
 }
 
+void conf_rename(struct conf *c, size_t at, const char *key)
+{
+    struct conf_line *l = &c->lines[at];
+    char *copy = xstrdup(key); /* key may be the line's */
+
+    free(l->key);
+    free(l->raw);
+    l->key = copy;
+    l->raw = NULL;
+}
+
+void conf_remove(struct conf *c, size_t at)
+{
+    line_remove(c, at);
+}
+
 /* The file's own lines: those that were read as they were read, the others in the plain form. */
 char *conf_text(const struct conf *c, size_t *len)
 {
@@ -498,6 +514,54 @@ int conf_check(const struct conf *c, const struct conf_key *const *tables,
     for (size_t i = 0; i < c->count; i++)
         if (c->lines[i].key != NULL && check_line(&c->lines[i], tables, warn, arg, err) < 0)
             return -1;
+    return 0;
+}
+
+char *conf_key_now(const struct conf_key *k, const char *key)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    const char *tail = key + strlen(k->name) - 1; /* what a last '*' stands for */
+
+    key += strcspn(key, "0123456789");
+    for (const char *p = k->now; f != NULL && *p != '\0'; p++) {
+        if (*p == '#')
+            fprintf(f, "%.*s", (int)strspn(key, "0123456789"), key);
+        else if (*p == '*' && p[1] == '\0')
+            fputs(tail, f);
+        else
+            fputc(*p, f);
+    }
+    if (f != NULL)
+        fclose(f);
+    return text ? text : xstrdup("");
+}
+
+bool conf_line_counts(const struct conf *c, const struct conf_line *l, bool list)
+{
+    if (*l->value == '\0')
+        return false;
+    for (const struct conf_line *later = l + 1; later < c->lines + c->count; later++)
+        if (line_is(later, l->key) && (!list || *later->value == '\0'))
+            return false;
+    return true;
+}
+
+int conf_take(const struct conf *c, const struct conf_key *table, void *to, struct error *err)
+{
+    const struct conf_key *const tables[] = {table, NULL};
+
+    for (size_t i = 0; i < c->count; i++) {
+        const struct conf_line *l = &c->lines[i];
+        const struct conf_key *k = l->key ? conf_key_find(tables, l->key) : NULL;
+        if (k == NULL || k->take == NULL || !conf_line_counts(c, l, k->list))
+            continue;
+        if (k->take((char *)to + k->at, l, err) < 0) {
+            error_wrap(err, "%s", l->key);
+            return at_line(l, err);
+        }
+    }
     return 0;
 }
 

@@ -36,6 +36,9 @@ struct conf {
 
 /* What a value must look like. A checker sets err to what is wrong, without file and line. */
 typedef int conf_value_fn(const char *value, struct error *err);
+/* Put a value into what a program makes of a conf; `to` is what the table's owner says. */
+struct conf_line;
+typedef int conf_take_fn(void *to, const struct conf_line *l, struct error *err);
 
 struct conf_key {
     const char *name; /* "vm.kernel"; a trailing '*' matches any rest, a '#' any decimal number */
@@ -43,6 +46,9 @@ struct conf_key {
     bool list;            /* may be repeated */
     const char *help;     /* one line, for the manual and for forms */
     const char *ignored;  /* not NULL: known to LXC, has no effect here: why. Gives a warning. */
+    const char *now;      /* not NULL: an old spelling of this key */
+    conf_take_fn *take;   /* for conf_take(); NULL: whoever reads it looks for it */
+    size_t at;            /* where it goes: an offset, to which take() is given a pointer */
 };
 
 /* Read path. Returns 0 and a conf the caller frees, or -1 with "FILE:LINE: …". */
@@ -81,6 +87,22 @@ char *conf_text(const struct conf *c, size_t *len);
  */
 int conf_check(const struct conf *c, const struct conf_key *const *tables,
                void (*warn)(void *arg, const char *text), void *arg, struct error *err);
+
+/*
+ * Give each line that counts to its key's take(), in their order: for a key that is no list the
+ * last, for a list those behind the last empty one. Keys are those of one table; to: what its
+ * offsets are in. Errors have "FILE:LINE: KEY: " in front.
+ */
+int conf_take(const struct conf *c, const struct conf_key *table, void *to, struct error *err);
+/* The same lines, asked one by one: does this one count? */
+bool conf_line_counts(const struct conf *c, const struct conf_line *l, bool list);
+
+/* Give line number `at` another key. What it was read as is forgotten. */
+void conf_rename(struct conf *c, size_t at, const char *key);
+/* Take line number `at` out. */
+void conf_remove(struct conf *c, size_t at);
+/* The value of an old key's row for this key: its name, with what stood for '#' and '*'. */
+char *conf_key_now(const struct conf_key *k, const char *key);
 
 /* The table entry for a key, or NULL. */
 const struct conf_key *conf_key_find(const struct conf_key *const *tables, const char *key);

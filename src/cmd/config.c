@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pult config get, set and unset: a guest's definition from scripts. A change is checked as a
+ * pult config get, set, unset and modernize: a guest's definition from scripts. A change is checked as a
  * whole before it replaces the definition, under the lock of the store.
  */
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "cmd/configfile.h"
 #include "cmd/print.h"
 #include "cmd/table.h"
+#include "guest/engine.h"
 #include "guest/store.h"
 
 /* ---- get ---- */
@@ -188,4 +189,35 @@ const struct command cmd_config_unset = {
     .safe = true,
     .states = ON_ANY,
     .run = unset_run,
+};
+
+/* ---- modernize ---- */
+
+static int edit_modern(void *arg, struct conf *conf, struct error *err)
+{
+    const char *type = conf_get(conf, "guest.type");
+    const struct engine *engine = type ? engine_by_type(type) : NULL;
+    (void)arg;
+    return engine && engine->modern ? engine->modern(conf, err) : 0;
+}
+
+static int modernize_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    if (store_edit(cmd_pos(a, 0), edit_modern, NULL, &err) < 0)
+        return cmd_fail(a, &err);
+    return EXIT_OK;
+}
+
+const struct command cmd_config_modernize = {
+    .name = "config modernize",
+    .args = "NAME",
+    .min = 1,
+    .max = 1,
+    .help = "rewrite old spellings of keys in a guest's definition",
+    .detail = "lxc.utsname becomes lxc.uts.name, lxc.network.type lxc.net.0.type, and so on: what\n"
+              "LXC 3 and later read, too. Comments, and lines that are of today, stay as they are.",
+    .safe = true,
+    .states = ON_ANY,
+    .run = modernize_run,
 };

@@ -8,6 +8,7 @@
 #include "base/util.h"
 #include "cmd/args.h"
 #include "cmd/table.h"
+#include "guest/engine.h"
 
 void help_synopsis(FILE *f, const struct command *cmd)
 {
@@ -57,6 +58,12 @@ static int help_run(const struct cmd_args *a)
         help_man();
         return EXIT_OK;
     }
+    if (cmd_opt(a, "keys")) {
+        for (const struct engine *const *e = engines_all(); *e; e++)
+            if ((*e)->manual)
+                (*e)->manual(stdout);
+        return EXIT_OK;
+    }
     if (cmd_opt(a, "bash")) {
         help_bash();
         return EXIT_OK;
@@ -86,6 +93,8 @@ const struct command cmd_help = {
     .options =
         (const struct cmd_option[]){
             {"man", 0, NULL, false, "print the manual page pult(1), as troff"},
+            {"keys", 0, NULL, false,
+             "print what each key of LXC's does in a container, as Markdown"},
             {"bash", 0, NULL, false, "print completions for bash: source <(pult help --bash)"},
             {0},
         },

@@ -27,6 +27,7 @@ const struct command *const commands[] = {
     &cmd_config_set,
     &cmd_config_unset,
     &cmd_config_edit,
+    &cmd_config_modernize,
     &cmd_snapshot_create,
     &cmd_snapshot_list,
     &cmd_snapshot_restore,

@@ -114,7 +114,8 @@ int def_from_conf(const char *name, const char *dir, struct conf *conf, struct g
     def->engine = engine_by_type(type);
 
     const struct conf_key *const tables[] = {guest_keys, def->engine->keys, NULL};
-    if (conf_check(conf, tables, warn_nobody, NULL, err) < 0 || def_take(def, err) < 0)
+    if (conf_check(conf, tables, warn_nobody, NULL, err) < 0 ||
+        (def->engine->modern && def->engine->modern(conf, err) < 0) || def_take(def, err) < 0)
         return -1;
     *out = steal_ptr(def);
     return 0;

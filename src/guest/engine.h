@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/conf.h"
@@ -104,6 +105,13 @@ struct engine {
     const char *type;            /* the TYPE column, guest.type and the JSON: "vm", "container" */
     const char *brief;           /* the list's narrow column: "vm", "ct" */
     const struct conf_key *keys; /* what it reads from a definition, besides guest_keys */
+
+    /*
+     * Rewrite old spellings of keys in a conf that passed the check: in a definition that was read
+     * there are none. NULL: there are none.
+     */
+    int (*modern)(struct conf *conf, struct error *err);
+    void (*manual)(FILE *to); /* a page about its keys, in Markdown; NULL: none */
 
     /*
      * Can this definition be started, as far as can be told without doing it? Called before

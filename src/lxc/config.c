@@ -21,109 +21,6 @@
 
 #include "base/util.h"
 
-static int is_hostname(const char *value, struct error *err)
-{
-    static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
-    size_t len = strspn(value, chars);
-    if (len == 0 || len > 64 || value[len])
-        return error_set(err, 0, "'%s' is not a host name", value);
-    return 0;
-}
-
-static int is_rootfs(const char *value, struct error *err)
-{
-    if (str_eq(value, "host:/") || str_starts(value, "/") || str_starts(value, "dir:/"))
-        return 0;
-    error_set(err, 0, "'%s' is not the absolute path of a directory", value);
-    return error_hint(err, "or host:/ for a copy of this machine");
-}
-
-static int is_command(const char *value, struct error *err)
-{
-    char **words = str_split_words(value, err);
-    if (!words)
-        return -1;
-    bool any = words[0] != NULL;
-    strv_free(words);
-    return any ? 0 : error_set(err, 0, "the command is empty");
-}
-
-static int is_mount(const char *value, struct error *err)
-{
-    struct mount_entry m;
-    int ret = mount_entry_parse(value, &m, err);
-    if (ret == 0)
-        mount_entry_clear(&m);
-    return ret;
-}
-
-/* "SIGPWR", "PWR", "SIGRTMIN+3", "30" → a number, or -1. */
-static int signal_number(const char *value)
-{
-    static const struct {
-        const char *name;
-        int number;
-    } names[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT},  {"KILL", SIGKILL},
-                 {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"TERM", SIGTERM},  {"CONT", SIGCONT},
-                 {"STOP", SIGSTOP}, {"PWR", SIGPWR},   {"WINCH", SIGWINCH}};
-    const char *name = str_starts(value, "SIG") ? value + 3 : value;
-    int64_t n;
-    if (number_parse(value, 1, 64, &n, NULL) == 0)
-        return (int)n;
-    if (str_starts(name, "RTMIN+") && number_parse(name + 6, 0, 30, &n, NULL) == 0)
-        return SIGRTMIN + (int)n;
-    if (str_starts(name, "RTMAX-") && number_parse(name + 6, 0, 30, &n, NULL) == 0)
-        return SIGRTMAX - (int)n;
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (str_eq(names[i].name, name))
-            return names[i].number;
-    return -1;
-}
-
-static int is_signal(const char *value, struct error *err)
-{
-    if (signal_number(value) > 0)
-        return 0;
-    return error_set(err, 0, "'%s' is not a signal, such as SIGPWR or SIGRTMIN+3", value);
-}
-
-#define NO_DEVICES "which devices exist is decided by /dev, and no others can be made"
-
-const struct conf_key lxc_keys[] = {
-    {"lxc.rootfs.path", is_rootfs, false,
-     "root directory; host:/ for a throwaway copy of this host", NULL},
-    {"lxc.rootfs", is_rootfs, false, "old name of lxc.rootfs.path", NULL},
-    {"lxc.uts.name", is_hostname, false, "host name (the guest's name)", NULL},
-    {"lxc.utsname", is_hostname, false, "old name of lxc.uts.name", NULL},
-    {"lxc.init.cmd", is_command, false, "the system's init (/sbin/init)", NULL},
-    {"lxc.execute.cmd", is_command, false, "run only this command, under an init of pult's", NULL},
-    {"lxc.environment", NULL, true, "NAME=VALUE for init, or NAME to pass on", NULL},
-    {"lxc.mount.entry", is_mount, true, "a mount, as in fstab: SOURCE TARGET TYPE OPTIONS", NULL},
-    {"lxc.cap.drop", caps_is_list, true, "capabilities to take away besides the default", NULL},
-    {"lxc.cap.keep", caps_is_list, true, "the only capabilities to keep", NULL},
-    {"lxc.idmap", idmap_is_entry, true, "u|g INSIDE OUTSIDE COUNT: the ids of the container", NULL},
-    {"lxc.signal.halt", is_signal, false, "what tells init to shut down (SIGPWR)", NULL},
-    {"lxc.signal.reboot", is_signal, false, "what tells init to reboot (SIGINT)", NULL},
-    {"lxc.signal.stop", is_signal, false, "what ends the container at once",
-     "containers are always killed with SIGKILL"},
-    {"lxc.no_new_privs", conf_is_bool, false, "setuid programs gain nothing (1 for a command)",
-     NULL},
-    NIC_KEYS,
-    {"lxc.cgroup2.devices.*", NULL, true, "devices", NO_DEVICES},
-    {"lxc.cgroup.devices.*", NULL, true, "devices", NO_DEVICES},
-    {"lxc.cgroup2.*", NULL, true, "a file of cgroup v2, such as memory.max, cpu.max, pids.max",
-     NULL},
-    {"lxc.cgroup.*", NULL, true, "a file of cgroup v1, such as memory.limit_in_bytes", NULL},
-    {NULL},
-};
-
-/* The value of a key, or of its old spelling. */
-static const char *get_either(const struct conf *conf, const char *key, const char *old)
-{
-    const char *v = conf_get(conf, key);
-    return v ? v : conf_get(conf, old);
-}
-
 static void tree_add(struct config *c, const char *path, bool recursive)
 {
     c->trees = xrealloc(c->trees, c->tree_count + 1, sizeof *c->trees);
@@ -133,7 +30,7 @@ static void tree_add(struct config *c, const char *path, bool recursive)
 
 static int root_load(const struct guest_def *def, struct config *c, struct error *err)
 {
-    const char *path = get_either(def->conf, "lxc.rootfs.path", "lxc.rootfs");
+    const char *path = conf_get(def->conf, "lxc.rootfs.path");
     if (str_eq(path, "host:/")) {
         c->root = ROOT_HOST;
         return hostroot_trees(c, err);
@@ -239,12 +136,13 @@ static int mounts_load(const struct guest_def *def, struct config *c, struct err
 int config_load(const struct guest_def *def, struct config *c, struct error *err)
 {
     *c = (struct config){.privileged = geteuid() == 0};
-    if (root_load(def, c, err) < 0 || command_load(def, c, err) < 0 ||
-        mounts_load(def, c, err) < 0 || nics_load(def, &c->nics, err) < 0 ||
-        idmap_choose(def, &c->map, err) < 0 || caps_parse(def, c->app, &c->caps, err) < 0)
+    if (conf_take(def->conf, lxc_keys, c, err) < 0 || root_load(def, c, err) < 0 ||
+        command_load(def, c, err) < 0 || mounts_load(def, c, err) < 0 ||
+        nics_load(def, &c->nics, err) < 0 || idmap_choose(def, &c->map, err) < 0 ||
+        caps_parse(def, c->app, &c->caps, err) < 0)
         return -1;
     env_load(def, c);
-    const char *v = get_either(def->conf, "lxc.uts.name", "lxc.utsname");
+    const char *v = conf_get(def->conf, "lxc.uts.name");
     c->hostname = xstrdup(v ? v : def->name);
     v = conf_get(def->conf, "lxc.no_new_privs");
     c->no_new_privs = v ? conf_true(v) : c->app;
@@ -277,5 +175,6 @@ void config_clear(struct config *c)
     strv_free(c->argv);
     strv_free(c->env);
     free(c->hostname);
+    settings_clear(&c->set);
     *c = (struct config){0};
 }

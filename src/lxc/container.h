@@ -38,6 +38,7 @@
 
 #include "base/error.h"
 #include "guest/keeper.h"
+#include "lxc/keys.h"
 #include "lxc/nic.h"
 #include "lxc/seccomp.h"
 
@@ -117,13 +118,13 @@ struct config {
     bool halt_given;
     struct nics nics;
     struct filter filter; /* of system calls; filled by the keeper, config_filter() */
+    struct settings set;
 };
 
 int config_load(const struct guest_def *def, struct config *c, struct error *err);
 void config_clear(struct config *c);
 /* The filter that it asks for. */
 int config_filter(struct config *c, struct error *err);
-extern const struct conf_key lxc_keys[];
 
 /* ---- cgroup.c, limits.c ---- */
 

@@ -59,7 +59,7 @@ static int lxc_check(const struct guest_def *def, struct error *err)
     struct config c;
     int ret = config_load(def, &c, err);
     const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
-    bool own = !conf_get(def->conf, "lxc.rootfs.path") && !conf_get(def->conf, "lxc.rootfs");
+    bool own = !conf_get(def->conf, "lxc.rootfs.path");
     if (root && !own)
         ret = root_check(root, err);
     if (ret == 0)
@@ -408,6 +408,8 @@ const struct engine lxc_engine = {
     .type = "container",
     .brief = "ct",
     .keys = lxc_keys,
+    .modern = keys_modern,
+    .manual = keys_doc,
     .check = lxc_check,
     .populate = archive_unpack,
     .depopulate = archive_remove,

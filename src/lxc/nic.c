@@ -269,28 +269,26 @@ CHECK(ipvlan_mode)
 CHECK(isolation)
 CHECK(vlan)
 
-#define OLD "lxc.network."
-
 static const struct attribute {
-    const char *key, *old;
+    const char *key;
     int (*take)(struct nic *n, const char *value, struct error *err);
 } attributes[] = {
-    {"type", "type", take_type},
-    {"link", "link", take_link},
-    {"flags", "flags", take_flags},
-    {"name", "name", take_name},
-    {"hwaddr", "hwaddr", take_mac},
-    {"mtu", "mtu", take_mtu},
-    {"ipv4.address", "ipv4", take_ipv4},
-    {"ipv4.gateway", "ipv4.gateway", take_gateway4},
-    {"ipv6.address", "ipv6", take_ipv6},
-    {"ipv6.gateway", "ipv6.gateway", take_gateway6},
-    {"veth.pair", "veth.pair", take_pair},
-    {"veth.mode", NULL, take_veth_mode},
-    {"macvlan.mode", "macvlan.mode", take_macvlan_mode},
-    {"ipvlan.mode", NULL, take_ipvlan_mode},
-    {"ipvlan.isolation", NULL, take_isolation},
-    {"vlan.id", "vlan.id", take_vlan},
+    {"type", take_type},
+    {"link", take_link},
+    {"flags", take_flags},
+    {"name", take_name},
+    {"hwaddr", take_mac},
+    {"mtu", take_mtu},
+    {"ipv4.address", take_ipv4},
+    {"ipv4.gateway", take_gateway4},
+    {"ipv6.address", take_ipv6},
+    {"ipv6.gateway", take_gateway6},
+    {"veth.pair", take_pair},
+    {"veth.mode", take_veth_mode},
+    {"macvlan.mode", take_macvlan_mode},
+    {"ipvlan.mode", take_ipvlan_mode},
+    {"ipvlan.isolation", take_isolation},
+    {"vlan.id", take_vlan},
 };
 
 /* ---- the list ---- */
@@ -385,35 +383,6 @@ static int load_new(const struct guest_def *def, unsigned number, struct nics *a
     return 0;
 }
 
-/* lxc.network., line by line. */
-static int load_old(const struct guest_def *def, struct nics *all, struct error *err)
-{
-    const unsigned first = all->count;
-    const size_t len = strlen(OLD);
-
-    for (size_t i = 0; i < def->conf->count; i++) {
-        const struct conf_line *l = &def->conf->lines[i];
-        if (!l->key || !str_starts(l->key, OLD))
-            continue;
-        const bool type = str_eq(l->key + len, "type");
-        if (type && !*l->value) /* forget them */
-            all->count = first;
-        else if (type && !add(all, "lxc.network", err))
-            return -1;
-        if (!*l->value || str_starts(l->key + len, "script."))
-            continue;
-        if (all->count == first)
-            return error_set(err, 0, "%s:%u: %s before any lxc.network.type", l->file, l->number,
-                             l->key);
-        for (unsigned a = 0; a < ARRAY_SIZE(attributes); a++)
-            if (attributes[a].old && str_eq(attributes[a].old, l->key + len) &&
-                take(&all->all[all->count - 1], &attributes[a], l->value, def->name, all->count,
-                     err) < 0)
-                return error_wrap(err, "%s:%u", l->file, l->number);
-    }
-    return 0;
-}
-
 /* What one says of itself. */
 static int check_whole(const struct nic *n, struct error *err)
 {
@@ -464,8 +433,6 @@ int nics_load(const struct guest_def *def, struct nics *out, struct error *err)
     for (unsigned i = 0; i < NUMBERS_MOST; i++)
         if (load_new(def, i, out, err) < 0)
             return -1;
-    if (load_old(def, out, err) < 0)
-        return -1;
     for (unsigned i = 0; i < out->count; i++) {
         struct nic *n = &out->all[i];
         if (!n->has_mac && (n->kind == NIC_VETH || n->kind == NIC_MACVLAN)) {

@@ -109,21 +109,24 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     {"lxc.net.#.ipvlan.mode", nic_is_ipvlan_mode, false, "l2, l3 or l3s", NULL}, \
     {"lxc.net.#.ipvlan.isolation", nic_is_isolation, false, "bridge, private or vepa", NULL}, \
     {"lxc.net.#.vlan.id", nic_is_vlan, false, "the VLAN's number", NULL}, \
-    {"lxc.net.#.script.*", NULL, true, "programs to be run", NIC_SCRIPTS}, \
-    {"lxc.network.type", nic_is_type, true, "begins an interface, see lxc.net.N.type", NULL}, \
-    {"lxc.network.link", nic_is_link, true, "old name of lxc.net.N.link", NULL}, \
-    {"lxc.network.flags", nic_is_flags, true, "old name of lxc.net.N.flags", NULL}, \
-    {"lxc.network.name", nic_is_name, true, "old name of lxc.net.N.name", NULL}, \
-    {"lxc.network.hwaddr", nic_is_mac, true, "old name of lxc.net.N.hwaddr", NULL}, \
-    {"lxc.network.mtu", nic_is_mtu, true, "old name of lxc.net.N.mtu", NULL}, \
-    {"lxc.network.ipv4", nic_is_ipv4, true, "old name of lxc.net.N.ipv4.address", NULL}, \
-    {"lxc.network.ipv4.gateway", nic_is_gateway4, true, "old name of lxc.net.N.ipv4.gateway", NULL}, \
-    {"lxc.network.ipv6", nic_is_ipv6, true, "old name of lxc.net.N.ipv6.address", NULL}, \
-    {"lxc.network.ipv6.gateway", nic_is_gateway6, true, "old name of lxc.net.N.ipv6.gateway", NULL}, \
-    {"lxc.network.veth.pair", nic_is_pair, true, "old name of lxc.net.N.veth.pair", NULL}, \
-    {"lxc.network.macvlan.mode", nic_is_macvlan_mode, true, "old name of lxc.net.N.macvlan.mode", NULL}, \
-    {"lxc.network.vlan.id", nic_is_vlan, true, "old name of lxc.net.N.vlan.id", NULL}, \
-    {"lxc.network.script.*", NULL, true, "programs to be run", NIC_SCRIPTS}
+    {"lxc.net.#.script.*", NULL, true, "programs to be run", NIC_SCRIPTS}
+#define NIC_OLD(old, check, today) \
+    {"lxc.network." old, check, true, "old name of lxc.net.N." today, NULL, .now = "lxc.net.#." today}
+#define NIC_KEYS_OLD \
+    NIC_OLD("type", nic_is_type, "type"), \
+    NIC_OLD("link", nic_is_link, "link"), \
+    NIC_OLD("flags", nic_is_flags, "flags"), \
+    NIC_OLD("name", nic_is_name, "name"), \
+    NIC_OLD("hwaddr", nic_is_mac, "hwaddr"), \
+    NIC_OLD("mtu", nic_is_mtu, "mtu"), \
+    NIC_OLD("ipv4", nic_is_ipv4, "ipv4.address"), \
+    NIC_OLD("ipv4.gateway", nic_is_gateway4, "ipv4.gateway"), \
+    NIC_OLD("ipv6", nic_is_ipv6, "ipv6.address"), \
+    NIC_OLD("ipv6.gateway", nic_is_gateway6, "ipv6.gateway"), \
+    NIC_OLD("veth.pair", nic_is_pair, "veth.pair"), \
+    NIC_OLD("macvlan.mode", nic_is_macvlan_mode, "macvlan.mode"), \
+    NIC_OLD("vlan.id", nic_is_vlan, "vlan.id"), \
+    {"lxc.network.script.*", NULL, true, "old name of lxc.net.N.script.*", NIC_SCRIPTS, .now = "lxc.net.#.script.*"}
 /* clang-format on */
 
 int nics_load(const struct guest_def *def, struct nics *out, struct error *err);
