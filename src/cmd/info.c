@@ -122,6 +122,15 @@ static json_t *network_facts(const struct guest_def *def)
     return array;
 }
 
+/* Who a running container's users are on the host; null of a VM. */
+static json_t *ids_object(const struct guest_info *info)
+{
+    if (!state_alive(info->state) || info->page.ids == 0)
+        return json_null();
+    return json_pack("{s:I, s:I}", "first", (json_int_t)info->page.root_uid, "count",
+                     (json_int_t)info->page.ids);
+}
+
 /* What list does not show: where it is kept, how its last run ended. */
 static void add_details(json_t *o, const struct guest_info *info)
 {
@@ -135,6 +144,7 @@ static void add_details(json_t *o, const struct guest_info *info)
     json_object_set_new(o, "keeper_pid",
                         state_alive(info->state) ? json_integer(info->page.keeper_pid)
                                                  : json_null());
+    json_object_set_new(o, "ids", ids_object(info));
     json_object_set_new(o, "exits", exits_object(info));
     if (!info->last.known) {
         json_object_set_new(o, "last_run", json_null());

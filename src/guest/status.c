@@ -21,7 +21,7 @@
 #include "base/util.h"
 
 #define STATUS_MAGIC   0x746c7570u /* "pult" */
-#define STATUS_VERSION 3
+#define STATUS_VERSION 4
 
 static const char *const state_names[GUEST_STATES] = {
     [GUEST_STOPPED] = "stopped", [GUEST_STARTING] = "starting", [GUEST_RUNNING] = "running",

@@ -81,6 +81,8 @@ struct status_page {
     uint64_t memory_limit; /* bytes; 0: none */
     uint32_t vcpus;        /* of a VM; 0: not counted */
     uint32_t cols, rows;   /* size of the console */
+    uint32_t root_uid;     /* what root of a container is outside … */
+    uint32_t ids;          /* … and of how many ids it is the first; 0: not a container */
     char engine[16];       /* engine.type */
     char name[64];
     char note[160]; /* what a reader should know of this state, such as a reason */

@@ -56,10 +56,16 @@ struct idmap {
     bool given;    /* said by lxc.idmap */
     bool identity; /* 0 is 0: the file system cannot be mounted with a mapping */
     bool helper;   /* newuidmap and newgidmap have to write it */
+    bool claim;    /* root's: idmap_claim() says which */
 };
 
 /* The mapping that the caller of pult may have: lxc.idmap, or the ranges of /etc/subuid. */
 int idmap_choose(const struct guest_def *def, struct idmap *map, struct error *err);
+/*
+ * Have a range that no other running container has. *lock, if it is one, is held open for as long
+ * as the range is in use.
+ */
+int idmap_claim(struct idmap *map, const char *name, int *lock, struct error *err);
 /* The one for file systems that know no id mapping. */
 void idmap_identity(struct idmap *map);
 /* Write the map of a process that has just been given a new user namespace. */
@@ -67,6 +73,8 @@ int idmap_write(const struct idmap *map, pid_t pid, struct error *err);
 /* Who the container's root is outside. */
 uid_t idmap_root_uid(const struct idmap *map);
 gid_t idmap_root_gid(const struct idmap *map);
+/* … and how many ids in a row follow that belong to it, with it. */
+uint32_t idmap_root_count(const struct idmap *map);
 bool idmap_has_host_uid(const struct idmap *map, uid_t uid);
 bool idmap_has_gid(const struct idmap *map, gid_t inside);
 /* One value of lxc.idmap: "u 0 100000 65536". */
@@ -215,6 +223,7 @@ struct container {
     struct event *sock_event, *exit_event, *count_timer;
     bool running, ended_known;
     int wait_status;
+    int ids;               /* holds the claim to its ids; -1: there is none */
     int netns;             /* in which interfaces of ours are; -1: none */
     char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */

@@ -79,6 +79,8 @@ static void container_started(struct container *c)
     struct status_page *p = c->keeper->status.page;
     status_begin(&c->keeper->status);
     p->guest_pid = c->init;
+    p->root_uid = idmap_root_uid(&c->config.map);
+    p->ids = idmap_root_count(&c->config.map);
     cgroup_figures(&c->cgroup, c->init, p->figures);
     status_commit(&c->keeper->status);
     struct timeval tv = {.tv_usec = COUNT_AFTER_MS * 1000};
@@ -190,13 +192,20 @@ static void exit_cb(evutil_socket_t fd, short what, void *arg)
 static int lxc_prepare(struct keeper *k, struct error *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
-    *c = (struct container){
-        .keeper = k, .pidfd = -1, .sock = -1, .master = -1, .slave = -1, .ptmx = -1, .netns = -1};
+    *c = (struct container){.keeper = k,
+                            .pidfd = -1,
+                            .sock = -1,
+                            .master = -1,
+                            .slave = -1,
+                            .ptmx = -1,
+                            .ids = -1,
+                            .netns = -1};
     memset(c->namespaces, -1, sizeof c->namespaces);
     k->engine_data = c;
     cgroup_init(&c->cgroup);
     bool quick = k->def->throwaway && k->raw_console;
     if (config_load(k->def, &c->config, err) < 0 || config_filter(&c->config, err) < 0 ||
+        idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
         return -1;
     c->config.raw_console = k->raw_console;
@@ -254,6 +263,7 @@ static void lxc_cleanup(struct keeper *k)
     close_fd(c->master);
     close_fd(c->slave);
     close_fd(c->ptmx);
+    close_fd(c->ids);
     for (size_t i = 0; i < NS_COUNT; i++)
         close_fd(c->namespaces[i]);
     cgroup_remove(&c->cgroup);

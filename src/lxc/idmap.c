@@ -2,8 +2,8 @@
 /*
  * Whose ids a container has.
  *
- *     root        0…65535 inside are a range of the host's that owns nothing: root's in
- *                 /etc/subuid, or RANGE_FIRST…
+ *     root        0…65535 inside are a range of the host's that owns nothing, and that no other
+ *                 running container has: out of root's in /etc/subuid, or RANGE_FIRST…
  *     a user      0 inside is the user; 1… are his range in /etc/subuid, which newuidmap writes;
  *                 without one, 0 is all there is
  *     lxc.idmap   as it says
@@ -11,6 +11,11 @@
  * Where a file system cannot be mounted with a mapping (network file systems, some overlays), root
  * falls back on the identity: 0 inside is 0 outside, still in a user namespace of its own, so that
  * its capabilities reach nothing of the host's; more of them are dropped then, too.
+ *
+ * Root's range is claimed at each start: its keeper holds a lock on one byte of RANGE_LOCKS, the one
+ * whose number is that of the range (its first id / 65536), for as long as it lives. Files keep
+ * their owners on disk whatever the range is. The search begins where the guest's name and store
+ * hash to, so that a guest mostly has the same one again.
  */
 #include "lxc/container.h"
 
@@ -24,16 +29,21 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/places.h"
 #include "base/user.h"
 #include "base/util.h"
 #include "guest/doctor.h"
 
 /*
  * Root's, where /etc/subuid gives him none: above all that systemd uses or reserves (UIDS-GIDS.md
- * in its source: containers end at 0x6fffffff), and far above what useradd hands out.
+ * in its source: containers end at 0x6fffffff), far above what useradd hands out, and above the
+ * users that keepers of VMs become (CONFINE_UID). The last one ends where a signed number would.
  */
-#define RANGE_FIRST UINT32_C(0x70000000)
-#define RANGE_COUNT 65536u
+#define RANGE_FIRST UINT32_C(0x71000000)
+#define RANGE_END   UINT32_C(0x7fff0000)
+#define RANGE_COUNT UINT32_C(65536)
+#define RANGE_LOCKS "/run/pult-ids" /* of all stores of this host */
 
 /* Is a user of /etc/subuid this one? */
 static bool is_user(const char *name, uid_t uid)
@@ -60,15 +70,15 @@ static bool subid_range(const char *file, uid_t uid, uint32_t *first, uint32_t *
     return false;
 }
 
-/* Does the built-in range meet one that this file gives to somebody? */
-static bool range_taken(const char *file)
+/* Does a range meet one that this file gives to somebody? */
+static bool range_taken(const char *file, uint32_t start, uint32_t end)
 {
     cleanup_fclose FILE *f = fopen(file, "re");
     char line[256];
     unsigned long first, count;
     while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "%*[^:]:%lu:%lu", &first, &count) == 2 &&
-            first < RANGE_FIRST + RANGE_COUNT && first + count > RANGE_FIRST)
+        if (sscanf(line, "%*[^:]:%lu:%lu", &first, &count) == 2 && first < end &&
+            first + count > start)
             return true;
     return false;
 }
@@ -141,18 +151,61 @@ int idmap_choose(const struct guest_def *def, struct idmap *map, struct error *e
     if (map->uids)
         return 0;
 
-    uint32_t first, count;
-    if (!subid_range("/etc/subuid", 0, &first, &count)) {
-        first = RANGE_FIRST;
-        count = RANGE_COUNT;
-    }
-    map->uid[map->uids++] = (struct id_range){0, first, count};
-    if (!subid_range("/etc/subgid", 0, &first, &count)) {
-        first = RANGE_FIRST;
-        count = RANGE_COUNT;
-    }
-    map->gid[map->gids++] = (struct id_range){0, first, count};
+    map->claim = true;
+    map->uid[map->uids++] = map->gid[map->gids++] = (struct id_range){0, RANGE_FIRST, RANGE_COUNT};
     return 0;
+}
+
+/* Lock the byte of a range. 0: it is ours; -1: somebody has it, or there are no locks (ENOENT). */
+static int range_lock(int locks, uint32_t first)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_start = first / RANGE_COUNT, .l_len = 1};
+    return fcntl(locks, F_OFD_SETLK, &lock);
+}
+
+/* Claim one of `ranges` in a row, beginning somewhere among them. */
+static bool range_find(int locks, uint32_t uid, uint32_t gid, uint32_t ranges, uint32_t begin,
+                       bool ours, struct idmap *map)
+{
+    for (uint32_t i = 0; i < ranges; i++) {
+        const uint32_t offset = (begin + i) % ranges * RANGE_COUNT;
+        const uint32_t u = uid + offset, g = gid + offset;
+        if (!ours && (range_taken("/etc/subuid", u, u + RANGE_COUNT) ||
+                      range_taken("/etc/subgid", g, g + RANGE_COUNT)))
+            continue;
+        if (locks >= 0 && range_lock(locks, u) < 0)
+            continue;
+        map->uid[0].outside = u;
+        map->gid[0].outside = g;
+        return true;
+    }
+    return false;
+}
+
+int idmap_claim(struct idmap *map, const char *name, int *lock, struct error *err)
+{
+    uint32_t first, count = 0, gfirst, gcount = 0, begin = 2166136261u; /* FNV-1a */
+    if (!map->claim)
+        return 0;
+    for (const char *p = place_home(); *p; p++)
+        begin = (begin ^ (uint8_t)*p) * 16777619u;
+    for (const char *p = name; *p; p++)
+        begin = (begin ^ (uint8_t)*p) * 16777619u;
+    cleanup_close int locks =
+        open(RANGE_LOCKS, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+    if (locks < 0)
+        log_line("no range of ids can be claimed in " RANGE_LOCKS ": %s", strerror(errno));
+    const bool own = subid_range("/etc/subuid", 0, &first, &count) &&
+                     subid_range("/etc/subgid", 0, &gfirst, &gcount);
+    if ((own &&
+         range_find(locks, first, gfirst, min(count, gcount) / RANGE_COUNT, begin, true, map)) ||
+        range_find(locks, RANGE_FIRST, RANGE_FIRST, (RANGE_END - RANGE_FIRST) / RANGE_COUNT, begin,
+                   false, map)) {
+        *lock = steal_fd(locks);
+        return 0;
+    }
+    error_set(err, EAGAIN, "find a range of ids for the container");
+    return error_hint(err, "all are in use, or given to users in /etc/subuid");
 }
 
 void idmap_identity(struct idmap *map)
@@ -178,6 +231,14 @@ uid_t idmap_root_uid(const struct idmap *map)
 gid_t idmap_root_gid(const struct idmap *map)
 {
     return zero_outside(map->gid, map->gids);
+}
+
+uint32_t idmap_root_count(const struct idmap *map)
+{
+    for (unsigned i = 0; i < map->uids; i++)
+        if (map->uid[i].inside == 0)
+            return map->uid[i].count;
+    return 0;
 }
 
 bool idmap_has_host_uid(const struct idmap *map, uid_t uid)
@@ -268,11 +329,13 @@ void idmap_doctor(struct doctor *d)
     uint32_t first, count;
     bool have = subid_range("/etc/subuid", geteuid(), &first, &count);
     if (geteuid() == 0 && !have) {
-        bool taken = range_taken("/etc/subuid") || range_taken("/etc/subgid");
-        doctor_line(d, taken ? FINDING_NOTE : FINDING_OK, "subuid",
-                    taken ? "usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST root" : NULL,
-                    "built-in range %u to %u%s", RANGE_FIRST, RANGE_FIRST + RANGE_COUNT - 1,
-                    taken ? ", which /etc/subuid or /etc/subgid gives to somebody else" : "");
+        bool taken = range_taken("/etc/subuid", RANGE_FIRST, RANGE_END) ||
+                     range_taken("/etc/subgid", RANGE_FIRST, RANGE_END);
+        doctor_line(d, FINDING_OK, "subuid", NULL,
+                    "each container has built-in ids of its own, out of %u to %u%s", RANGE_FIRST,
+                    RANGE_END - 1,
+                    taken ? ", but for those that /etc/subuid or /etc/subgid gives to somebody"
+                          : "");
         return;
     }
     bool helper = geteuid() == 0 || access("/usr/bin/newuidmap", X_OK) == 0;

@@ -3,9 +3,16 @@
  * What is mounted into the root besides /dev: /proc, /sys, the cgroups, and lxc.mount.entry.
  *
  * With ids of its own a container's root is nobody to the files of /proc and /sys that concern the
- * machine, and the kernel refuses it by their mode. Only with the identity mapping it is their
- * owner: then the dangerous ones are covered or made read-only, and CAP_SYS_ADMIN, which could
- * undo that, is gone (caps.c).
+ * machine, and the kernel refuses it by their mode. For one command they are covered or made
+ * read-only all the same, as OCI runtimes have it (but for /proc/sys/net, which is its own
+ * network's). With the identity mapping root is their owner: then they are covered for a system,
+ * too, and CAP_SYS_ADMIN, which could undo that, is gone (caps.c). A system with ids of its own
+ * sees them as they are, for where a part of /proc is covered the kernel lets no container within
+ * mount one.
+ *
+ * Covers are clones of one empty directory and of one device that has been looked at, put onto
+ * descriptors of the file system that was made here a moment ago: no path of the container's has a
+ * part in it.
  */
 #include "lxc/container.h"
 
@@ -27,54 +34,91 @@
 
 #define ATTR_SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-static const char *const proc_covered[] = {"acpi",       "kcore",        "keys", "latency_stats",
-                                           "timer_list", "timer_stats",  "scsi", "sched_debug",
-                                           "kmsg",       "sysrq-trigger"};
-static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", "asound"};
+static const char *const proc_covered[] = {"acpi", "asound",        "interrupts",    "kcore",
+                                           "keys", "kmsg",          "latency_stats", "sched_debug",
+                                           "scsi", "sysrq-trigger", "timer_list",    "timer_stats",
+                                           NULL};
+static const char *const proc_read_only[] = {"bus", "fs", "irq", "sys", NULL};
+static const char *const sys_covered[] = {"firmware", "devices/virtual/powercap", NULL};
 
-/* Bind a clone of one thing onto another, read-only, below two roots that are mounts of ours. */
-static int bind_at(int from, const char *source, int onto, const char *target, struct error *err)
+/* A clone of a mount, or of a part of it, that can be put elsewhere. */
+static int tree_clone(int from, const char *path, uint64_t attr)
 {
-    struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY};
-    cleanup_close int tree = open_tree(from, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    cleanup_close int fd = sys_open_in_root(onto, target, O_PATH, 0, RESOLVE_NO_SYMLINKS);
-    if (fd < 0 && errno == ENOENT)
-        return 0; /* this kernel has no such file */
-    if (tree < 0 || fd < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &a, sizeof a) < 0 ||
-        sys_attach(tree, fd) < 0)
-        return error_set(err, errno, "protect '/proc/%s'", target);
+    struct mount_attr a = {.attr_set = attr};
+    cleanup_close int tree =
+        open_tree(from, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (tree < 0 || (attr && mount_setattr(tree, "", AT_EMPTY_PATH, &a, sizeof a) < 0))
+        return -1;
+    return steal_fd(tree);
+}
+
+/* What covers hide things with. */
+struct covers {
+    int dir, file; /* mounts */
+};
+
+static int covers_make(struct covers *v, struct error *err)
+{
+    static const char *const options[] = {"mode", "0555", "size", "4k", "nr_inodes", "1", NULL};
+    struct stat st;
+    v->file = tree_clone(AT_FDCWD, "/dev/null", ATTR_SAFE & ~(uint64_t)MOUNT_ATTR_NODEV);
+    if (v->file < 0 || fstat(v->file, &st) < 0)
+        return error_set(err, errno, "open the host's /dev/null");
+    if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+        return error_set(err, 0, "the host's /dev/null is not what it should be");
+    v->dir = fs_mount("tmpfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, options, err);
+    return v->dir < 0 ? -1 : 0;
+}
+
+/* Hide what is there of these files and directories below a mount of ours. */
+static int cover(const struct covers *v, int below, const char *const *names, struct error *err)
+{
+    struct stat st;
+    for (; *names; names++) {
+        cleanup_close int at = sys_open_in_root(below, *names, O_PATH, 0, RESOLVE_NO_SYMLINKS);
+        if (at < 0 && errno == ENOENT)
+            continue; /* this kernel has no such thing */
+        if (at < 0 || fstat(at, &st) < 0)
+            return error_set(err, errno, "cover '%s'", *names);
+        cleanup_close int tree =
+            tree_clone(S_ISDIR(st.st_mode) ? v->dir : v->file, "", MOUNT_ATTR_RDONLY);
+        if (tree < 0 || sys_attach(tree, at) < 0)
+            return error_set(err, errno, "cover '%s'", *names);
+    }
     return 0;
 }
 
-/* Cover what the host's root must not touch from inside. */
-static int proc_protect(int proc, struct error *err)
+/* Put a part of /proc onto itself, so that it has attributes of its own. */
+static int part_remount(int proc, const char *name, uint64_t attr, struct error *err)
 {
-    static const char *const options[] = {"mode", "0555", "size", "0", NULL};
-    cleanup_close int empty = fs_mount("tmpfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, options, err);
-    struct stat st;
-    if (empty < 0)
+    cleanup_close int at = sys_open_in_root(proc, name, O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (at < 0 && errno == ENOENT)
+        return 0;
+    cleanup_close int tree = at < 0 ? -1 : tree_clone(proc, name, attr);
+    if (tree < 0 || sys_attach(tree, at) < 0)
+        return error_set(err, errno, "protect '/proc/%s'", name);
+    return 0;
+}
+
+/* Cover what concerns the machine. */
+static int system_protect(const struct config *c, int proc, int sys, struct error *err)
+{
+    /* The own network's settings remain; they are found before /proc/sys is covered by itself. */
+    const bool net = !c->map.identity && !c->nics.host;
+    cleanup_close int settings = net ? tree_clone(proc, "sys/net", 0) : -1;
+    cleanup_close int file = -1, dir = -1;
+    struct covers v = {-1, -1};
+    int ret = covers_make(&v, err);
+    file = v.file;
+    dir = v.dir;
+    if (ret < 0 || cover(&v, proc, proc_covered, err) < 0 || cover(&v, sys, sys_covered, err) < 0)
         return -1;
-    if (stat("/dev/null", &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-        return error_set(err, 0, "the host's /dev/null is not what it should be");
-    for (size_t i = 0; i < ARRAY_SIZE(proc_covered); i++) {
-        if (fstatat(proc, proc_covered[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        bool dir = S_ISDIR(st.st_mode);
-        if (dir) {
-            cleanup_close int cover =
-                fs_mount("tmpfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, options, err);
-            cleanup_close int at = sys_open_in_root(proc, proc_covered[i], O_PATH, 0, 0);
-            if (cover < 0 || at < 0 || sys_attach(cover, at) < 0)
-                return error_set(err, errno, "cover '/proc/%s'", proc_covered[i]);
-        } else if (bind_at(AT_FDCWD, "/dev/null", proc, proc_covered[i], err) < 0) {
+    for (const char *const *name = proc_read_only; *name; name++)
+        if (part_remount(proc, *name, MOUNT_ATTR_RDONLY, err) < 0)
             return -1;
-        }
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(proc_read_only); i++) {
-        if (fstatat(proc, proc_read_only[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            bind_at(proc, proc_read_only[i], proc, proc_read_only[i], err) < 0)
-            return -1;
-    }
+    cleanup_close int at = sys_open_in_root(proc, "sys/net", O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (settings >= 0 && (at < 0 || sys_attach(settings, at) < 0))
+        return error_set(err, errno, "leave '/proc/sys/net' writable");
     return 0;
 }
 
@@ -150,12 +194,12 @@ int mounts_system(const struct config *c, int rootfd, struct error *err)
     cleanup_close int proc = mount_dir(rootfd, "proc", "proc", ATTR_SAFE, NULL, err);
     if (proc < 0)
         return -1;
-    if (userns_forbid(c, proc, err) < 0 || (c->map.identity && proc_protect(proc, err) < 0))
+    if (userns_forbid(c, proc, err) < 0)
         return -1;
     cleanup_close int sys =
         c->nics.host ? sys_bind(rootfd, err)
                      : mount_dir(rootfd, "sys", "sysfs", ATTR_SAFE | MOUNT_ATTR_RDONLY, NULL, err);
-    if (sys < 0)
+    if (sys < 0 || ((c->app || c->map.identity) && system_protect(c, proc, sys, err) < 0))
         return -1;
     return cgroup_mount(c, sys, err);
 }

@@ -20,7 +20,7 @@ is "and the only one" "$(inside /bin/sh -c 'ls /sys/class/net')" lo
 
 # ---- ids ----
 printf 'joe:1000000:65536\n' >"$WORK/subuid"
-printf 'joe:%d:65536\n' $((0x70000000)) >"$WORK/taken"
+printf 'joe:%d:65536\n' $((0x71000000)) >"$WORK/taken"
 if [ -e /etc/subuid ] && mount --bind "$WORK/subuid" /etc/subuid && at_exit "umount -l /etc/subuid"; then
     if can_idmap; then
         out=$(inside /bin/awk '{print $2}' /proc/self/uid_map)
@@ -28,19 +28,34 @@ if [ -e /etc/subuid ] && mount --bind "$WORK/subuid" /etc/subuid && at_exit "umo
     else
         skip "its ids are nobody's" "no file system here can be mounted with other ids"
     fi
-    like "doctor tells which they are" "$(pult doctor)" "ok +container +subuid +built-in range 1879048192 "
+    like "doctor tells which they are" "$(pult doctor)" "ok +container +subuid +each container has built-in ids of its own, out of 1895825408 "
     mount --bind "$WORK/taken" /etc/subuid && at_exit "umount -l /etc/subuid"
-    like "and when they are somebody's" "$(pult doctor)" "subuid .*gives to somebody else"
+    like "and when they are somebody's" "$(pult doctor)" "subuid .*gives to somebody"
 else
     skip "its ids are nobody's" "cannot mount over /etc/subuid"
 fi
+if can_idmap; then
+    for c in i j; do
+        pult create container "$c-$test_id" --rootfs "$ROOT" -- /bin/sleep 1000
+        pult start "$c-$test_id"
+    done
+    first=$(id_of "i-$test_id" first) second=$(id_of "j-$test_id" first)
+    ok "each container has ids of its own ($first, $second)" test $(((first - second) / 65536)) -ne 0
+    is "info tells which" "$(awk '{print $2, $3}' "/proc/$(id_of "i-$test_id" pid)/uid_map")" \
+        "$first $(id_of "i-$test_id" count)"
+    for c in i j; do
+        pult kill "$c-$test_id"
+        pult destroy "$c-$test_id"
+    done
+else
+    skip "each container has ids of its own" "no file system here can be mounted with other ids"
+fi
 
 # ---- mounts ----
-# Where root inside is root's id outside, parts of /proc are covered.
-covered=
-can_idmap || covered=$(inside /bin/sh -c 'cut -d " " -f 2 /proc/self/mounts | grep ^/proc/')
-can_idmap || for f in kcore sysrq-trigger sys; do
-    like "/proc/$f is covered" "$covered" "/proc/$f"
+# Of one command's /proc and /sys, what concerns the machine is covered.
+covered=$(inside /bin/sh -c 'cut -d " " -f 2 /proc/self/mounts | grep -E "^/(proc|sys)/" | grep -v "^/sys/fs/cgroup$"')
+for f in /proc/{kcore,keys,timer_list,sysrq-trigger,bus,fs,irq,sys} /sys/firmware; do
+    [ ! -e $f ] || like "$f is covered" "$covered" "$f"
 done
 is "nothing of the host's mounts is left" \
     "$(inside /bin/sh -c 'cut -d " " -f 2 /proc/self/mounts' | sort | tr '\n' ' ')" \
@@ -52,6 +67,8 @@ for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/sys/vm/drop_cac
     [[ -e $f && $covered != *$f* ]] || continue
     is "$f cannot be written to" "$(inside /bin/sh -c "echo x >$f" 2>&1 | grep -c 'ead-only\|denied')" 1
 done
+! can_idmap || is "a setting of the machine's cannot" \
+    "$(inside /bin/sh -c 'echo x >/proc/sys/kernel/domainname' 2>&1 | grep -c 'ead-only')" 1
 ! can_idmap || is "its own network's settings can" \
     "$(inside /bin/sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward && cat /proc/sys/net/ipv4/ip_forward')" 1
 
