@@ -111,6 +111,18 @@ static void console_arrived(struct container *c, const int fds[CONSOLE_FDS])
         log_line("console: %s", err.text);
 }
 
+/*
+ * Where the container's memory is at its limit, our init is the last that the kernel takes; without
+ * it all others would go. Its command runs already, and does not inherit this. Only root can do it.
+ */
+static void spare_init(const struct container *c)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", c->init);
+    if (c->config.privileged)
+        file_put_at(AT_FDCWD, path, "-998", NULL);
+}
+
 /* Take in all messages that are there. */
 static void messages_take(struct container *c)
 {
@@ -119,9 +131,10 @@ static void messages_take(struct container *c)
     while ((n = message_recv(c->sock, &m, fds, ARRAY_SIZE(fds))) >= 0) {
         if (m.kind == MESSAGE_CONSOLE && n == CONSOLE_FDS)
             console_arrived(c, fds);
-        else if (m.kind == MESSAGE_STARTED)
+        else if (m.kind == MESSAGE_STARTED) {
+            spare_init(c);
             container_started(c);
-        else if (m.kind == MESSAGE_FAILED)
+        } else if (m.kind == MESSAGE_FAILED)
             c->failed = m;
         else if (m.kind == MESSAGE_ENDED) {
             c->ended_known = true;
