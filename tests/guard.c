@@ -12,7 +12,8 @@
  * something was left behind.
  *
  * cgroups have no such namespace of their own: a new one counts as left behind if it has pult's name
- * in its path and no process is in it or below it, for then it is not at work for somebody else.
+ * in its path and no process is in it or below it, and stays so for a while, for then it is not at
+ * work for somebody else. Nor is one of a guest that another test named after itself (tests/lib.sh).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -37,6 +38,8 @@
 #include <unistd.h>
 
 #define GRACE_MS 3000
+/* For so long another's cgroup may be without a process. */
+#define CGROUP_MS 1000
 
 struct list {
     char **item;
@@ -47,6 +50,7 @@ static char tmp_dir[] = "/tmp/pt.XXXXXX";
 static struct list mounts_before, cgroups_before;
 static struct list *walked; /* where the nftw() callbacks put what they find */
 static bool left_behind;
+static pid_t test;
 
 static void __attribute__((format(printf, 1, 2))) report(const char *fmt, ...)
 {
@@ -140,6 +144,18 @@ static bool cgroup_has_process(const char *path)
     return n != 0; /* unreadable: not ours to judge */
 }
 
+/* Has it a guest's name with another test's id, which is t and its pid? */
+static bool is_of_another(const char *path)
+{
+    for (const char *p = path; (p = strpbrk(p, "/-")) != NULL; p++) {
+        char *end;
+        long pid = p[1] == 't' ? strtol(p + 2, &end, 10) : 0;
+        if (pid > 0 && (*end == '\0' || *end == '-' || *end == '/'))
+            return pid != test;
+    }
+    return false;
+}
+
 /* New cgroups of ours without a process in or below them. The common parent "pult" may stay. */
 static struct list dead_cgroups(void)
 {
@@ -151,7 +167,7 @@ static struct list dead_cgroups(void)
         bool alive = false;
 
         if (!strstr(path, "/pult") || list_has(&cgroups_before, path) ||
-            strcmp(strrchr(path, '/'), "/pult") == 0)
+            strcmp(strrchr(path, '/'), "/pult") == 0 || is_of_another(path))
             continue;
         for (size_t j = i; j < all.count && !alive && strncmp(all.item[j], path, len) == 0; j++)
             alive = cgroup_has_process(all.item[j]);
@@ -240,10 +256,25 @@ static void check_interfaces(void)
     if_freenameindex(all);
 }
 
+/* Of these, those that are still so. */
+static struct list still_dead(struct list dead)
+{
+    struct list now = dead_cgroups(), both = {0};
+
+    for (size_t i = 0; i < dead.count; i++)
+        if (list_has(&now, dead.item[i]))
+            list_add(&both, dead.item[i]);
+    list_clear(&now);
+    list_clear(&dead);
+    return both;
+}
+
 static void remove_cgroups(void)
 {
     struct list dead = dead_cgroups();
 
+    for (long deadline = now_ms() + CGROUP_MS; dead.count && now_ms() < deadline; usleep(50000))
+        dead = still_dead(dead);
     for (size_t i = dead.count; i-- > 0;) {
         report("cgroup %s", dead.item[i]);
         rmdir(dead.item[i]);
@@ -334,7 +365,6 @@ int main(int argc, char **argv)
     sigset_t chld, old;
     long deadline;
     int status;
-    pid_t pid;
 
     if (argc < 3) {
         fprintf(stderr, "usage: guard SECONDS COMMAND...\n");
@@ -355,8 +385,8 @@ int main(int argc, char **argv)
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     sigprocmask(SIG_BLOCK, &chld, &old);
-    pid = fork();
-    if (pid == 0) {
+    test = fork();
+    if (test == 0) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         setpgid(0, 0);
@@ -367,7 +397,7 @@ int main(int argc, char **argv)
         perror(argv[2]);
         _exit(127);
     }
-    status = wait_for(pid, atoi(argv[1]));
+    status = wait_for(test, atoi(argv[1]));
 
     deadline = now_ms() + GRACE_MS;
     while (!all_gone() && now_ms() < deadline)
