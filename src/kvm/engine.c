@@ -62,7 +62,7 @@ static const struct conf_key kvm_keys[] = {
     {.name = "vm.unpack",
      .check = conf_is_bool,
      .help = "0: let a bzImage unpack itself in the guest, at a random address (KASLR); default 1: "
-             "unpack it once, and let all VMs of that kernel share its pages"},
+             "unpack it once, and let all VMs of that kernel share its constants"},
     {.name = "vm.initrd", .check = conf_is_abs_path, .help = "its initial RAM disk"},
     {.name = "vm.append",
      .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" SERIAL_APPEND

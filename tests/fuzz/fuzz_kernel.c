@@ -187,6 +187,9 @@ static void try_image(struct feed *f, struct memory *m, struct boot_file *kernel
         {.gpa = 0x100000 + feed_below(f, 0x2000), .len = 0x1000, .file_len = kernel->size},
         {.gpa = 0x200000, .len = 0x100000, .file_len = feed_below(f, kernel->size + 1)},
     };
+    const struct image_range constant = {.gpa = 0x200000 + feed_below(f, 0x2000),
+                                         .len = 0xfe000 + feed_below(f, 0x4000)};
+    const struct image_plan plan = {segments, &constant, 2, feed_rarely(f, 2) ? 0 : 1, image};
     struct stat st;
     struct error err;
     char name[128];
@@ -198,7 +201,7 @@ static void try_image(struct feed *f, struct memory *m, struct boot_file *kernel
     kernel->id = (struct boot_identity){st.st_dev,         st.st_ino,          (uint64_t)st.st_size,
                                         st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_ctim.tv_sec,
                                         st.st_ctim.tv_nsec};
-    if (image_save(cache(), kernel, kernel, segments, 2, &image, &err) < 0)
+    if (image_save(cache(), kernel, kernel, &plan, &err) < 0)
         return;
     snprintf(name, sizeof name, "%s/kernel-%llx-%llx", cache(), (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);

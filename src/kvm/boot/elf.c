@@ -18,11 +18,13 @@
 #include "kvm/boot/layout.h"
 
 #define MAX_SEGMENTS      64
+#define MAX_SECTIONS      256
 #define MAX_NOTES         (64u << 10)
 #define IMAGE_WORTH       (1u << 20) /* smaller kernels are as fast read as mapped */
 #define NOTE_PHYS32_ENTRY 18
 #define INITRD_LAST       0x37ffffffu /* Linux's limit where no header says another */
-#define CMDLINE_LIMIT     2047u       /* Linux's COMMAND_LINE_SIZE on x86, less the NUL */
+#define PAGE_SIZE         4096u
+#define CMDLINE_LIMIT     2047u /* Linux's COMMAND_LINE_SIZE on x86, less the NUL */
 #define KERNEL_ALIGNMENT  0x1000000u
 
 /* What a PVH kernel is given, in EBX. */
@@ -187,10 +189,56 @@ static int check_places(const struct boot_load *b, const struct boot_file *f,
     return 0;
 }
 
-/* Keep a kernel of this size for the next time, and take it from there. */
-static bool load_by_image(struct boot_load *b, const struct boot_file *elf,
-                          const struct image_segment *segments, int count, struct image *image)
+/* Is a section only read: neither code nor data, nor in a segment of both, which is freed? */
+static bool is_constant(const Elf64_Shdr *s, const Elf64_Phdr *p)
 {
+    if ((p->p_flags & PF_W) && (p->p_flags & PF_X))
+        return false;
+    return (s->sh_flags & SHF_ALLOC) && !(s->sh_flags & SHF_EXECINSTR) &&
+           (!(s->sh_flags & SHF_WRITE) || !(p->p_flags & PF_W)) && s->sh_type != SHT_NOBITS &&
+           s->sh_offset >= p->p_offset && s->sh_offset - p->p_offset <= p->p_filesz &&
+           s->sh_size <= p->p_filesz - (s->sh_offset - p->p_offset);
+}
+
+/* One more range, or more of the last one: what lies between two sections is nobody's. */
+static unsigned add_constant(struct image_range *out, unsigned n, uint64_t gpa, uint64_t len)
+{
+    if (n && gpa >= out[n - 1].gpa && gpa - out[n - 1].gpa <= out[n - 1].len + PAGE_SIZE) {
+        out[n - 1].len = max(out[n - 1].len, gpa + len - out[n - 1].gpa);
+        return n;
+    }
+    if (n == IMAGE_RANGES)
+        return n;
+    out[n] = (struct image_range){gpa, len};
+    return n + 1;
+}
+
+/* What the sections tell of memory that the kernel only reads: nothing where there are none. */
+static unsigned find_constant(const struct boot_file *f, const Elf64_Ehdr *eh,
+                              const Elf64_Phdr *phdrs, struct image_range out[IMAGE_RANGES])
+{
+    cleanup_free Elf64_Shdr *sections = xcalloc(MAX_SECTIONS, sizeof(*sections));
+    unsigned n = 0;
+
+    if (eh->e_shentsize != sizeof(*sections) || eh->e_shnum > MAX_SECTIONS ||
+        boot_read(f, eh->e_shoff, sections, eh->e_shnum * sizeof(*sections), NULL) < 0)
+        return 0;
+    for (unsigned i = 0; i < eh->e_shnum; i++) {
+        const Elf64_Shdr *s = &sections[i];
+        for (unsigned k = 0; k < eh->e_phnum; k++)
+            if (phdrs[k].p_type == PT_LOAD && is_constant(s, &phdrs[k]))
+                n = add_constant(out, n, phdrs[k].p_paddr + (s->sh_offset - phdrs[k].p_offset),
+                                 s->sh_size);
+    }
+    return n;
+}
+
+/* Keep a kernel of this size for the next time, and take it from there. */
+static bool load_by_image(struct boot_load *b, const struct boot_file *elf, const Elf64_Ehdr *eh,
+                          const Elf64_Phdr *phdrs, const struct image_segment *segments, int count,
+                          struct image *image)
+{
+    struct image_range constant[IMAGE_RANGES];
     const struct boot_file *of = &b->rq->kernel;
     uint64_t size = 0;
     struct error why;
@@ -199,7 +247,14 @@ static bool load_by_image(struct boot_load *b, const struct boot_file *elf,
         size += segments[i].file_len;
     if (!b->rq->cache || !of->id.ino || size < IMAGE_WORTH)
         return false;
-    if (image_save(b->rq->cache, of, elf, segments, (unsigned)count, image, &why) == 0)
+    const struct image_plan plan = {
+        .segments = segments,
+        .count = (unsigned)count,
+        .constant = constant,
+        .constants = find_constant(elf, eh, phdrs, constant),
+        .image = *image,
+    };
+    if (image_save(b->rq->cache, of, elf, &plan, &why) == 0)
         return image_load(b->rq->cache, of, b->memory, image);
     log_line("keep the unpacked kernel '%s': %s", of->path, why.text);
     return false;
@@ -216,7 +271,7 @@ int boot_load_elf(struct boot_load *b, const struct boot_file *elf, struct image
     if (count < 0 || check_places(b, elf, segments, count, err) < 0 ||
         find_entries(b, elf, eh.e_entry, segments, count, image, err) < 0)
         return -1;
-    if (load_by_image(b, elf, segments, count, image))
+    if (load_by_image(b, elf, &eh, phdrs, segments, count, image))
         return 0;
     for (int i = 0; i < count; i++) {
         const struct image_segment *s = &segments[i];

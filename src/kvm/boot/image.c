@@ -31,11 +31,12 @@
 #define PARTIAL_AGE 600  /* after which one that was never finished is litter */
 
 #define IMAGE_MAGIC   "pultimg"
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 
-/* Where there is data, in the file as in the guest's memory. */
+/* Where there is data, in the file as in the guest's memory, and whether it is mapped or copied. */
 struct piece {
     uint64_t gpa, len;
+    uint64_t constant;
 };
 
 struct image_header {
@@ -153,7 +154,7 @@ bool image_load(const char *cache, const struct boot_file *of, struct memory *m,
         return false;
     for (unsigned i = 0; i < h.count; i++) {
         const struct piece *p = &h.pieces[i];
-        if (memory_map_file(m, p->gpa, fd, p->gpa, p->len) < 0 &&
+        if ((!p->constant || memory_map_file(m, p->gpa, fd, p->gpa, p->len) < 0) &&
             memory_load(m, p->gpa, fd, p->gpa, p->len, cache, NULL) < 0)
             return false;
     }
@@ -204,10 +205,20 @@ static void make_room(int dir)
     } while (o.count >= IMAGE_FILES && unlinkat(dir, o.name, 0) == 0);
 }
 
-/* One bit for each page that has data. */
+/* Two bits for each page: it has data; it is only read. */
 struct pages {
-    uint64_t bits[PAGES / 64];
+    uint64_t data[PAGES / 64], constant[PAGES / 64];
 };
+
+static void set_bit(uint64_t *bits, uint64_t page)
+{
+    bits[page / 64] |= 1ull << page % 64;
+}
+
+static bool get_bit(const uint64_t *bits, uint64_t page)
+{
+    return bits[page / 64] >> page % 64 & 1;
+}
 
 static bool all_zero(const uint8_t *p, size_t len)
 {
@@ -222,7 +233,7 @@ static int write_pages(int fd, struct pages *pages, uint64_t gpa, const uint8_t 
         if (!all_zero(data, n)) {
             if (pwrite(fd, data, n, (off_t)gpa) != (ssize_t)n)
                 return -1;
-            pages->bits[gpa / PAGE / 64] |= 1ull << gpa / PAGE % 64;
+            set_bit(pages->data, gpa / PAGE);
         }
         gpa += n;
         data += n;
@@ -248,35 +259,50 @@ static int write_segment(int fd, struct pages *pages, const struct boot_file *fr
     return 0;
 }
 
-/* The runs of pages with data, over gaps smaller than this. Returns how many, or too many. */
+/* Note the pages that lie wholly in a range that is only read, and is worth a mapping. */
+static void mark_constant(struct pages *pages, const struct image_range *r)
+{
+    if (r->gpa > IMAGE_MAX || r->len > IMAGE_MAX - r->gpa || r->len < IMAGE_SHARED)
+        return;
+    for (uint64_t page = (r->gpa + PAGE - 1) / PAGE; page < (r->gpa + r->len) / PAGE; page++)
+        set_bit(pages->constant, page);
+}
+
+/*
+ * The runs of pages with data, of one kind each, over gaps smaller than this. Returns how many, or too
+ * many.
+ */
 static unsigned find_pieces(const struct pages *pages, uint64_t gap, struct piece out[IMAGE_PIECES])
 {
     unsigned n = 0;
 
     for (uint64_t page = 0; page < PAGES; page++) {
         uint64_t gpa = page * PAGE;
-        if (!(pages->bits[page / 64] >> page % 64 & 1))
+        if (!get_bit(pages->data, page))
             continue;
-        if (n && gpa - (out[n - 1].gpa + out[n - 1].len) < gap) {
+        bool constant = get_bit(pages->constant, page);
+        if (n && gpa - (out[n - 1].gpa + out[n - 1].len) < gap && out[n - 1].constant == constant) {
             out[n - 1].len = gpa + PAGE - out[n - 1].gpa;
             continue;
         }
         if (n == IMAGE_PIECES)
             return n + 1;
-        out[n++] = (struct piece){.gpa = gpa, .len = PAGE};
+        out[n++] = (struct piece){.gpa = gpa, .len = PAGE, .constant = constant};
     }
     return n;
 }
 
-static int write_image(int fd, const struct boot_file *from, const struct image_segment *segments,
-                       unsigned count, struct image_header *h, struct error *err)
+static int write_image(int fd, const struct boot_file *from, const struct image_plan *plan,
+                       struct image_header *h, struct error *err)
 {
     cleanup_free struct pages *pages = xcalloc(1, sizeof(*pages));
     uint64_t gap = GAP;
 
-    for (unsigned i = 0; i < count; i++)
-        if (write_segment(fd, pages, from, &segments[i], err) < 0)
+    for (unsigned i = 0; i < plan->count; i++)
+        if (write_segment(fd, pages, from, &plan->segments[i], err) < 0)
             return -1;
+    for (unsigned i = 0; i < plan->constants; i++)
+        mark_constant(pages, &plan->constant[i]);
     while ((h->count = find_pieces(pages, gap, h->pieces)) > IMAGE_PIECES)
         gap *= 2;
     if (!h->count)
@@ -289,15 +315,14 @@ static int write_image(int fd, const struct boot_file *from, const struct image_
 }
 
 /* Would these segments fit into an image, and it onto the disk, with as much left over? */
-static int check_room(int dir, const struct image_segment *segments, unsigned count,
-                      const struct image *image, struct error *err)
+static int check_room(int dir, const struct image_plan *plan, struct error *err)
 {
-    bool high = image->end > IMAGE_MAX;
+    bool high = plan->image.end > IMAGE_MAX;
     struct statvfs fs;
     uint64_t need = 0;
 
-    for (unsigned i = 0; i < count; i++) {
-        const struct image_segment *s = &segments[i];
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct image_segment *s = &plan->segments[i];
         high |= s->gpa < BOOT_HIGH || s->gpa > IMAGE_MAX || s->len > IMAGE_MAX - s->gpa;
         need += s->file_len;
     }
@@ -309,19 +334,18 @@ static int check_room(int dir, const struct image_segment *segments, unsigned co
 }
 
 int image_save(const char *cache, const struct boot_file *of, const struct boot_file *from,
-               const struct image_segment *segments, unsigned count, const struct image *image,
-               struct error *err)
+               const struct image_plan *plan, struct error *err)
 {
     struct image_header h = {.magic = IMAGE_MAGIC,
                              .version = IMAGE_VERSION,
                              .of = of->id,
-                             .image = *image};
+                             .image = plan->image};
     char name[NAME], partial[NAME + 32];
 
     if (dir_make(cache, 0700, err) < 0)
         return -1;
     cleanup_close int dir = open_cache(cache, err);
-    if (dir < 0 || check_room(dir, segments, count, image, err) < 0)
+    if (dir < 0 || check_room(dir, plan, err) < 0)
         return -1;
     make_room(dir);
     image_name(&h.of, name);
@@ -330,7 +354,7 @@ int image_save(const char *cache, const struct boot_file *of, const struct boot_
         openat(dir, partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return error_set(err, errno, "make a kernel image in '%s'", cache);
-    int rc = write_image(fd, from, segments, count, &h, err);
+    int rc = write_image(fd, from, plan, &h, err);
     if (rc == 0 && !boot_unchanged(of))
         rc = error_set(err, 0, "'%s' is being changed", of->path);
     if (rc == 0 && renameat(dir, partial, dir, name) < 0)

@@ -6,8 +6,10 @@
  *         0         struct image_header: of what it was made, entry points, where there is data
  *         1 MiB …   the kernel's pages; those that are all zero are holes
  *
- * A guest gets these pages mapped, copy-on-write: what it does not write to is shared by all VMs
- * of that kernel, and nothing is read or unpacked to start one. An image is made of a kernel file
+ * What a kernel only reads (constants, tables) is mapped from there, copy-on-write: all VMs of that
+ * kernel share it. What it writes to is copied at once, into huge pages: data, and code too, for
+ * Linux patches nearly each page of its own when it boots (alternatives, retpolines, returns), and a
+ * page that is copied when it is written costs the guest a fault of its own. An image is made of a kernel file
  * that had a certain inode, size and times; when these differ it is made anew. It appears by a
  * rename, so nobody sees half of one, and the file is never written to afterwards. At most
  * IMAGE_FILES are kept, those that were used last.
@@ -28,6 +30,8 @@
 #define IMAGE_FILES  8
 #define IMAGE_MAX    (1ull << 30) /* the highest address that an image reaches */
 #define IMAGE_PIECES 64
+#define IMAGE_RANGES 64           /* of what is only read */
+#define IMAGE_SHARED (1ull << 20) /* less than that in one piece is copied all the same */
 
 /* What a kernel is besides its pages. */
 struct image {
@@ -42,6 +46,19 @@ struct image_segment {
     uint64_t file_off, file_len;
 };
 
+/* Memory that the kernel only reads. */
+struct image_range {
+    uint64_t gpa, len;
+};
+
+/* All that an image is made of. */
+struct image_plan {
+    const struct image_segment *segments;
+    const struct image_range *constant;
+    unsigned count, constants;
+    struct image image;
+};
+
 /*
  * Find the image of this file in the cache, and lay it over the guest's memory. Returns true with
  * *image filled, false where there is none or it cannot be laid there.
@@ -53,7 +70,6 @@ bool image_load(const char *cache, const struct boot_file *of, struct memory *m,
  * reason, which is only for the log.
  */
 int image_save(const char *cache, const struct boot_file *of, const struct boot_file *from,
-               const struct image_segment *segments, unsigned count, const struct image *image,
-               struct error *err);
+               const struct image_plan *plan, struct error *err);
 
 #endif
