@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/keyctl.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -36,6 +35,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "lxc/process.h"
 #include "lxc/sys.h"
 
 #define ANSWER_MS  3000 /* more than enough on a machine that is all but dead */
@@ -90,6 +90,20 @@ static int account_find(struct account *a, const char *user, struct error *err)
     a->gid = gid >= 0 ? (gid_t)gid : (gid_t)uid;
     snprintf(a->home, sizeof a->home, "/");
     return 0;
+}
+
+/* Who was asked for, or else who init is. */
+static int account_default(const struct container *c, const struct exec_request *req,
+                           struct account *a, struct error *err)
+{
+    const struct settings *set = &c->config.set;
+    char number[32];
+    if (req->user)
+        return account_find(a, req->user, err);
+    if (!set->uid && !set->gid)
+        return 0;
+    snprintf(number, sizeof number, "%u:%u", set->uid, set->gid);
+    return account_find(a, number, err);
 }
 
 /* The groups that list the user. */
@@ -160,11 +174,11 @@ static int command_setup(struct container *c, const struct exec_request *req, co
     setsid();
     stdio_set(stdio, req->tty);
     umask(022);
-    if (req->user && account_find(&a, req->user, err) < 0)
+    if (account_default(c, req, &a, err) < 0)
         return -1;
     account_groups(&a);
     if (privileges_drop(&c->config, err) < 0 || account_become(&a, err) < 0 ||
-        privileges_filter(&c->config, err) < 0)
+        privileges_filter(&c->config, err) < 0 || process_label(&c->config.set, err) < 0)
         return -1;
     env_make(&c->config, req, &a);
     if (chdir(req->cwd ? req->cwd : "/") < 0)
@@ -190,7 +204,7 @@ static int go_between(struct container *c, const struct exec_request *req, const
 {
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_CLEAR_SIGHAND};
     spawn_reset_signals();
-    if (cgroup_join(&c->cgroup, getpid(), err) < 0)
+    if (cgroup_join(&c->cgroup, getpid(), err) < 0 || process_limits(&c->config.set, 0, err) < 0)
         return -1;
     if (spawn_join(c, err) < 0)
         return -1;
@@ -199,9 +213,8 @@ static int go_between(struct container *c, const struct exec_request *req, const
         return error_set(err, errno, "become the container's root");
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* The keeper's session keyring may hold keys of who started it. */
-    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS &&
-        errno != EPERM) /* where it is forbidden, nobody can use keys */
-        return error_set(err, errno, "leave the session keyring");
+    if (process_keyring(&c->config.set, err) < 0 || process_surround(&c->config.set, err) < 0)
+        return -1;
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
         command_main(c, req, stdio);

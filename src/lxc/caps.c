@@ -102,7 +102,8 @@ static int caps_apply(uint64_t keep, struct error *err)
 /* To install a filter takes no_new_privs, or CAP_SYS_ADMIN, which is about to go. */
 int privileges_drop(const struct config *c, struct error *err)
 {
-    if (!c->no_new_privs && filter_install(&c->filter, err) < 0)
+    if (!c->no_new_privs &&
+        (filter_install(&c->filter, err) < 0 || filter_install(&c->profile, err) < 0))
         return -1;
     if (caps_apply(c->caps, err) < 0)
         return -1;
@@ -113,5 +114,7 @@ int privileges_drop(const struct config *c, struct error *err)
 
 int privileges_filter(const struct config *c, struct error *err)
 {
-    return c->no_new_privs ? filter_install(&c->filter, err) : 0;
+    if (!c->no_new_privs)
+        return 0;
+    return filter_install(&c->filter, err) < 0 ? -1 : filter_install(&c->profile, err);
 }

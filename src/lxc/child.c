@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/keyctl.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -28,6 +27,8 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "lxc/hooks.h"
+#include "lxc/process.h"
 #include "lxc/sys.h"
 #include "net/batch.h"
 
@@ -35,12 +36,21 @@
 #define PTY_SLAVE      1 /* of the descriptors of MESSAGE_CONSOLE */
 #define NAMESPACES_OWN (CLONE_NEWNET | CLONE_NEWIPC)
 
+#define LOG 4 /* where hooks print to, while there are some that are the host's */
+
+static bool hooks_here(const struct settings *s)
+{
+    return hooks_any(s, HOOK_PRE_MOUNT) || hooks_any(s, HOOK_MOUNT) || hooks_any(s, HOOK_AUTODEV);
+}
+
 /* Keep the socket alone, as descriptor 3. At 0, 1, 2 is /dev/null, until the console is there. */
-static int descriptors_reset(int sock)
+static int descriptors_reset(const struct settings *s, int sock)
 {
     if (sock != 3)
         dup3(sock, 3, O_CLOEXEC);
-    close_range(4, ~0u, 0);
+    if (hooks_here(s))
+        dup3(2, LOG, O_CLOEXEC);
+    close_range(hooks_here(s) ? LOG + 1 : LOG, ~0u, 0);
     close_range(0, 2, 0);
     for (int fd = 0; fd < 3; fd++)
         open("/dev/null", O_RDWR);
@@ -119,19 +129,47 @@ static int network_offer(int sock, int ns, bool failed, struct error *err)
     return failed || inside < 0 ? -1 : 0;
 }
 
-static int mount_all(struct config *c, const char *names, int pty[3], struct error *err)
+static int ttys_offer(struct container *c, int sock, struct error *err)
 {
+    struct message m = {.kind = MESSAGE_TTYS};
+    size_t n = (size_t)c->config.set.ttys * TTY_FDS;
+    if (n == 0)
+        return 0;
+    if (message_send(sock, &m, c->ttys, n) < 0)
+        return error_set(err, errno, "hand the terminals over");
+    for (size_t i = 0; i < n; i++)
+        close(c->ttys[i]);
+    return 0;
+}
+
+/* Hooks of the host's, which still see its files; the root is where they are told. */
+static int hooks_mount(const struct container *ct, enum hook_kind kind, struct error *err)
+{
+    const struct hook_facts facts = {.root = rootfs_path(&ct->config), .log = LOG};
+    return hooks_run(ct->keeper->def, &ct->config.set, kind, &facts, err);
+}
+
+static int mount_all(struct container *ct, int pty[3], struct error *err)
+{
+    struct config *c = &ct->config;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return error_set(err, errno, "make the mounts private");
+    if (hooks_mount(ct, HOOK_PRE_MOUNT, err) < 0)
+        return -1;
     if (!c->privileged && trees_open(c, err) < 0)
         return -1;
     cleanup_close int root = rootfs_mount(c, err);
-    if (root < 0 || mounts_system(c, root, err) < 0 || dev_mount(c, root, pty, err) < 0 ||
-        mounts_entries(c, root, err) < 0)
+    if (root < 0 || mounts_system(c, root, err) < 0 || dev_mount(c, root, pty, ct->ttys, err) < 0 ||
+        mounts_entries(c, root, err) < 0 || hooks_mount(ct, HOOK_MOUNT, err) < 0 ||
+        hooks_mount(ct, HOOK_AUTODEV, err) < 0)
         return -1;
     trees_close(c);
-    if (*names)
-        network_resolver(c, root, names);
+    if (hooks_here(&c->set))
+        close(LOG);
+    if (*ct->names)
+        network_resolver(c, root, ct->names);
+    if (rootfs_options(c, root, err) < 0)
+        return -1;
 
     /* pivot_root(2), "pivot_root(".", ".")": the old root ends on top of the new one, and goes */
     if (fchdir(root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
@@ -140,11 +178,24 @@ static int mount_all(struct config *c, const char *names, int pty[3], struct err
     return 0;
 }
 
+/* Let the keeper run lxc.hook.start-host, and wait for it. */
+static int hooks_await(const struct container *c, int sock, struct error *err)
+{
+    struct message m = {.kind = MESSAGE_READY};
+    if (!hooks_any(&c->config.set, HOOK_START_HOST))
+        return 0;
+    if (message_send(sock, &m, NULL, 0) < 0)
+        return error_set(err, errno, "wait for lxc.hook.start-host");
+    if (message_recv(sock, &m, NULL, 0) < 0 || m.kind != MESSAGE_GO)
+        _exit(1); /* the keeper knows why */
+    return 0;
+}
+
 /* End with the keeper. A change of ids would undo this, so it comes last. */
-static void die_with_keeper(int sock)
+static void die_with_keeper(const struct config *c, int sock)
 {
     struct pollfd p = {.fd = sock};
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    prctl(PR_SET_PDEATHSIG, c->set.pdeath_said ? c->set.pdeath_signal : SIGKILL, 0, 0, 0);
     if (poll(&p, 1, 0) != 0)
         _exit(1);
 }
@@ -158,7 +209,8 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
     if (nics_any(&cf->nics))
         ret = network_offer(sock, fds[3 + NS_NET - NS_GIVEN], ret < 0, err);
     wait_go(c, sock); /* an error is heard only after it */
-    if (ret < 0 || become_root(err) < 0 || mount_all(cf, c->names, fds, err) < 0)
+    if (ret < 0 || become_root(err) < 0 || mount_all(c, fds, err) < 0 ||
+        ttys_offer(c, sock, err) < 0)
         return -1;
     struct message m = {.kind = MESSAGE_CONSOLE};
     if (message_send(sock, &m, fds, CONSOLE_FDS) < 0)
@@ -168,10 +220,15 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
             close(fds[i]);
     if (sethostname(cf->hostname, strlen(cf->hostname)) < 0)
         return error_set(err, errno, "set the host name '%s'", cf->hostname);
-    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* where there are keyrings */
-    if (privileges_drop(cf, err) < 0)
+    if (process_keyring(&cf->set, err) < 0 || process_surround(&cf->set, err) < 0 ||
+        hooks_await(c, sock, err) < 0 || privileges_drop(cf, err) < 0 ||
+        hooks_run_inside(c, err) < 0)
         return -1;
-    die_with_keeper(sock);
+    /* Our own init stays root, and its command becomes another (init.c). */
+    if (!cf->app &&
+        (process_become(&cf->set, fds[PTY_SLAVE], err) < 0 || process_label(&cf->set, err) < 0))
+        return -1;
+    die_with_keeper(cf, sock);
     return privileges_filter(cf, err);
 }
 
@@ -181,7 +238,7 @@ void child_main(struct container *c, int sock)
     struct error err = {0};
 
     memset(fds, -1, sizeof(fds));
-    sock = descriptors_reset(sock);
+    sock = descriptors_reset(&c->config.set, sock);
     if (child_setup(c, sock, fds, &err) == 0)
         init_run(&c->config, sock, fds[PTY_SLAVE], &status, &err);
     struct message m = {.kind = MESSAGE_FAILED, .value = status};

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "lxc/seccomp_profile.h"
 
 static void tree_add(struct config *c, const char *path, bool recursive)
 {
@@ -122,12 +123,11 @@ static void env_load(const struct guest_def *def, struct config *c)
 static int mounts_load(const struct guest_def *def, struct config *c, struct error *err)
 {
     const struct conf_line *l;
-    conf_for_each (def->conf, "lxc.mount.entry", l) {
-        c->mounts = xrealloc(c->mounts, c->mount_count + 1, sizeof *c->mounts);
-        if (mount_entry_parse(l->value, &c->mounts[c->mount_count], err) < 0)
+    if (c->set.fstab && mounts_add_fstab(c, c->set.fstab, err) < 0)
+        return -1;
+    conf_for_each (def->conf, "lxc.mount.entry", l)
+        if (mounts_add(c, l->value, err) < 0)
             return error_wrap(err, "%s:%u: lxc.mount.entry", l->file, l->number);
-        c->mount_count++;
-    }
     if (c->tree_count + c->mount_count > MESSAGE_FDS)
         return error_set(err, 0, "more than %d mounts", MESSAGE_FDS);
     return 0;
@@ -158,6 +158,9 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
 /* One command without CAP_SYS_ADMIN mounts nothing. */
 int config_filter(struct config *c, struct error *err)
 {
+    if (c->set.seccomp && !str_eq(c->set.seccomp, "none") &&
+        profile_load(c->set.seccomp, &c->profile, err) < 0)
+        return -1;
     return filter_default(c->app && !(c->caps & UINT64_C(1) << CAP_SYS_ADMIN), &c->filter, err);
 }
 
@@ -165,6 +168,7 @@ void config_clear(struct config *c)
 {
     trees_close(c);
     filter_clear(&c->filter);
+    filter_clear(&c->profile);
     nics_clear(&c->nics);
     for (size_t i = 0; i < c->tree_count; i++)
         free(c->trees[i].path);

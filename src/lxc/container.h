@@ -93,17 +93,19 @@ enum root_kind {
 /* A mount tree of the host's that becomes part of the container. */
 struct tree {
     char *path;
-    bool recursive; /* with what is mounted below */
-    bool idmap;     /* shown with the container's ids */
-    bool optional;  /* may be missing */
-    int fd;         /* -1: not open */
+    bool recursive;          /* with what is mounted below */
+    bool idmap;              /* shown with the container's ids */
+    bool optional;           /* may be missing */
+    unsigned propagation;    /* MS_SLAVE, MS_SHARED: mounts of the host's appear in it; 0 */
+    const char *type, *data; /* a file system of this type on the device `path`; NULL: a clone */
+    int fd;                  /* -1: not open */
 };
 
 struct mount_entry {
     char *source, *target, *type, *data;
     uint64_t attr; /* MOUNT_ATTR_… */
-    bool bind, optional, create_dir, create_file;
-    struct tree tree; /* of a bind mount */
+    bool bind, optional, relative, create_dir, create_file;
+    struct tree tree; /* of a bind mount, and of what the keeper mounts */
 };
 
 struct config {
@@ -125,7 +127,8 @@ struct config {
     int halt_signal, reboot_signal;
     bool halt_given;
     struct nics nics;
-    struct filter filter; /* of system calls; filled by the keeper, config_filter() */
+    struct filter filter;  /* of system calls; filled by the keeper, config_filter() */
+    struct filter profile; /* another one: lxc.seccomp.profile */
     struct settings set;
 };
 
@@ -190,6 +193,8 @@ enum message_kind {
     MESSAGE_NETWORK, /* child, if there are interfaces to be made: its network namespace, a socket */
     MESSAGE_GO, /* keeper: the ids are mapped. With the trees; text: which are there, and names */
     MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; its own namespaces */
+    MESSAGE_TTYS,    /* child, before that: master and slave of each of lxc.tty.max */
+    MESSAGE_READY,   /* child, with lxc.hook.start-host: it waits for another GO */
     MESSAGE_STARTED, /* child: the command runs */
     MESSAGE_ENDED,   /* our init: the wait status of its command */
     MESSAGE_FAILED,  /* child: text says why; value is the exit status */
@@ -212,6 +217,9 @@ extern const char *const namespace_names[NS_COUNT];
 
 #define CONSOLE_FDS (3 + NS_COUNT - NS_GIVEN) /* of MESSAGE_CONSOLE */
 
+#define TTY_FDS  2 /* of MESSAGE_TTYS, for each */
+#define TTYS_MAX 64
+
 struct container {
     struct keeper *keeper;
     struct config config;
@@ -220,13 +228,16 @@ struct container {
     int pidfd, sock;
     int master, slave, ptmx;  /* of its devpts; the last with O_PATH */
     int namespaces[NS_COUNT]; /* -1: not open yet */
-    struct event *sock_event, *exit_event, *count_timer;
+    struct event *sock_event, *exit_event, *count_timer, *kill_timer;
     bool running, ended_known;
     int wait_status;
-    int ids;               /* holds the claim to its ids; -1: there is none */
-    int netns;             /* in which interfaces of ours are; -1: none */
-    char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
-    struct message failed; /* kind is MESSAGE_FAILED once the child said so */
+    int ids;                         /* holds the claim to its ids; -1: there is none */
+    int ttys[TTY_FDS * TTYS_MAX];    /* masters and slaves; -1: none */
+    struct console_log *console_log; /* ttys.c */
+    bool hooked;                     /* lxc.hook.pre-start was run, so post-stop will be */
+    int netns;                       /* in which interfaces of ours are; -1: none */
+    char names[256];                 /* what its /etc/resolv.conf is to be; "": left alone */
+    struct message failed;           /* kind is MESSAGE_FAILED once the child said so */
 };
 
 /* Create the first process, which sets up what it can by itself. */
@@ -245,6 +256,10 @@ void child_main(struct container *c, int sock) __attribute__((noreturn));
 
 /* rootfs.c. Mount the new root over the old one; a descriptor of it. */
 int rootfs_mount(struct config *c, struct error *err);
+/* lxc.rootfs.options, those that are a mount's: when all that is made in it is there. */
+int rootfs_options(const struct config *c, int fd, struct error *err);
+/* Where hooks find the root while it is set up. */
+const char *rootfs_path(const struct config *c);
 /* Mount an overlay of lower with fresh directories of the tmpfs `scratch`; a detached mount. */
 int overlay_mount(int scratch, int lower, unsigned number, struct error *err);
 /* A new, empty file system, not attached to anything yet. options: key, value, …, NULL */
@@ -258,13 +273,24 @@ int hostroot_mount(struct config *c, int scratch, struct error *err);
 /* Which file systems of the host belong to it. */
 int hostroot_trees(struct config *c, struct error *err);
 
-/* mounts.c, dev.c. Everything else that is mounted. */
+/* mounts.c, entries.c, dev.c. Everything else that is mounted. */
 int mounts_system(const struct config *c, int rootfd, struct error *err);
 int mounts_entries(struct config *c, int rootfd, struct error *err);
 int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err);
 void mount_entry_clear(struct mount_entry *m);
-/* Sets the pty's three descriptors as MESSAGE_CONSOLE carries them. */
-int dev_mount(const struct config *c, int rootfd, int pty[3], struct error *err);
+/* Is it a tree that trees_open() opens? */
+bool mount_entry_is_tree(const struct mount_entry *m);
+/* One more line, or those of a file, for config_load(): the root is known. */
+int mounts_add(struct config *c, const char *line, struct error *err);
+int mounts_add_fstab(struct config *c, const char *path, struct error *err);
+/* What mount_setattr(2) has to be told to clear, for these to be set. */
+uint64_t mount_attr_clear(uint64_t attr);
+/* Options of mount(8) as MOUNT_ATTR_…; *rest: those that are the file system's, or NULL. */
+uint64_t mount_attr_parse(const char *options, char **rest);
+/* Where LXC mounts roots. */
+#define LXC_ROOTFS_MOUNT "/usr/lib/x86_64-linux-gnu/lxc/rootfs"
+/* Sets the pty's three descriptors as MESSAGE_CONSOLE carries them, and those of MESSAGE_TTYS. */
+int dev_mount(const struct config *c, int rootfd, int pty[3], int *ttys, struct error *err);
 
 /* caps.c */
 int caps_parse(const struct guest_def *def, bool app, uint64_t *keep, struct error *err);
@@ -283,6 +309,13 @@ int init_run(const struct config *c, int sock, int tty, int *status, struct erro
 
 /* exec.c. Exec argv with env as a shell would find it; the exit status that tells why not. */
 int exec_command(char *const *argv, char *const *env, struct error *err);
+
+/* ttys.c. The keeper's side of lxc.tty.* and lxc.console.* */
+void ttys_take(struct container *c, const int *fds, size_t count);
+void ttys_drop(struct container *c);
+/* The console is written to a file, too, if that was asked for. */
+int console_log_open(struct container *c, struct error *err);
+void console_log_close(struct container *c);
 
 /* attach.c */
 pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err);

@@ -2,7 +2,7 @@
 /*
  * /dev of a container: a tmpfs with the devices that every program may expect, which are mounted
  * from the host's one by one (a user namespace can make none); a devpts of its own, whose first
- * terminal is the console; and the file systems for shared memory and message queues.
+ * terminal is the console and whose next are its ttys; and the file systems for shared memory and message queues.
  */
 #include "lxc/container.h"
 
@@ -80,49 +80,95 @@ static int dir_mount(int dev, const char *name, const char *type, const char *co
 
 static int pts_mount(const struct config *c, int dev, struct error *err)
 {
-    const char *const options[] = {"newinstance",
-                                   "",
-                                   "ptmxmode",
-                                   "0666",
-                                   "mode",
-                                   "0620",
-                                   idmap_has_gid(&c->map, TTY_GROUP) ? "gid" : NULL,
-                                   "5",
-                                   NULL};
+    char most[16];
+    const char *options[] = {"newinstance", "",   "ptmxmode", "0666", "mode", "0620",
+                             NULL,          NULL, NULL,       NULL,   NULL};
+    size_t n = 6;
+    if (idmap_has_gid(&c->map, TTY_GROUP)) {
+        options[n++] = "gid";
+        options[n++] = "5";
+    }
+    if (c->set.pty_max) {
+        snprintf(most, sizeof most, "%u", c->set.pty_max);
+        options[n++] = "max";
+        options[n++] = most;
+    }
     return dir_mount(dev, "pts", "devpts", options, err);
 }
 
-/* The first terminal of the new devpts, and /dev/console to be the same. */
-static int console_make(const struct config *c, int dev, int pts, int pty[3], struct error *err)
+/* Make a terminal of the new devpts. name: its own there. */
+static int pty_make(int pts, int *master, int *slave, char name[16], struct error *err)
 {
-    struct winsize ws = {.ws_row = (unsigned short)c->rows, .ws_col = (unsigned short)c->cols};
-    struct termios t;
     int unlock = 0;
     unsigned number;
-    char name[16];
-    cleanup_close int master = openat(pts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0 ||
-        ioctl(master, TIOCGPTN, &number) < 0)
-        return error_set(err, errno, "make a terminal for the console");
-    cleanup_close int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    snprintf(name, sizeof name, "%u", number);
-    cleanup_close int tree = open_tree(pts, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (slave < 0 || tree < 0 || file_attach(dev, "console", tree) < 0)
-        return error_set(err, errno, "make /dev/console");
-    ioctl(slave, TIOCSWINSZ, &ws);
-    if (c->raw_console && tcgetattr(slave, &t) == 0) {
-        t.c_oflag &= ~(tcflag_t)OPOST;
-        t.c_lflag &= ~(tcflag_t)ECHO;
-        tcsetattr(slave, TCSANOW, &t);
-    }
-    pty[0] = steal_fd(master);
-    pty[1] = steal_fd(slave);
+    cleanup_close int m = openat(pts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (m < 0 || ioctl(m, TIOCSPTLCK, &unlock) < 0 || ioctl(m, TIOCGPTN, &number) < 0)
+        return error_set(err, errno, "make a terminal");
+    *slave = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (*slave < 0)
+        return error_set(err, errno, "open a terminal");
+    snprintf(name, 16, "%u", number);
+    *master = steal_fd(m);
     return 0;
 }
 
-int dev_mount(const struct config *c, int rootfd, int pty[3], struct error *err)
+/* Show a terminal as /dev/NAME; with lxc.tty.dir as a link to /dev/DIR/NAME. */
+static int terminal_attach(const struct config *c, int dev, int pts, const char *number,
+                           const char *name, struct error *err)
 {
-    static const char *const tmpfs[] = {"mode", "0755", "size", "512k", NULL};
+    const char *dir = c->set.tty_dir ? c->set.tty_dir + strspn(c->set.tty_dir, "/") : NULL;
+    cleanup_free char *path = dir ? xasprintf("%s/%s", dir, name) : xstrdup(name);
+    cleanup_close int tree = open_tree(pts, number, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdirat(dev, path, 0755) < 0 && errno != EEXIST)
+            return error_set(err, errno, "make /dev/%s", path);
+        *slash = '/';
+    }
+    if (tree < 0 || file_attach(dev, path, tree) < 0 || (dir && symlinkat(path, dev, name) < 0))
+        return error_set(err, errno, "make /dev/%s", name);
+    return 0;
+}
+
+/* The first terminal of the new devpts, and /dev/console to be the same. */
+static int console_make(const struct config *c, int dev, int pts, int pty[2], struct error *err)
+{
+    struct winsize ws = {.ws_row = (unsigned short)c->rows, .ws_col = (unsigned short)c->cols};
+    struct termios t;
+    char number[16];
+    if (pty_make(pts, &pty[0], &pty[1], number, err) < 0)
+        return error_wrap(err, "the console");
+    if (!str_eq(c->set.console_path, "none") &&
+        terminal_attach(c, dev, pts, number, "console", err) < 0)
+        return -1;
+    ioctl(pty[1], TIOCSWINSZ, &ws);
+    if (c->raw_console && tcgetattr(pty[1], &t) == 0) {
+        t.c_oflag &= ~(tcflag_t)OPOST;
+        t.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(pty[1], TCSANOW, &t);
+    }
+    return 0;
+}
+
+/* lxc.tty.max: /dev/tty1, … */
+static int ttys_make(const struct config *c, int dev, int pts, int *fds, struct error *err)
+{
+    char number[16], name[16];
+    for (unsigned i = 0; i < c->set.ttys; i++) {
+        snprintf(name, sizeof name, "tty%u", i + 1);
+        if (pty_make(pts, &fds[TTY_FDS * i], &fds[TTY_FDS * i + 1], number, err) < 0 ||
+            terminal_attach(c, dev, pts, number, name, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int dev_mount(const struct config *c, int rootfd, int pty[3], int *ttys, struct error *err)
+{
+    char size[24] = "512k";
+    const char *const tmpfs[] = {"mode", "0755", "size", size, NULL};
+    if (c->set.dev_size)
+        snprintf(size, sizeof size, "%llu", (unsigned long long)c->set.dev_size);
     static const char *const shm[] = {"mode", "01777", NULL};
     cleanup_close int at = rootfs_dir(rootfd, "dev", 0755, err);
     if (at < 0)
@@ -136,7 +182,7 @@ int dev_mount(const struct config *c, int rootfd, int pty[3], struct error *err)
         if (symlinkat(links[i].to, dev, links[i].name) < 0)
             return error_set(err, errno, "make /dev/%s", links[i].name);
     cleanup_close int pts = pts_mount(c, dev, err);
-    if (pts < 0 || console_make(c, dev, pts, pty, err) < 0)
+    if (pts < 0 || console_make(c, dev, pts, pty, err) < 0 || ttys_make(c, dev, pts, ttys, err) < 0)
         return -1;
     cleanup_close int shmfd = dir_mount(dev, "shm", "tmpfs", shm, err);
     cleanup_close int mqueue = shmfd < 0 ? -1 : dir_mount(dev, "mqueue", "mqueue", NULL, err);

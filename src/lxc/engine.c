@@ -12,11 +12,13 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,10 +30,12 @@
 #include "base/util.h"
 #include "guest/console.h"
 #include "lxc/container.h"
+#include "lxc/hooks.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
 #define INIT_AHEAD_NS  UINT64_C(5000000000)  /* or so long before, with lxc_prepare() */
 #define INIT_DIES_MS   3000
+#define KILL_AFTER_S   2
 #define COUNT_AFTER_MS 50 /* a command in a pipe that lives longer joins the cgroups that count */
 
 /*
@@ -119,18 +123,46 @@ static void spare_init(const struct container *c)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/oom_score_adj", c->init);
-    if (c->config.privileged)
+    if (c->config.privileged && !conf_get(c->keeper->def->conf, "lxc.proc.oom_score_adj"))
         file_put_at(AT_FDCWD, path, "-998", NULL);
+}
+
+/* The container is ready for its init: what is to be run before that. */
+static void hooks_before_init(struct container *c)
+{
+    struct error err;
+    struct message m = {.kind = MESSAGE_GO};
+    if (hooks_run(c->keeper->def, &c->config.set, HOOK_START_HOST, NULL, &err) < 0) {
+        c->failed = (struct message){.kind = MESSAGE_FAILED, .value = 1};
+        snprintf(c->failed.text, sizeof c->failed.text, "%s", err.text);
+        m.kind = MESSAGE_FAILED;
+    }
+    message_send(c->sock, &m, NULL, 0);
+}
+
+/* The container is over; its namespaces are still there. */
+static void hooks_after(const struct container *c, int status)
+{
+    struct error err;
+    bool again = WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP && !c->ended_known;
+    const struct hook_facts facts = {.target = again ? "reboot" : "stop",
+                                     .namespaces = c->namespaces};
+    if (c->hooked && hooks_run(c->keeper->def, &c->config.set, HOOK_STOP, &facts, &err) < 0)
+        log_line("%s", err.text);
 }
 
 /* Take in all messages that are there. */
 static void messages_take(struct container *c)
 {
     struct message m;
-    int fds[CONSOLE_FDS], n;
+    int fds[TTY_FDS * TTYS_MAX], n;
     while ((n = message_recv(c->sock, &m, fds, ARRAY_SIZE(fds))) >= 0) {
         if (m.kind == MESSAGE_CONSOLE && n == CONSOLE_FDS)
             console_arrived(c, fds);
+        else if (m.kind == MESSAGE_TTYS)
+            ttys_take(c, fds, (size_t)n);
+        else if (m.kind == MESSAGE_READY)
+            hooks_before_init(c);
         else if (m.kind == MESSAGE_STARTED) {
             spare_init(c);
             container_started(c);
@@ -196,13 +228,31 @@ static void exit_cb(evutil_socket_t fd, short what, void *arg)
     event_del(c->exit_event);
     event_del(c->count_timer);
     c->init = 0;
+    hooks_after(c, status);
     container_judge(c, status);
 }
 
 /* ---- start ---- */
 
+/* lxc.monitor.unshare: mounts of the keeper's own, which the host's still come to. */
+static int mounts_own(const struct config *c, struct error *err)
+{
+    if (!c->set.own_mounts)
+        return 0;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return error_set(err, errno, "have mounts of its own (lxc.monitor.unshare)");
+    return 0;
+}
+
+/* What is to be run before all else. */
+static int hooks_first(struct container *c, struct error *err)
+{
+    c->hooked = true;
+    return hooks_run(c->keeper->def, &c->config.set, HOOK_PRE_START, NULL, err);
+}
+
 /* Everything up to the first process, which does what it can without ids. */
-static int lxc_prepare(struct keeper *k, struct error *err)
+static int lxc_begin(struct keeper *k, struct error *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
     *c = (struct container){.keeper = k,
@@ -214,10 +264,12 @@ static int lxc_prepare(struct keeper *k, struct error *err)
                             .ids = -1,
                             .netns = -1};
     memset(c->namespaces, -1, sizeof c->namespaces);
+    memset(c->ttys, -1, sizeof c->ttys);
     k->engine_data = c;
     cgroup_init(&c->cgroup);
     bool quick = k->def->throwaway && k->raw_console;
-    if (config_load(k->def, &c->config, err) < 0 || config_filter(&c->config, err) < 0 ||
+    if (config_load(k->def, &c->config, err) < 0 || mounts_own(&c->config, err) < 0 ||
+        hooks_first(c, err) < 0 || config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
         return -1;
@@ -228,12 +280,21 @@ static int lxc_prepare(struct keeper *k, struct error *err)
     return spawn_begin(c, err);
 }
 
+/* Hooks print to the log, which is not there yet. */
+static int lxc_prepare(struct keeper *k, struct error *err)
+{
+    if (conf_get(k->def->conf, "lxc.hook.pre-start") ||
+        conf_get(k->def->conf, "lxc.monitor.unshare"))
+        return 0;
+    return lxc_begin(k, err);
+}
+
 static int lxc_start(struct keeper *k, struct error *err)
 {
-    if (!k->engine_data && lxc_prepare(k, err) < 0) /* after a reboot it was not called */
+    if (!k->engine_data && lxc_begin(k, err) < 0) /* neither prepared, nor after a reboot */
         return -1;
     struct container *c = k->engine_data;
-    if (spawn_finish(c, err) < 0)
+    if (console_log_open(c, err) < 0 || spawn_finish(c, err) < 0)
         return -1;
     k->status.page->guest_pid = c->init; /* should this process be killed: see lxc_recover() */
     fcntl(c->sock, F_SETFL, O_NONBLOCK);
@@ -266,11 +327,14 @@ static void lxc_cleanup(struct keeper *k)
     event_drop(c->sock_event);
     event_drop(c->exit_event);
     event_drop(c->count_timer);
+    event_drop(c->kill_timer);
     if (c->init > 0) {
         kill(c->init, SIGKILL);
         waitpid(c->init, NULL, 0);
     }
     network_unmake(c);
+    ttys_drop(c);
+    console_log_close(c);
     close_fd(c->sock);
     close_fd(c->pidfd);
     close_fd(c->master);
@@ -280,6 +344,9 @@ static void lxc_cleanup(struct keeper *k)
     for (size_t i = 0; i < NS_COUNT; i++)
         close_fd(c->namespaces[i]);
     cgroup_remove(&c->cgroup);
+    struct error err;
+    if (c->hooked && hooks_run(k->def, &c->config.set, HOOK_POST_STOP, NULL, &err) < 0)
+        log_line("%s", err.text);
     config_clear(&c->config);
     free(c);
     k->engine_data = NULL;
@@ -322,11 +389,37 @@ static int lxc_stop(struct keeper *k, struct error *err)
     return container_signal(c, halt_signal(c), err);
 }
 
+/* lxc.signal.stop did not end it. */
+static void kill_cb(evutil_socket_t fd, short what, void *arg)
+{
+    struct error err;
+    struct container *c = arg;
+    (void)fd;
+    (void)what;
+    if (c->init > 0 && container_signal(c, SIGKILL, &err) < 0)
+        log_line("%s", err.text);
+    cgroup_kill(&c->cgroup);
+}
+
+/* Try another signal than SIGKILL first. 1: there is none to be tried. */
+static int kill_softly(struct container *c, struct error *err)
+{
+    const struct timeval tv = {.tv_sec = KILL_AFTER_S};
+    if (!c->config.set.stop_signal || c->config.set.stop_signal == SIGKILL || c->kill_timer)
+        return 1;
+    c->kill_timer = evtimer_new(c->keeper->base, kill_cb, c);
+    if (!c->kill_timer || event_add(c->kill_timer, &tv) < 0)
+        return 1;
+    return container_signal(c, c->config.set.stop_signal, err);
+}
+
 static int lxc_kill(struct keeper *k, struct error *err)
 {
-    const struct container *c = k->engine_data;
+    struct container *c = k->engine_data;
     if (!c || c->init <= 0)
-        return 0;                                /* it is ending already */
+        return 0; /* it is ending already */
+    if (kill_softly(c, err) == 0)
+        return 0;
     int ret = container_signal(c, SIGKILL, err); /* and with it all of its pid namespace */
     cgroup_kill(&c->cgroup);
     return ret;

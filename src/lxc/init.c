@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "lxc/process.h"
 #include "lxc/sys.h"
 
 /* Lead a new session on this terminal. */
@@ -39,7 +40,10 @@ static pid_t command_start(const struct config *c, int tty, int *status, struct 
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, &none, NULL);
         take_terminal(tty);
-        failed = exec_command(c->argv, c->env, err);
+        if (process_become(&c->set, 0, err) < 0 || process_label(&c->set, err) < 0)
+            failed = 126;
+        else
+            failed = exec_command(c->argv, c->env, err); /* memory is shared: only on failure */
         _exit(failed);
     }
     if (pid < 0)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -128,12 +129,46 @@ static int root_overlay(struct config *c, struct error *err)
     return steal_fd(root);
 }
 
+/* Only for hooks: it is some directory, and covered. */
+const char *rootfs_path(const struct config *c)
+{
+    static const char *const places[] = {LXC_ROOTFS_MOUNT, "/mnt", "/media"};
+    if (c->root != ROOT_DIR)
+        return c->root == ROOT_HOST ? "/" : "/sys/root";
+    if (c->set.root_mount)
+        return c->set.root_mount;
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        if (access(places[i], X_OK) == 0)
+            return places[i];
+    return "/sys";
+}
+
+/* Does anything look for the root by a path? */
+static bool path_needed(const struct config *c)
+{
+    return c->set.hooks[HOOK_MOUNT] || c->set.hooks[HOOK_AUTODEV];
+}
+
+int rootfs_options(const struct config *c, int fd, struct error *err)
+{
+    char *rest = NULL;
+    if (!c->set.root_options)
+        return 0;
+    uint64_t set = mount_attr_parse(c->set.root_options, &rest);
+    struct mount_attr attr = {.attr_set = set, .attr_clr = mount_attr_clear(set)};
+    free(rest);
+    if (set && mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+        return error_set(err, errno, "set lxc.rootfs.options");
+    return 0;
+}
+
 int rootfs_mount(struct config *c, struct error *err)
 {
     if (c->root != ROOT_DIR)
         return root_overlay(c, err);
     struct tree *t = &c->trees[0];
-    if (move_mount(t->fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    const char *at = path_needed(c) ? rootfs_path(c) : "/";
+    if (move_mount(t->fd, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return error_set(err, errno, "mount '%s'", t->path);
     int root = t->fd;
     t->fd = -1;

@@ -14,10 +14,36 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/util.h"
 #include "lxc/sys.h"
+
+/* A file system on a device, for containers of root. */
+static int tree_mount(struct tree *t, struct error *err)
+{
+    cleanup_close int fs = fsopen(t->type, FSOPEN_CLOEXEC);
+    cleanup_free char *data = t->data ? xstrdup(t->data) : NULL;
+    char *save = NULL;
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", t->path, 0) < 0)
+        return error_set(err, errno, "mount '%s' as %s", t->path, t->type);
+    for (char *o = data ? strtok_r(data, ",", &save) : NULL; o; o = strtok_r(NULL, ",", &save)) {
+        char *value = strchr(o, '=');
+        if (value)
+            *value++ = '\0';
+        if (fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, o, value, 0) < 0)
+            return error_set(err, errno, "mount '%s': option '%s'", t->path, o);
+    }
+    if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
+        (t->fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV)) < 0)
+        return error_set(err, errno, "mount '%s' as %s", t->path, t->type);
+    return 0;
+}
 
 static int tree_open(struct tree *t, struct error *err)
 {
+    if (t->type) {
+        int ret = tree_mount(t, err);
+        return ret < 0 && t->optional ? 0 : ret;
+    }
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (t->recursive ? AT_RECURSIVE : 0);
     t->fd = open_tree(AT_FDCWD, t->path, flags);
     if (t->fd >= 0 || (t->optional && errno == ENOENT))
@@ -35,7 +61,7 @@ int trees_open(struct config *c, struct error *err)
         if (tree_open(&c->trees[i], err) < 0)
             return -1;
     for (size_t i = 0; i < c->mount_count; i++)
-        if (c->mounts[i].bind && tree_open(&c->mounts[i].tree, err) < 0)
+        if (mount_entry_is_tree(&c->mounts[i]) && tree_open(&c->mounts[i].tree, err) < 0)
             return -1;
     return 0;
 }
@@ -44,7 +70,8 @@ int trees_open(struct config *c, struct error *err)
 static int tree_idmap(const struct config *c, const struct tree *t, int userns, bool root,
                       struct error *err)
 {
-    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    bool follows = t->propagation == MS_SLAVE || t->propagation == MS_SHARED;
+    struct mount_attr attr = {.propagation = follows ? MS_SLAVE : MS_PRIVATE};
     struct stat st;
     if (t->fd < 0)
         return 0;

@@ -151,7 +151,7 @@ int value_is_id(const char *value, struct error *err)
 int value_is_count(const char *value, struct error *err)
 {
     int64_t n;
-    return number_parse(value, 0, 4096, &n, err);
+    return number_parse(value, 0, TTYS_MAX, &n, err);
 }
 
 /* ---- sizes ---- */

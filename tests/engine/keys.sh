@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 200 s
+# LXC's keys: each does something, which is seen from inside or on the host.
+. "$(dirname "$0")/engine.bash"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+
+n=k-$test_id
+mkdir -p "$ROOT/mnt" "$WORK/more" "$WORK/share" && echo shared >"$WORK/share/file"
+chmod 755 "$WORK" "$WORK/share"
+cat >"$WORK/fstab" <<EOF
+# as in 2010: targets with the path of the root
+$WORK/share $ROOT/mnt none bind,ro 0 0
+proc proc proc nodev,noexec,nosuid 0 0
+EOF
+cat >"$WORK/more/a.conf" <<EOF
+lxc.environment = FROM=include
+lxc.cap.drop = sys_time
+EOF
+cat >"$WORK/hook" <<'EOF'
+#!/bin/sh
+echo "$LXC_HOOK_TYPE|$*|$LXC_NAME|$LXC_ROOTFS_PATH|$LXC_TARGET|$LXC_PID_NS" >>"${0%/*}/hooks"
+case $LXC_HOOK_TYPE$3 in
+mount) echo "by hook" >"$LXC_ROOTFS_MOUNT/dev/hooked";;
+esac
+exit 0
+EOF
+chmod 755 "$WORK/hook" && : >"$WORK/hooks" && chmod 666 "$WORK/hooks"
+cat >"$WORK/policy" <<EOF
+2
+denylist
+# comment
+[all]
+mkdirat errno 95
+mkdir errno 95
+reject_force_umount  # comment
+no_such_call errno 1
+ioctl errno 1 [1,0x5412,SCMP_CMP_EQ]
+EOF
+cat >"$WORK/config" <<EOF
+lxc.rootfs = $ROOT
+lxc.utsname = $n
+lxc.network.type = empty
+lxc.mount = $WORK/fstab
+lxc.include = $WORK/more
+lxc.mount.entry = tmpfs srv tmpfs size=1M,mode=700,create=dir 0 0
+lxc.mount.entry = etc/passwd srv/passwd none bind,relative,create=file,ro 0 0
+lxc.mount.entry = $WORK/nowhere opt none bind,optional,create=dir 0 0
+lxc.mount.auto = proc:mixed sys:ro cgroup:ro
+lxc.tty = 2
+lxc.devttydir = lxc
+lxc.pts = 16
+lxc.limit.nofile = 100:200
+lxc.prlimit.core = 0
+lxc.sysctl.net.ipv4.ip_forward = 1
+lxc.sysctl.kernel.msgmax = 4096
+lxc.proc.oom_score_adj = 100
+lxc.arch = i686
+lxc.init.cwd = /root
+lxc.init.uid = 1000
+lxc.init.gid = 1001
+lxc.init.groups = 7,8
+lxc.seccomp = $WORK/policy
+lxc.signal.stop = SIGTERM
+lxc.autodev.tmpfs.size = 256kB
+lxc.console.logfile = $WORK/console
+lxc.hook.version = 1
+lxc.hook.pre-start = $WORK/hook
+lxc.hook.mount = $WORK/hook
+lxc.hook.start-host = $WORK/hook
+lxc.hook.stop = $WORK/hook
+lxc.hook.post-stop = $WORK/hook
+lxc.hook.destroy = $WORK/hook
+lxc.execute.cmd = /bin/sh -c 'trap "" TERM; echo on the console; while :; do sleep 1; done'
+EOF
+
+# ---- one with much ----
+ok "a file with old and new spellings is taken as it is" \
+    pult create container "$n" --config "$WORK/config" --net none
+ok "it starts" pult start "$n"
+x() { pult exec "$n" -- /bin/sh -c "$1" 2>&1; }
+r() { pult exec "$n" --user 0 -- /bin/sh -c "$1" 2>&1; }
+is "lxc.uts.name" "$(x hostname)" "$n"
+is "lxc.mount.fstab, a target as in 2010" "$(x 'cat /mnt/file')" shared
+like "read-only" "$(r 'echo x >/mnt/file')" "Read-only"
+like "lxc.mount.entry, a tmpfs" "$(x 'grep " /srv " /proc/mounts')" "tmpfs.*size=1024k"
+is "relative" "$(r 'cmp /srv/passwd /etc/passwd && echo same')" same
+like "proc:mixed" "$(r 'echo 1 >/proc/sys/kernel/shmmax')" "Read-only"
+is "but not of the network" "$(r 'echo 0 >/proc/sys/net/ipv4/ip_forward && echo done')" done
+is "lxc.sysctl" "$(x 'cat /proc/sys/kernel/msgmax')" 4096
+is "lxc.tty.max" "$(x 'ls -l /dev/tty1 /dev/tty2 | sed "s/.*> //" | tr "\n" " "; ls /dev/tty3 2>&1')" \
+    "lxc/tty1 lxc/tty2 ls: /dev/tty3: No such file or directory"
+like "lxc.pty.max" "$(x 'grep " /dev/pts " /proc/mounts')" "max=16"
+is "lxc.prlimit" "$(x 'ulimit -Sn; ulimit -Hn; ulimit -c' | tr '\n' ' ')" "100 200 0 "
+is "lxc.arch" "$(x 'uname -m')" i686
+is "lxc.init.uid, gid" "$(x 'id -u; id -g' | tr '\n' ' ')" "1000 1001 "
+pid=$(id_of "$n" pid)
+child=$(pgrep -P "$pid" | head -n 1)
+like "of the command, too, with lxc.init.groups" "$(r 'sed -n "s/^Groups://p" /proc/[0-9]*/status')" "7 8"
+is "lxc.init.cwd" "$(readlink "/proc/$child/cwd")" /root
+is "lxc.proc" "$(cat "/proc/$pid/oom_score_adj")" 100
+like "lxc.seccomp.profile" "$(x 'mkdir /tmp/x')" "not supported"
+like "lxc.autodev.tmpfs.size" "$(x 'grep " /dev " /proc/mounts')" "size=256k"
+is "lxc.include of a directory" "$(x 'echo $FROM')" include
+is "lxc.hook.mount writes into the root" "$(x 'cat /dev/hooked')" "by hook"
+echo typed | pult console "$n" --port tty1 >/dev/null 2>&1 &
+is "a tty is a terminal" "$(r 'read line </dev/tty1; echo "$line"')" typed
+wait
+start=$SECONDS
+pult kill "$n"
+ok "lxc.signal.stop, and SIGKILL after it" test $((SECONDS - start)) -ge 2
+is "lxc.console.logfile" "$(tr -d '\r' <"$WORK/console")" "on the console"
+pult destroy "$n"
+root=$ROOT
+like "hooks in their order" "$(sed 's/|.*//' "$WORK/hooks" | tr '\n' ' ')" \
+    "^pre-start mount start-host stop post-stop( destroy)? $"
+like "with what they are told" "$(grep ^stop "$WORK/hooks")" "^stop\|\|$n\|$root\|stop\|/proc/[0-9]+/fd/[0-9]+$"
+
+# ---- and some that fail ----
+conf() { printf 'lxc.rootfs.path = %s\n' "$ROOT" "$@" | sed '2,$s/^lxc.rootfs.path = //' >"$WORK/c"; }
+try() { conf "$@"; pult create container "$n" --config "$WORK/c" --net none 2>&1 && pult destroy "$n"; }
+like "a wrong value is named with its line" "$(try 'lxc.tty.max = many')" "c:2: lxc.tty.max: 'many'"
+like "an unknown key, with the nearest" "$(try 'lxc.tty.maxx = 4')" "c:2: unknown key .*lxc.tty.max"
+like "lxc.namespace.keep = user" "$(try 'lxc.namespace.keep = user')" "has a user namespace"
+like "a profile with an error" "$(echo 2 >"$WORK/p"; echo denylist >>"$WORK/p"; echo 'mkdir err 1' >>"$WORK/p"
+    conf "lxc.seccomp.profile = $WORK/p" 'lxc.execute.cmd = /bin/true'
+    pult create container "$n" --config "$WORK/c" --net none; pult start "$n" 2>&1; pult destroy "$n")" "p:3: 'err' is no action"
+conf 'lxc.hook.pre-start = /bin/false' 'lxc.execute.cmd = /bin/true'
+pult create container "$n" --config "$WORK/c" --net none
+refused "a hook that fails keeps it from starting" "lxc.hook.pre-start: '/bin/false' ended with status 1" \
+    pult start "$n"
+pult destroy "$n"
+
+# ---- spelling ----
+pult create container "$n" --config "$WORK/config" --net none
+pult config modernize "$n"
+is "config modernize" "$(pult config get "$n" | grep -c -e '^lxc.utsname' -e '^lxc.network' -e '^lxc.limit' \
+    -e '^lxc.devttydir' -e '^lxc.mount ')" 0
+is "into today's" "$(pult config get "$n" lxc.net.0.type) $(pult config get "$n" lxc.prlimit.nofile)" "empty 100:200"
+pult destroy "$n"
+finish
