@@ -105,7 +105,7 @@ static int part_remount(int proc, const char *name, uint64_t attr, struct error 
 static int system_protect(const struct config *c, int proc, int sys, struct error *err)
 {
     /* The own network's settings remain; they are found before /proc/sys is covered by itself. */
-    const bool net = !c->map.identity && !c->nics.host;
+    const bool net = !c->nics.host;
     cleanup_close int settings = net ? tree_clone(proc, "sys/net", 0) : -1;
     cleanup_close int file = -1, dir = -1;
     struct covers v = {-1, -1};
