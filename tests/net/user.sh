@@ -21,6 +21,11 @@ ok "starts" pult start "$n"
 ok "its interface" has "$n" eth0 'ether 02:00:00:00:00:09'
 is "reaches the outside" "$(fetch pult)" greetings
 ok "a forward of the host's leads to it" wait_for 10 hello 8081
+# Somebody else, who says something first: see docs/networks.md.
+told() { [ "$("${@:2}" socat -t 3 - "TCP:$1" </dev/null 2>/dev/null)" = hello ]; }
+ok "also from outside" told 192.0.2.2:8081 outside
+ok "by IPv6" wait_for 10 told '[2001:db8::2]:8081' outside
+ok "and from the host, by the address that both have" told 192.0.2.2:8081
 like "its name server" "$(pult exec "$n" -- cat /etc/resolv.conf </dev/null)" 'nameserver 169\.254\.1\.1'
 refused "a port that is taken" "forward=tcp:8081:82.*listen at TCP port 8081" pult run --net user,forward=tcp:8081:82 --rootfs "$ROOT" -- true
 victim=$(pgrep -P "$(pgrep -f "^pult: pasta $n")")
