@@ -386,7 +386,8 @@ static int bridge_nic(struct making *mk, struct nic *n, struct error *err)
         n->mtu = bridge.mtu;
     if (make_veth(mk, n, err) < 0)
         return -1;
-    if (n->link[0] ? link_make_port(n->pair, n->link, false, err) < 0 : link_up(n->pair, err) < 0)
+    if (n->link[0] ? link_make_port(n->pair, n->link, false, false, err) < 0
+                   : link_up(n->pair, err) < 0)
         return -1;
     return n->router ? route_to(mk, n, err) : 0;
 }

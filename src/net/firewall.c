@@ -17,6 +17,7 @@
  *
  *     ports-N     the guarded ones; what comes from others is not looked at
  *     macs-N      . MAC
+ *     self-N      . the same index, for flood-N, see below
  *     fixed-N     those of whom the addresses are known, too
  *     four-N      . address of IPv4: nothing else may be a sender's, in IPv4 and in ARP
  *     six-N       . address of IPv6; taken-N has the same without the ports, and those of the host
@@ -25,6 +26,12 @@
  * Of IPv6 a guest may have other addresses besides (temporary ones, RFC 8981), as long as nobody
  * else is known to have them. Router advertisements, redirects, and answers of DHCP servers come
  * from no guest. What is neither ARP nor IP, or has a VLAN tag, passes from no fixed port.
+ *
+ * Where bridged packets are shown to the rules of routed ones (br_netfilter, as Docker wants it), what
+ * a guest sends to a forward is translated within the bridge. If it leads to the guest itself, the
+ * frame has to leave by the port that it came in by: ports of networks with forwards are in hairpin
+ * mode. The base chain flood-N sees to it that nobody gets his own broadcasts back by that, which
+ * to duplicate address detection (RFC 4862, 5.4.3) would look like somebody else.
  */
 #include "net/firewall.h"
 
@@ -292,6 +299,7 @@ static const struct {
 } sets[] = {
     {"ports", "type iface_index"},
     {"fixed", "type iface_index"},
+    {"self", "type iface_index . iface_index"},
     {"macs", "type iface_index . ether_addr"},
     {"four", "type iface_index . ipv4_addr"},
     {"six", "type iface_index . ipv6_addr"},
@@ -373,6 +381,21 @@ static void put_guard_rule(FILE *f, const char *rule, const char *name)
     fputc('\n', f);
 }
 
+bool firewall_needs_hairpin(const struct network *n)
+{
+    return n->guard && (n->kind == NET_NAT || n->kind == NET_ROUTED);
+}
+
+/* A base chain of the table of bridges, empty. */
+static void put_bridge_chain(FILE *f, const char *chain, const char *n, const char *hook)
+{
+    fprintf(f,
+            "add chain bridge " TABLE
+            " %s-%s { type filter hook %s priority filter; policy accept; }\n"
+            "flush chain bridge " TABLE " %s-%s\n",
+            chain, n, hook, chain, n);
+}
+
 static void put_guard(FILE *f, const struct network *n)
 {
     const char *name = n->name;
@@ -381,16 +404,19 @@ static void put_guard(FILE *f, const struct network *n)
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
         fprintf(f, "add set bridge " TABLE " %s-%s { %s; }\n", sets[i].name, name, sets[i].type);
     put_host(f, n);
-    fprintf(f,
-            "add chain bridge " TABLE
-            " guard-%s { type filter hook prerouting priority filter; policy accept; }\n"
-            "flush chain bridge " TABLE " guard-%s\n",
-            name, name);
+    put_bridge_chain(f, "guard", name, "prerouting");
     for (size_t i = 0; i < ARRAY_SIZE(guard_rules); i++)
         put_guard_rule(f, guard_rules[i], name);
     fprintf(f, "add rule bridge " TABLE " guard-%s ip6 saddr != ", name);
     put_subnets(f, n, AF_INET6, "::, fe80::/10");
     fprintf(f, " counter name \"drop-%s\" drop\n", name);
+    if (!firewall_needs_hairpin(n))
+        return;
+    put_bridge_chain(f, "flood", name, "forward");
+    fprintf(f,
+            "add rule bridge " TABLE
+            " flood-%s meta pkttype { broadcast, multicast } iif . oif @self-%s drop\n",
+            name, name);
 }
 
 /* ---- whole scripts ---- */
@@ -466,11 +492,11 @@ char *firewall_undo_script(const char *network)
         fputs("add table inet " TABLE "\ndelete table inet " TABLE "\n", f);
     }
     if (nfnl_has_chain(NFPROTO_BRIDGE, TABLE, "guard-", guard)) {
+        put_bridge_chain(f, "guard", network, "prerouting");
+        put_bridge_chain(f, "flood", network, "forward");
         fprintf(f,
-                "add chain bridge " TABLE
-                " guard-%s { type filter hook prerouting priority filter; policy accept; }\n"
-                "flush chain bridge " TABLE " guard-%s\ndelete chain bridge " TABLE " guard-%s\n",
-                network, network, network);
+                "delete chain bridge " TABLE " guard-%s\ndelete chain bridge " TABLE " flood-%s\n",
+                network, network);
         for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
             fprintf(f,
                     "add set bridge " TABLE " %s-%s { %s; }\ndelete set bridge " TABLE " %s-%s\n",
@@ -562,6 +588,7 @@ static void collect(struct elements *e, bool ported, const uint8_t mac[6],
     if (ported) {
         add(e, "ports", false, NULL, 0);
         add(e, "macs", false, mac, 6);
+        add(e, "self", false, &e->port, sizeof(e->port));
         if (count)
             add(e, "fixed", false, NULL, 0);
     }

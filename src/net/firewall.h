@@ -13,6 +13,7 @@
 #ifndef PULT_NET_FIREWALL_H
 #define PULT_NET_FIREWALL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -26,6 +27,9 @@ char *firewall_script(const struct network *n);
 /* And the one that takes it back. */
 char *firewall_undo_script(const char *network);
 int firewall_run(const char *script, struct error *err);
+
+/* Are its guests' ports to be in hairpin mode, so that each reaches forwards to itself? */
+bool firewall_needs_hairpin(const struct network *n);
 
 /* What its rules counted. */
 struct firewall_counts {

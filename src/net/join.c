@@ -235,6 +235,7 @@ int network_join(const char *network, const char *guest, unsigned card, const ui
     out->mtu = n->mtu;
     out->isolate = n->isolate;
     out->guard = n->guard;
+    out->hairpin = firewall_needs_hairpin(n);
     if (n->kind != NET_USER)
         network_port_name(guest, card, out->port);
     if (net_kind_has_bridge(n->kind))
@@ -265,7 +266,7 @@ int network_attach(const struct join *j, const char *port, struct error *err)
         addresses[count++] = j->address6;
     if (j->guard && firewall_guard(j->network, port, j->mac, addresses, count, err) < 0)
         return -1;
-    return link_make_port(port, j->bridge, j->isolate, err);
+    return link_make_port(port, j->bridge, j->isolate, j->hairpin, err);
 }
 
 /* ---- leaving ---- */

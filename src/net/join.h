@@ -37,6 +37,7 @@ struct join {
     struct address address6, gateway6;
     char dns[ADDRESS_TEXT], domain[64]; /* "": none */
     bool isolate, guard;
+    bool hairpin; /* of its port, see firewall.h */
 };
 
 /* A name for the host's interface of a guest's card, the same each time. */

@@ -43,9 +43,11 @@ void link_distrust(const char *name);
 int link_join(const char *name, const char *bridge, struct error *err);
 /*
  * The host's end of what leads to a guest: distrusted, a port of this bridge, and switched on. An
- * isolated port reaches only those that are not (bridge(8), "isolated").
+ * isolated port reaches only those that are not (bridge(8), "isolated"); a hairpin port may be handed
+ * what came from it.
  */
-int link_make_port(const char *name, const char *bridge, bool isolated, struct error *err);
+int link_make_port(const char *name, const char *bridge, bool isolated, bool hairpin,
+                   struct error *err);
 /* A macvtap (mode bridge) on a NIC, switched on. */
 int link_make_macvtap(const char *name, const char *parent, const uint8_t mac[6], unsigned mtu,
                       struct error *err);

@@ -25,6 +25,13 @@ reaches nat host http://192.0.2.7:8080/ "$test_id-b"
 reaches nat a http://192.0.2.7:8080/ "$test_id-b"
 ok "nat: and one of IPv6" "$PULT" network forward add nat0 "tcp:[2001:db8::7]:8081:$test_id-b:80"
 reaches nat outside 'http://[2001:db8::7]:8081/' "$test_id-b"
+# Also where bridged packets are shown to the rules of routed ones, as Docker wants it.
+if echo 1 2>/dev/null >/proc/sys/net/bridge/bridge-nf-call-iptables; then
+    reaches br_netfilter a http://192.0.2.7:8080/ "$test_id-b"
+    reaches br_netfilter b http://192.0.2.7:8080/ "$test_id-b"
+    echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables
+fi
+reaches nat b http://192.0.2.7:8080/ "$test_id-b"
 ok "nat: no more" "$PULT" network forward remove nat0 "tcp:8080:$test_id-b:80"
 cannot nat outside http://192.0.2.7:8080/
 like "nat: the list has addresses" "$("$PULT" list)" "$test_id-a .*10\.9\.0\."

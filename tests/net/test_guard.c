@@ -157,11 +157,10 @@ static void send_frame(const struct frame *f)
     assert_int_equal(send(from_a, f->bytes, f->len, 0), (ssize_t)f->len);
 }
 
-/* Does it come through? Its last bytes are made its own. */
-static bool passes(struct frame f)
+/* Does it come out there, before the mark does? Their last bytes are made their own. */
+static bool comes_to(int fd, struct frame f, struct frame mark)
 {
     static uint32_t serial = 0x50554c54;
-    struct frame mark = arp(mac_a, mac_a, (const uint8_t[]){IP_A});
     uint32_t id = ++serial, end = ++serial;
     uint8_t got[2048];
     bool seen = false;
@@ -171,15 +170,31 @@ static bool passes(struct frame f)
     send_frame(&f);
     send_frame(&mark);
     for (;;) {
-        struct pollfd p = {.fd = at_b, .events = POLLIN};
+        struct pollfd p = {.fd = fd, .events = POLLIN};
         if (poll(&p, 1, 5000) != 1)
             fail_msg("what always passes does not");
-        const ssize_t n = recv(at_b, got, sizeof(got), 0);
+        const ssize_t n = recv(fd, got, sizeof(got), 0);
         if (n > 0 && memmem(got, (size_t)n, &id, sizeof(id)))
             seen = true;
         if (n > 0 && memmem(got, (size_t)n, &end, sizeof(end)))
             return seen;
     }
+}
+
+static bool passes(struct frame f)
+{
+    return comes_to(at_b, f, arp(mac_a, mac_a, (const uint8_t[]){IP_A}));
+}
+
+/* Does it come back to the one who sent it? What goes to his own address does. */
+static bool returns(struct frame f)
+{
+    struct frame mark = arp(mac_a, mac_a, (const uint8_t[]){IP_A});
+    int one = 1;
+
+    memcpy(mark.bytes, mac_a, sizeof(mac_a));
+    assert_int_equal(setsockopt(from_a, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)), 0);
+    return comes_to(from_a, f, mark);
 }
 
 /* ---- the tests ---- */
@@ -330,6 +345,32 @@ static void mac_only(void **state)
     destroy();
 }
 
+/* A port in hairpin mode. */
+static void hairpin(void **state)
+{
+    struct address a[1];
+    uint8_t six[] = {0x33, 0x33, 0, 0, 0, 1};
+    struct frame group = arp(mac_a, mac_a, (const uint8_t[]){IP_A});
+
+    (void)state;
+    need_playground();
+    build();
+    start("net.kind = nat\nnet.address = 10.87.0.1/24\n");
+    assert_int_equal(address_parse("10.87.0.2/24", a, &err), 0);
+    sh("ip link set ga type bridge_slave hairpin on");
+    memcpy(group.bytes, six, sizeof(six));
+    assert_true(returns(arp(mac_a, mac_a, (const uint8_t[]){IP_A})));
+    must(firewall_guard("nat0", "ga", mac_a, a, 1, &err));
+    assert_false(returns(arp(mac_a, mac_a, (const uint8_t[]){IP_A})));
+    assert_false(returns(group));
+    assert_true(passes(arp(mac_a, mac_a, (const uint8_t[]){IP_A})));
+    must(firewall_unguard("nat0", "ga", mac_a, a, 1, &err));
+    cleanup_free char *undo = firewall_undo_script("nat0");
+    must(firewall_run(undo, &err));
+    sh("! nft list tables | grep pult");
+    destroy();
+}
+
 static uint64_t join_one(unsigned i, unsigned count)
 {
     const uint8_t mac[6] = {2, 0, 0, 1, (uint8_t)(i >> 8), (uint8_t)i};
@@ -372,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spoofed),
         cmocka_unit_test(mac_only),
+        cmocka_unit_test(hairpin),
         cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
