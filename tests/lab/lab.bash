@@ -12,7 +12,7 @@ vm_files()
 {
     kernel=$cache/linux-$1/vmlinuz
     initrd=$WORK/$1.cpio.gz
-    [ -e "$initrd" ] || "$TOP/tests/lab/initramfs" "$1" "$initrd"
+    [ -e "$initrd" ] || cp "$cache/guest-$1.cpio.gz" "$initrd"
 }
 
 # make_vm NAME FLAVOUR [WORDS FOR THE KERNEL] [OPTION...]: define a VM.

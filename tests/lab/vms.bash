@@ -31,7 +31,7 @@ while [ $(ls /tmp/done.* 2>/dev/null | wc -l) -lt $i ]; do usleep 100000; done
 echo "all done"
 n=0
 while :; do
-    until [ -e /mnt/run.$n ]; do usleep 50000; done
+    until [ -e /mnt/run.$n ]; do usleep 200000; done
     sh /mnt/run.$n >/tmp/out 2>&1 </dev/null
     echo "status $?" >>/tmp/out
     cp /tmp/out /mnt/new.$n && mv /mnt/new.$n /mnt/out.$n
@@ -74,7 +74,7 @@ in_vm()
     printf '%s' "$enter" >"$dir/new"
     printf ' %q' "$@" >>"$dir/new"
     mv "$dir/new" "$dir/run.$n"
-    wait_for 60 test -e "$dir/out.$n" || return 125
+    wait_for 300 test -e "$dir/out.$n" || return 125
     sed '$d' "$dir/out.$n"
     return "$(sed -n '$s/status //p' "$dir/out.$n")"
 }

@@ -95,9 +95,10 @@ fetch()
 } 2>/dev/null
 wait_for 10 eval 'fetch outside http://192.0.2.1/ | grep -q outside'
 
+patience=10 # seconds
 reaches()
 {
-    wait_for 10 answers "$2" "$3"
+    wait_for $patience answers "$2" "$3"
     is "$1: $2 reaches $3" "$answer" "$4"
 }
 answers() { answer=$(fetch "$1" "$2") && [ -n "$answer" ]; }
