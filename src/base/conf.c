@@ -184,6 +184,21 @@ static bool is_key_char(char ch)
     return isalnum((unsigned char)ch) || ch == '_' || ch == '.' || ch == '-';
 }
 
+/*
+ * LXC takes quotes off that are around a whole value. Commands are cut into words, which takes
+ * care of theirs.
+ */
+static char *unquote(const char *key, char *value)
+{
+    size_t len = strlen(value), key_len = strlen(key);
+    bool command = key_len > 4 && str_eq(key + key_len - 4, ".cmd");
+    if (!str_starts(key, "lxc.") || command || len < 2 || !strchr("'\"", value[0]) ||
+        strchr(value + 1, value[0]) != value + len - 1)
+        return value;
+    value[len - 1] = '\0';
+    return value + 1;
+}
+
 /* One line, which the conf owns from here on; raw is it as read. */
 static int parse_line(struct conf *c, char *raw, const char *file, unsigned number, unsigned depth,
                       struct error *err)
@@ -199,7 +214,7 @@ static int parse_line(struct conf *c, char *raw, const char *file, unsigned numb
         char *rest = text + n + strspn(text + n, " \t");
         if (n > 0 && *rest == '=') {
             line.key = xstrndup(text, n);
-            line.value = xstrdup(str_trim(rest + 1));
+            line.value = xstrdup(unquote(line.key, str_trim(rest + 1)));
         }
     }
     line_insert(c, c->count, line);

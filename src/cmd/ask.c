@@ -20,6 +20,12 @@ int ask_connect(const char *name, struct error *err)
     struct guest_info info = {0};
     if (store_info(name, &info, err) < 0)
         return -1;
+    if (info.elsewhere) {
+        error_set(err, 0, "'%s' is run by %s, not by pult", name, info.engine->foreign->whose);
+        err->code = ESRCH;
+        guest_info_clear(&info);
+        return -1;
+    }
     error_set(err, 0, "'%s' is %s", name, state_name(info.state));
     if (info.state != GUEST_BROKEN)
         error_hint(err, "`pult start %s` starts it", name);
@@ -35,6 +41,18 @@ int ask(const char *name, json_t *request, struct error *err)
         return -1;
     }
     return client_call(control, request, NULL, 0, ASK_MS, NULL, NULL, err);
+}
+
+int ask_foreign(const char *name, enum foreign_act what, int ms, struct error *err)
+{
+    struct guest_info info = {0};
+    if (err->code != ESRCH || store_info(name, &info, NULL) < 0)
+        return -1;
+    int ret = -1;
+    if (info.elsewhere && info.def)
+        ret = info.engine->foreign->act(info.place, info.def, what, ms, err);
+    guest_info_clear(&info);
+    return ret;
 }
 
 int ask_until_down(const char *name, int control, int ms, struct error *err)

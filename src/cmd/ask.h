@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "guest/engine.h"
 
 #define ASK_MS 30000 /* a keeper that says nothing for so long is not well */
 
@@ -15,6 +16,11 @@ int ask(const char *name, json_t *request, struct error *err);
 
 /* A connection to a guest that runs. -1: there is none of that name, or it does not run. */
 int ask_connect(const char *name, struct error *err);
+/*
+ * What failed since no keeper of ours runs the guest (ask_connect() said ESRCH): do it to one that
+ * its own program runs. ms: before a stop becomes a kill. -1: it is none, err is as it was.
+ */
+int ask_foreign(const char *name, enum foreign_act what, int ms, struct error *err);
 /* Wait until the keeper at the other end of control is gone, ms at most. */
 int ask_until_down(const char *name, int control, int ms, struct error *err);
 

@@ -31,8 +31,9 @@ char *config_path(const char *name, struct error *err)
     struct guest_info info = {0};
     if (store_info(name, &info, err) < 0)
         return NULL;
-    char *path = info.throwaway ? xasprintf("%s/%s/config", place_run(), name)
-                                : xasprintf("%s/guests/%s/config", place_home(), name);
+    char *path = info.place       ? xasprintf("%s/%s/config", info.place, name)
+                 : info.throwaway ? xasprintf("%s/%s/config", place_run(), name)
+                                  : xasprintf("%s/guests/%s/config", place_home(), name);
     guest_info_clear(&info);
     return path;
 }

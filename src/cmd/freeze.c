@@ -6,7 +6,9 @@
 static int freeze_one(const struct cmd_args *a, const char *name, struct error *err)
 {
     (void)a;
-    return ask(name, json_pack("{s:s}", "cmd", "freeze"), err);
+    if (ask(name, json_pack("{s:s}", "cmd", "freeze"), err) == 0)
+        return 0;
+    return ask_foreign(name, FOREIGN_FREEZE, 0, err);
 }
 
 static int freeze_run(const struct cmd_args *a)
@@ -29,7 +31,9 @@ const struct command cmd_freeze = {
 static int unfreeze_one(const struct cmd_args *a, const char *name, struct error *err)
 {
     (void)a;
-    return ask(name, json_pack("{s:s}", "cmd", "thaw"), err);
+    if (ask(name, json_pack("{s:s}", "cmd", "thaw"), err) == 0)
+        return 0;
+    return ask_foreign(name, FOREIGN_THAW, 0, err);
 }
 
 static int unfreeze_run(const struct cmd_args *a)

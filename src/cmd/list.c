@@ -30,7 +30,11 @@ static void add_row(struct table *t, const struct watched *w)
         table_cell(t, "-");
     table_cell(t, "%s", alive ? memory : "-");
     table_cell(t, "%s", alive ? up : "-");
-    table_cell(t, "%s", facts_note(w));
+    const char *note = facts_note(w);
+    if (info->place)
+        table_cell(t, "%s%s%s", info->engine->foreign->whose, *note ? ": " : "", note);
+    else
+        table_cell(t, "%s", note);
 }
 
 /* Names alone need no figures, so no moment is spent on them. */

@@ -9,14 +9,16 @@
 #include "cmd/table.h"
 #include "guest/client.h"
 
-#define LONGEST 86400
+#define LONGEST      86400
+#define STOP_S       30
+#define FOREIGN_DONE (-2) /* another program's guest, which was waited for */
 
-/* Ask one to stop. Returns the connection that tells of its end, or -1. */
+/* Ask one to stop. Returns the connection that tells of its end, -1, or FOREIGN_DONE. */
 static int ask_to_stop(const char *name, int64_t seconds, struct error *err)
 {
-    int control = ask_connect(name, err);
+    int control = ask_connect(name, err), ms = (int)(seconds < 0 ? STOP_S : seconds) * 1000;
     if (control < 0)
-        return -1;
+        return ask_foreign(name, FOREIGN_STOP, ms, err) == 0 ? FOREIGN_DONE : -1;
     json_t *request = json_pack("{s:s}", "cmd", "stop");
     if (seconds >= 0)
         json_object_set_new(request, "timeout", json_integer(seconds));
@@ -38,7 +40,7 @@ static int stop_run(const struct cmd_args *a)
     int *controls = xcalloc((size_t)n, sizeof *controls);
     for (int i = 0; i < n; i++) {
         controls[i] = ask_to_stop(cmd_pos(a, i), seconds, &err);
-        if (controls[i] < 0)
+        if (controls[i] == -1)
             status = cmd_fail(a, &err);
     }
     for (int i = 0; i < n && !cmd_opt(a, "no-wait"); i++)

@@ -22,6 +22,7 @@ const struct command *const commands[] = {
     &cmd_log,
     &cmd_exec,
     &cmd_clone,
+    &cmd_adopt,
     &cmd_destroy,
     &cmd_config_get,
     &cmd_config_set,

@@ -130,6 +130,21 @@ int def_load(const char *name, const char *dir, struct guest_def **out, struct e
     return def_from_conf(name, dir, conf, out, err);
 }
 
+int def_load_foreign(const char *name, const struct engine *engine, const char *place,
+                     const char *dir, struct guest_def **out, struct error *err)
+{
+    cleanup_free char *path = xasprintf("%s/%s/config", place, name);
+    struct conf *conf = NULL;
+    if (conf_read(path, &conf, err) < 0)
+        return -1;
+    engine->foreign->adapt(conf);
+    if (def_from_conf(name, dir, conf, out, err) < 0)
+        return -1;
+    (*out)->foreign = true;
+    (*out)->autostart = false; /* whoever has it sees to that */
+    return 0;
+}
+
 int def_check(const struct guest_def *def, struct error *err)
 {
     return def->engine->check(def, err);

@@ -25,6 +25,7 @@ struct guest_def {
     struct conf *conf;
     char *dir; /* absolute */
     bool throwaway;
+    bool foreign; /* another program's: conf is from its place, dir is ours and may be missing */
     bool autostart;
     uint64_t memory;    /* bytes; 0: the engine's default (a VM), or no limit (a container) */
     int64_t cpus_milli; /* thousandths of a core; 0: not said */
@@ -38,6 +39,10 @@ int guest_name_check(const char *name, struct error *err);
  * guest.type names. *out is freed with def_free().
  */
 int def_load(const char *name, const char *dir, struct guest_def **out, struct error *err);
+
+/* The same of another program's guest, whose directory is at `place`; see struct engine_foreign. */
+int def_load_foreign(const char *name, const struct engine *engine, const char *place,
+                     const char *dir, struct guest_def **out, struct error *err);
 
 /* The same from a conf in memory, which the definition then owns, also on failure. */
 int def_from_conf(const char *name, const char *dir, struct conf *conf, struct guest_def **out,

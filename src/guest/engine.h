@@ -101,6 +101,26 @@ struct engine_snapshots {
                   struct error *err);
 };
 
+/*
+ * Guests of another program's that this engine can run, where they are: PLACE/NAME/config. Their
+ * definitions are not ours to change, and what is kept of their runs is in HOME/foreign/NAME.
+ */
+enum foreign_act { FOREIGN_STOP, FOREIGN_KILL, FOREIGN_FREEZE, FOREIGN_THAW };
+struct engine_foreign {
+    const char *whose;      /* "lxc": the NOTE column, the JSON */
+    char **(*places)(void); /* NULL-terminated, for strv_free() */
+    /* Make a conf that was read there one of ours. */
+    void (*adapt)(struct conf *conf);
+    /* Does it run, by its own program? Fills the page with what is known of it. */
+    bool (*look)(const char *place, const char *name, struct status_page *page);
+    /* What can be done with one that does. Waits for the end; ms: before a stop becomes a kill. */
+    int (*act)(const char *place, const struct guest_def *def, enum foreign_act what, int ms,
+               struct error *err);
+    /* Run a command in it, on the caller's own descriptors, to its end. */
+    int (*exec)(const char *place, const char *name, const struct exec_request *req, int *status,
+                struct error *err);
+};
+
 struct engine {
     const char *type;            /* the TYPE column, guest.type and the JSON: "vm", "container" */
     const char *brief;           /* the list's narrow column: "vm", "ct" */
@@ -194,6 +214,8 @@ struct engine {
      */
     int (*clone)(const struct engine_clone *c, struct conf *conf, const char *dir,
                  struct error *err);
+
+    const struct engine_foreign *foreign; /* NULL: there are none */
 
     /* Report what this host can do for such guests: doctor_line() for each. deep: try it. */
     void (*doctor)(struct doctor *d, bool deep);

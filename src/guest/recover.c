@@ -59,7 +59,11 @@ void recover_guest(const char *name, int fd)
         return;
     }
 
-    cleanup_free char *dir = xasprintf("%s/guests/%s", place_home(), name);
+    char *dir = xasprintf("%s/guests/%s", place_home(), name);
+    if (access(dir, F_OK) < 0) { /* another program's? */
+        free(dir);
+        dir = xasprintf("%s/foreign/%s", place_home(), name);
+    }
     struct guest_def lost = {.dir = dir, .throwaway = access(dir, F_OK) < 0};
     if (network_leave_all(name, lost.throwaway, &err) < 0)
         log_line("%s: its keeper died, and it is still in a network: %s", name, err.text);

@@ -164,6 +164,8 @@ int run_dir_create(const struct guest_def *def, store_fill_fn *fill, void *arg, 
     cleanup_close int lock = -1, running = -1;
     if (store_init(err) < 0)
         return -1;
+    if (def->foreign && dir_make(def->dir, 0700, err) < 0)
+        return -1;
     if (!def->throwaway && ((lock = store_lock(def->name, LOCK_SH, err)) < 0 ||
                             (running = running_take(def, err)) < 0))
         return -1;

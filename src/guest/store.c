@@ -34,9 +34,18 @@ static char *guests_dir(void)
     return xasprintf("%s/guests", place_home());
 }
 
+/* What is kept of another program's guest. */
+static char *foreign_dir(const char *name)
+{
+    return xasprintf("%s/foreign/%s", place_home(), name);
+}
+
 static char *guest_dir(const char *name)
 {
-    return xasprintf("%s/guests/%s", place_home(), name);
+    char *own = xasprintf("%s/guests/%s", place_home(), name), *foreign = foreign_dir(name);
+    bool is_foreign = access(own, F_OK) < 0 && access(foreign, F_OK) == 0;
+    free(is_foreign ? own : foreign);
+    return is_foreign ? foreign : own;
 }
 
 /* RUN may lie in /tmp, where others could have put something in its place. */
@@ -87,6 +96,7 @@ void guest_info_clear(struct guest_info *info)
 {
     def_free(info->def);
     free(info->broken);
+    free(info->place);
     *info = (struct guest_info){0};
 }
 
@@ -134,6 +144,76 @@ static int load_settled(const char *name, const char *dir, struct guest_def **de
     return -1;
 }
 
+/* ---- guests of other programs ---- */
+
+/* Has it a directory in the store itself? */
+static bool is_own(const char *name)
+{
+    cleanup_free char *own = xasprintf("%s/guests/%s", place_home(), name);
+    return access(own, F_OK) == 0;
+}
+
+/* Call fn for each place that may have some, until it returns true. */
+static bool places_each(bool (*fn)(void *arg, const struct engine *e, const char *place), void *arg)
+{
+    bool done = false;
+    for (const struct engine *const *e = engines_all(); e && *e && !done; e++) {
+        char **places = (*e)->foreign ? (*e)->foreign->places() : NULL;
+        for (size_t i = 0; places && places[i] && !done; i++)
+            done = fn(arg, *e, places[i]);
+        strv_free(places);
+    }
+    return done;
+}
+
+struct place_list {
+    char **list;
+    size_t n;
+};
+
+static bool place_add(void *arg, const struct engine *e, const char *place)
+{
+    struct place_list *l = arg;
+    (void)e;
+    l->list = xrealloc(l->list, l->n + 2, sizeof *l->list);
+    l->list[l->n++] = xstrdup(place);
+    l->list[l->n] = NULL;
+    return false;
+}
+
+char **store_places(void)
+{
+    struct place_list l = {xcalloc(1, sizeof *l.list), 0};
+    places_each(place_add, &l);
+    return l.list;
+}
+
+static bool place_has(void *arg, const struct engine *e, const char *place)
+{
+    struct guest_info *info = arg;
+    cleanup_free char *path = xasprintf("%s/%s/config", place, info->name);
+    if (access(path, R_OK) < 0)
+        return false;
+    info->engine = e;
+    info->place = xstrdup(place);
+    return true;
+}
+
+/*
+ * Look for the guest among those. dir: where what is kept of it is. 1: loaded; 0: broken, and why;
+ * -1: there is none.
+ */
+static int gather_foreign(struct guest_info *info, const char *dir, bool *alive, struct error *why)
+{
+    if (!places_each(place_has, info))
+        return -1;
+    const struct engine_foreign *f = info->engine->foreign;
+    if (!*alive && f->look(info->place, info->name, &info->page))
+        *alive = info->elsewhere = true;
+    return def_load_foreign(info->name, info->engine, info->place, dir, &info->def, why) < 0 ? 0
+                                                                                             : 1;
+}
+
 /* Everything about a guest of which at least one directory is there. */
 static int gather(const char *name, struct guest_info *info, struct error *err)
 {
@@ -146,6 +226,11 @@ static int gather(const char *name, struct guest_info *info, struct error *err)
     bool alive = run_dir_look(name, &info->page);
     cleanup_free char *dir = guest_dir(name);
     int loaded = load_settled(name, dir, &info->def, &why);
+    if (loaded < 0 || (loaded == 0 && !is_own(name))) {
+        free(dir);
+        dir = foreign_dir(name);
+        loaded = gather_foreign(info, dir, &alive, &why);
+    }
     if (loaded < 0) {
         free(dir);
         dir = xasprintf("%s/%s", place_run(), name);
@@ -157,7 +242,8 @@ static int gather(const char *name, struct guest_info *info, struct error *err)
     read_last(dir, &info->last);
     if (loaded == 0) {
         info->broken = xstrdup(why.text);
-        info->engine = engine_by_type(alive ? info->page.engine : "");
+        if (!info->place)
+            info->engine = engine_by_type(alive ? info->page.engine : "");
     } else {
         info->def->throwaway = info->throwaway;
         info->engine = info->def->engine;
@@ -172,6 +258,22 @@ static int gather(const char *name, struct guest_info *info, struct error *err)
 }
 
 /* ---- all guests ---- */
+
+static bool place_scan(void *arg, const struct engine *e, const char *place)
+{
+    struct place_list *l = arg;
+    cleanup_closedir DIR *d = opendir(place);
+    (void)e;
+    for (const struct dirent *entry; d && (entry = readdir(d));) {
+        cleanup_free char *config = xasprintf("%s/%s/config", place, entry->d_name);
+        if (guest_name_check(entry->d_name, NULL) < 0 || access(config, R_OK) < 0)
+            continue;
+        l->list = xrealloc(l->list, l->n + 2, sizeof *l->list);
+        l->list[l->n++] = xstrdup(entry->d_name);
+        l->list[l->n] = NULL;
+    }
+    return false;
+}
 
 /* Add the guests that a directory has to names[0..n). Returns the new n. */
 static size_t names_scan(char ***names, size_t n, const char *path)
@@ -201,6 +303,10 @@ size_t store_names(char ***out)
     char **names = xcalloc(1, sizeof *names);
     size_t n = names_scan(&names, 0, guests), kept = 0;
     n = names_scan(&names, n, place_run());
+    struct place_list foreign = {names, n};
+    places_each(place_scan, &foreign);
+    names = foreign.list;
+    n = foreign.n;
     qsort(names, n, sizeof *names, by_string);
     for (size_t i = 0; i < n; i++) {
         if (kept && strcmp(names[kept - 1], names[i]) == 0)
@@ -333,11 +439,9 @@ static int guest_fill(void *arg, int dir_fd, const char *dir, struct error *err)
     return p->fill ? p->fill(p->arg, dir, err) : 0;
 }
 
-int store_create(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,
-                 struct error *err)
+static int create(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,
+                  struct error *err)
 {
-    if (store_init(err) < 0 || name_free(name, err) < 0)
-        return -1;
     cleanup_free char *guests = guests_dir();
     cleanup_free char *dir = xasprintf("%s/%s", guests, name);
     if (conf_acceptable(name, dir, conf, err) < 0)
@@ -345,6 +449,24 @@ int store_create(const char *name, const struct conf *conf, store_fill_fn *fill,
     struct parts parts = {conf, fill, arg};
     cleanup_close int fd = scratch_build(guests, name, guest_fill, &parts, err);
     return fd < 0 ? -1 : 0;
+}
+
+int store_create(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,
+                 struct error *err)
+{
+    if (store_init(err) < 0 || name_free(name, err) < 0)
+        return -1;
+    return create(name, conf, fill, arg, err);
+}
+
+int store_adopt(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,
+                struct error *err)
+{
+    if (store_init(err) < 0 || guest_name_check(name, err) < 0)
+        return -1;
+    if (is_own(name))
+        return error_set(err, EEXIST, "adopt '%s'", name);
+    return create(name, conf, fill, arg, err);
 }
 
 int store_throwaway(const char *name, struct conf *conf, struct guest_def **def, struct error *err)
@@ -360,8 +482,26 @@ int store_throwaway(const char *name, struct conf *conf, struct guest_def **def,
     return 0;
 }
 
+/* Definitions of other programs' guests stay as they are. */
+static int check_own(const char *name, struct error *err)
+{
+    struct guest_info info = {.engine = NULL};
+    snprintf(info.name, sizeof info.name, "%s", name);
+    bool foreign =
+        guest_name_check(name, NULL) == 0 && !is_own(name) && places_each(place_has, &info);
+    if (foreign) {
+        error_set(err, 0, "'%s' is a guest of %s, in '%s'", name, info.engine->foreign->whose,
+                  info.place);
+        error_hint(err, "`pult adopt %s` makes it one of pult's", name);
+    }
+    guest_info_clear(&info);
+    return foreign ? -1 : 0;
+}
+
 int store_edit(const char *name, store_edit_fn *edit, void *arg, struct error *err)
 {
+    if (check_own(name, err) < 0)
+        return -1;
     cleanup_free char *dir = guest_dir(name);
     cleanup_close int fd = store_lock(name, LOCK_EX, err);
     if (fd < 0)
@@ -376,6 +516,8 @@ int store_edit(const char *name, store_edit_fn *edit, void *arg, struct error *e
 
 int store_replace(const char *name, const char *text, size_t len, struct error *err)
 {
+    if (check_own(name, err) < 0)
+        return -1;
     cleanup_free char *dir = guest_dir(name);
     cleanup_close int fd = store_lock(name, LOCK_EX, err);
     if (fd < 0)
@@ -390,7 +532,7 @@ int store_replace(const char *name, const char *text, size_t len, struct error *
 int store_destroy(const char *name, struct error *err)
 {
     struct guest_info info;
-    if (store_info(name, &info, err) < 0)
+    if (check_own(name, err) < 0 || store_info(name, &info, err) < 0)
         return -1;
     bool throwaway = info.throwaway;
     guest_info_clear(&info);
@@ -461,7 +603,8 @@ int store_console(const char *name, char **data, size_t *len, struct error *err)
         cleanup_close int dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         ret = console_history(dir, data, len, &why);
     } else {
-        cleanup_free char *log = xasprintf("%s/guests/%s/%s", place_home(), name, CONSOLE_LOG);
+        cleanup_free char *kept = guest_dir(name);
+        cleanup_free char *log = xasprintf("%s/%s", kept, CONSOLE_LOG);
         ret = file_read_at(AT_FDCWD, log, CONSOLE_RING_MAX, data, len, &why);
     }
     if (ret == 0)

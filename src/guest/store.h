@@ -6,6 +6,8 @@
  *       guests/NAME/config             the definition; the directory itself is its lock (flock)
  *       guests/NAME/last               how the last run ended
  *       guests/NAME/console.log        the console ring of the last run
+ *       foreign/NAME/                  the same of a guest of another program's (engine.h), whose
+ *                                      definition is elsewhere
  *     RUN    PULT_RUN | /run/pult (root) | $XDG_RUNTIME_DIR/pult (/tmp/pult-UID)
  *       NAME/                          one per running guest; the directory is locked by its keeper
  *       NAME/config                    only of a throwaway guest
@@ -47,6 +49,8 @@ struct guest_info {
     bool throwaway, autostart;
     struct guest_def *def; /* NULL: broken */
     char *broken;          /* what is wrong with the definition */
+    char *place;           /* not NULL: another program's, in this directory … */
+    bool elsewhere;        /* … which runs it */
     struct last_run last;
     struct status_page page; /* valid while state_alive(state) */
 };
@@ -57,6 +61,8 @@ int store_list(struct guest_info **list, size_t *count, struct error *err);
 void store_list_free(struct guest_info *list, size_t count);
 /* The names of all guests, sorted: a NULL-terminated array for strv_free(). Returns how many. */
 size_t store_names(char ***out);
+/* Where another program's guests may be: a NULL-terminated array for strv_free(). */
+char **store_places(void);
 /* One guest. -1 with code ENOENT if there is none, and the nearest name in the text. */
 int store_info(const char *name, struct guest_info *info, struct error *err);
 /* Its definition: -1 with ENOENT, or with what is wrong with it. */
@@ -75,6 +81,9 @@ int store_create(const char *name, const struct conf *conf, store_fill_fn *fill,
  * keeper_launch() gives it its directory in RUN. Fails with EEXIST where the name is taken.
  */
 int store_throwaway(const char *name, struct conf *conf, struct guest_def **def, struct error *err);
+/* The same for a guest of another program's of this name, which it then hides. */
+int store_adopt(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,
+                struct error *err);
 /* Change a definition under its lock: edit changes conf; the result is checked, then written. */
 typedef int store_edit_fn(void *arg, struct conf *conf, struct error *err);
 int store_edit(const char *name, store_edit_fn *edit, void *arg, struct error *err);

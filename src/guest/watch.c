@@ -42,6 +42,7 @@ struct watched_private {
 struct watch {
     int epoll, inotify;
     int guests_watch, run_watch;
+    int place_watches[4]; /* of other programs' guests; -1: none */
     bool names_changed;
     unsigned ticks;
     struct watched **list;
@@ -81,6 +82,10 @@ struct watch *watch_open(struct error *err)
         watch_close(w);
         return NULL;
     }
+    char **places = store_places();
+    for (size_t i = 0, n = strv_len(places); i < ARRAY_SIZE(w->place_watches); i++)
+        w->place_watches[i] = i < n ? inotify_add_watch(w->inotify, places[i], names) : -1;
+    strv_free(places);
     w->names_changed = true;
     watch_changes(w);
     return w;
@@ -169,12 +174,14 @@ static bool look_again(struct watch *w, struct watched *g)
         return true;
     }
     bool alive = state_alive(info.state);
-    bool same_run = alive && p->status >= 0 && info.page.keeper_pid == old.page.keeper_pid &&
-                    info.page.started_ns == old.page.started_ns;
+    bool same_run = info.elsewhere
+                        ? old.elsewhere && info.page.guest_pid == old.page.guest_pid
+                        : alive && p->status >= 0 && info.page.keeper_pid == old.page.keeper_pid &&
+                              info.page.started_ns == old.page.started_ns;
     g->info = info;
     if (!same_run) {
         run_forget(w, g);
-        if (alive)
+        if (alive && !info.elsewhere)
             run_follow(w, g);
     }
     bool figures_changed =
@@ -265,7 +272,10 @@ static void note_event(struct watch *w, const struct inotify_event *e)
 {
     if (e->mask & IN_Q_OVERFLOW)
         w->names_changed = true;
-    if (e->wd == w->guests_watch || e->wd == w->run_watch) {
+    bool is_place = false;
+    for (size_t i = 0; i < ARRAY_SIZE(w->place_watches); i++)
+        is_place |= w->place_watches[i] >= 0 && e->wd == w->place_watches[i];
+    if (e->wd == w->guests_watch || e->wd == w->run_watch || is_place) {
         w->names_changed = true;
         struct watched *g = e->len ? find(w, e->name) : NULL;
         if (g)
@@ -376,8 +386,9 @@ bool watch_tick(struct watch *w)
 {
     /* A dead keeper's lock may outlive it in a child that was just being made. */
     for (size_t i = 0; i < w->count; i++)
-        if (state_alive(w->list[i]->info.state) && w->list[i]->priv->keeper < 0)
-            w->list[i]->priv->dirty = true;
+        if ((state_alive(w->list[i]->info.state) || w->list[i]->info.place) &&
+            w->list[i]->priv->keeper < 0)
+            w->list[i]->priv->dirty = true; /* or it is another program's, which tells nobody */
     bool changed = watch_changes(w);
     bool addresses = w->ticks++ % ADDRESS_TICKS == 0;
     for (size_t i = 0; i < w->count; i++) {

@@ -234,6 +234,8 @@ struct container {
     int ids;                         /* holds the claim to its ids; -1: there is none */
     int ttys[TTY_FDS * TTYS_MAX];    /* masters and slaves; -1: none */
     struct console_log *console_log; /* ttys.c */
+    int held;                        /* LXC's address of it, foreign.c; -1: none */
+    struct event *held_event;
     bool hooked;                     /* lxc.hook.pre-start was run, so post-stop will be */
     int netns;                       /* in which interfaces of ours are; -1: none */
     char names[256];                 /* what its /etc/resolv.conf is to be; "": left alone */

@@ -21,6 +21,8 @@
 #include "base/util.h"
 #include "lxc/sys.h"
 
+#define PTY_MOST  1048576u /* linux/magic.h: NR_UNIX98_PTY_MAX */
+#define PTY_SPARE 17u
 #define TTY_GROUP 5 /* of Debian and all who follow the LSB's order */
 
 static const struct {
@@ -89,7 +91,8 @@ static int pts_mount(const struct config *c, int dev, struct error *err)
         options[n++] = "5";
     }
     if (c->set.pty_max) {
-        snprintf(most, sizeof most, "%u", c->set.pty_max);
+        /* As LXC has it: the ttys come on top; and the console, and what `pult exec` needs. */
+        snprintf(most, sizeof most, "%u", min(c->set.pty_max, PTY_MOST) + c->set.ttys + PTY_SPARE);
         options[n++] = "max";
         options[n++] = most;
     }

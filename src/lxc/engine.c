@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@
 #include "base/util.h"
 #include "guest/console.h"
 #include "lxc/container.h"
+#include "lxc/foreign.h"
 #include "lxc/hooks.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
@@ -66,6 +68,8 @@ static int lxc_check(const struct guest_def *def, struct error *err)
     bool own = !conf_get(def->conf, "lxc.rootfs.path");
     if (root && !own)
         ret = root_check(root, err);
+    if (ret == 0 && def->foreign)
+        ret = foreign_check(def, err);
     if (ret == 0)
         ret = network_check(def, &c.nics, err);
     config_clear(&c);
@@ -262,6 +266,7 @@ static int lxc_begin(struct keeper *k, struct error *err)
                             .slave = -1,
                             .ptmx = -1,
                             .ids = -1,
+                            .held = -1,
                             .netns = -1};
     memset(c->namespaces, -1, sizeof c->namespaces);
     memset(c->ttys, -1, sizeof c->ttys);
@@ -289,6 +294,27 @@ static int lxc_prepare(struct keeper *k, struct error *err)
     return lxc_begin(k, err);
 }
 
+/* Who asks for LXC's monitor of it is told that there is none; but it cannot be another's. */
+static void held_cb(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    (void)arg;
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (peer >= 0)
+        close(peer);
+}
+
+static void foreign_begin(struct container *c)
+{
+    if (!c->keeper->def->foreign)
+        return;
+    c->held = foreign_hold(c->keeper->def);
+    c->held_event =
+        c->held < 0 ? NULL : event_new(c->keeper->base, c->held, EV_READ | EV_PERSIST, held_cb, c);
+    if (c->held_event)
+        event_add(c->held_event, NULL);
+}
+
 static int lxc_start(struct keeper *k, struct error *err)
 {
     if (!k->engine_data && lxc_begin(k, err) < 0) /* neither prepared, nor after a reboot */
@@ -304,6 +330,7 @@ static int lxc_start(struct keeper *k, struct error *err)
     if (!c->sock_event || !c->exit_event || !c->count_timer || event_add(c->sock_event, NULL) < 0 ||
         event_add(c->exit_event, NULL) < 0)
         return error_set(err, ENOMEM, "watch the container");
+    foreign_begin(c);
     return 0;
 }
 
@@ -328,6 +355,7 @@ static void lxc_cleanup(struct keeper *k)
     event_drop(c->exit_event);
     event_drop(c->count_timer);
     event_drop(c->kill_timer);
+    event_drop(c->held_event);
     if (c->init > 0) {
         kill(c->init, SIGKILL);
         waitpid(c->init, NULL, 0);
@@ -335,6 +363,7 @@ static void lxc_cleanup(struct keeper *k)
     network_unmake(c);
     ttys_drop(c);
     console_log_close(c);
+    close_fd(c->held);
     close_fd(c->sock);
     close_fd(c->pidfd);
     close_fd(c->master);
@@ -541,5 +570,6 @@ const struct engine lxc_engine = {
     .cleanup = lxc_cleanup,
     .cleans_late = true,
     .recover = lxc_recover,
+    .foreign = &lxc_foreign,
     .doctor = lxc_doctor,
 };

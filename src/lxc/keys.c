@@ -150,7 +150,7 @@ const struct conf_key lxc_keys[] = {
     {"lxc.tty.dir", value_is_path_below, false,
      "a directory of /dev that console and ttys are in, with links to them", NULL,
      .take = take_string, .at = AT(tty_dir)},
-    {"lxc.pty.max", value_is_id, false, "pseudo-terminals it may have (no limit)", NULL,
+    {"lxc.pty.max", value_is_id, false, "pseudo-terminals it may have, besides ttys, console and `pult exec` (no limit)", NULL,
      .take = take_unsigned, .at = AT(pty_max)},
     {"lxc.console.path", NULL, false,
      "a terminal of the host's that also gets what the console prints; none: no /dev/console", NULL,

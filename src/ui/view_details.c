@@ -77,6 +77,8 @@ static void draw_alive(const struct watched *w, int y, struct rect in)
     n += screen_putf(y + 3, x + n, w4 - n, EL_TEXT, "%d", w->info.page.guest_pid);
     if (w->info.throwaway)
         screen_put(y + 3, x + n, w4 - n, EL_CHANGING, "  throwaway");
+    else if (w->info.place)
+        screen_putf(y + 3, x + n, w4 - n, EL_FAINT, "  of %s", w->info.engine->foreign->whose);
     const char *note = w->info.page.note;
     if (w->info.state == GUEST_FROZEN && note[0]) /* why: it did not ask for it */
         screen_wrapped(y + 4, x, w4, max(in.y + in.h - y - 4, 1), EL_BAD, note);
@@ -93,7 +95,11 @@ static void draw_down(const struct watched *w, int y, struct rect in, int h)
         return;
     }
     if (!last->known) {
-        screen_put(y, x, width, EL_FAINT, "never started");
+        if (w->info.place)
+            screen_putf(y, x, width, EL_FAINT, "of %s: %s", w->info.engine->foreign->whose,
+                        w->info.place);
+        else
+            screen_put(y, x, width, EL_FAINT, "never started");
         return;
     }
     char when[32] = "";

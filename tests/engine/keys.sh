@@ -90,7 +90,7 @@ is "but not of the network" "$(r 'echo 0 >/proc/sys/net/ipv4/ip_forward && echo 
 is "lxc.sysctl" "$(x 'cat /proc/sys/kernel/msgmax')" 4096
 is "lxc.tty.max" "$(x 'ls -l /dev/tty1 /dev/tty2 | sed "s/.*> //" | tr "\n" " "; ls /dev/tty3 2>&1')" \
     "lxc/tty1 lxc/tty2 ls: /dev/tty3: No such file or directory"
-like "lxc.pty.max" "$(x 'grep " /dev/pts " /proc/mounts')" "max=16"
+like "lxc.pty.max" "$(x 'grep " /dev/pts " /proc/mounts')" "max=35"
 is "lxc.prlimit" "$(x 'ulimit -Sn; ulimit -Hn; ulimit -c' | tr '\n' ' ')" "100 200 0 "
 is "lxc.arch" "$(x 'uname -m')" i686
 is "lxc.init.uid, gid" "$(x 'id -u; id -g' | tr '\n' ' ')" "1000 1001 "

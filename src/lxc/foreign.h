@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Containers of the program lxc, see foreign.c. */
+#ifndef PULT_LXC_FOREIGN_H
+#define PULT_LXC_FOREIGN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "guest/engine.h"
+#include "guest/status.h"
+
+extern const struct engine_foreign lxc_foreign;
+
+char **foreign_places(void);
+bool foreign_look(const char *place, const char *name, struct status_page *page);
+/* The init of one that LXC runs; 0: it does not. */
+pid_t foreign_init(const char *place, const char *name);
+/* LXC does not run it. */
+int foreign_check(const struct guest_def *def, struct error *err);
+/* Be at the address of its monitor: a listening socket, or -1 where somebody else is. */
+int foreign_hold(const struct guest_def *def);
+
+/* foreign_exec.c */
+int foreign_exec(const char *place, const char *name, const struct exec_request *req, int *status,
+                 struct error *err);
+
+#endif

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 120 s
+# Containers of the program lxc: listed, run and adopted; and those that it runs itself.
+. "$(dirname "$0")/engine.bash"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+command -v lxc-create >/dev/null || skip_all "lxc is not installed"
+[ -x /usr/share/lxc/templates/lxc-busybox ] || skip_all "lxc has no template for busybox"
+
+n=f-$test_id
+export PULT_LXCPATH=$WORK/lxc
+mkdir "$WORK/lxc" && chmod 755 "$WORK" "$WORK/lxc"
+lx() { local verb=$1; shift; "lxc-$verb" -P "$WORK/lxc" -n "$n" "$@" </dev/null; }
+state() { pult list -o json | sed -n '/"name": "'"$n"'"/,/}/s/^ *"'"$1"'": "*\([^",]*\).*/\1/p'; }
+files() { (cd "$WORK/lxc/$n" && find . -path ./rootfs/var -prune -o -printf '%p %U:%G %m %s %l\n' | sort); }
+
+lx create -t busybox >"$WORK/create" 2>&1 || skip_all "lxc-create: $(tail -n 1 "$WORK/create")"
+sed -i '/^lxc.net/d; /^lxc.apparmor/d' "$WORK/lxc/$n/config"
+echo "lxc.net.0.type = empty" >>"$WORK/lxc/$n/config"
+before=$(files)
+at_exit "lxc-stop -k -P $WORK/lxc -n $n 2>/dev/null"
+
+# ---- run by us ----
+is "it is listed as it is" "$(state state) $(state foreign)" "stopped lxc"
+ok "it starts" pult start "$n"
+is "it runs" "$(state state) $(state foreign)" "running lxc"
+is "is entered" "$(pult exec "$n" -- hostname)" "$n"
+ok "LXC cannot start it a second time" test "$(status lx start)" -ne 0
+refused "its definition is not ours to change" "is a guest of lxc.*pult adopt" \
+    pult config set "$n" lxc.tty.max=2
+ok "it stops" pult stop "$n" -t 5
+is "and is there yet" "$(state state)" stopped
+refused "it is not ours to destroy" "is a guest of lxc" pult destroy "$n"
+
+# ---- run by LXC ----
+ok "LXC starts it again" lx start
+is "its files are as they were" "$(files)" "$before"
+is "it is shown" "$(state state)" running
+is "with its init" "$(state pid)" "$(lx info -p -H)"
+refused "we do not start it a second time" "running already, by lxc" pult start "$n"
+is "is entered, with its status" "$(status pult exec "$n" -- /bin/sh -c '[ $(hostname) = '"$n"' ] && exit 7')" 7
+is "by a process of its cgroup" "$(pult exec "$n" -- sed -n 's/^0:://p' /proc/self/cgroup)" /
+pult freeze "$n"
+is "frozen, also for LXC" "$(state state) $(lx info -s -H)" "frozen FROZEN"
+pult unfreeze "$n"
+is "and thawed" "$(state state) $(lx info -s -H)" "running RUNNING"
+ok "it stops" pult stop "$n" -t 5
+is "and LXC knows" "$(state state) $(lx info -s -H)" "stopped STOPPED"
+lx start
+ok "it is killed" pult kill "$n"
+is "at once" "$(state state) $(lx info -s -H)" "stopped STOPPED"
+
+# ---- adopted ----
+ok "adopted" pult adopt "$n"
+is "it is one of ours" "$(state foreign)" null
+pult start "$n"
+is "that runs" "$(pult exec "$n" -- hostname)" "$n"
+pult kill "$n"
+pult destroy "$n"
+is "destroyed, it is LXC's again" "$(state foreign)" lxc
+ok "adopted, and moved" pult adopt --move "$n"
+ok "its files are in the store" test -e "$PULT_HOME/guests/$n/rootfs/bin/busybox"
+is "and LXC knows nothing of it" "$(lxc-ls -P "$WORK/lxc")" ""
+pult start "$n"
+is "it runs there" "$(pult exec "$n" -- hostname)" "$n"
+pult kill "$n"
+
+# ---- broken ----
+mkdir "$WORK/lxc/bad" && printf '# nothing\nlxc.tty.mx = 1\n' >"$WORK/lxc/bad/config"
+like "one with an error says where" "$(pult list)" "bad +container +broken .*lxc/bad/config:2: unknown key"
+finish
