@@ -236,10 +236,10 @@ struct container {
     struct console_log *console_log; /* ttys.c */
     int held;                        /* LXC's address of it, foreign.c; -1: none */
     struct event *held_event;
-    bool hooked;                     /* lxc.hook.pre-start was run, so post-stop will be */
-    int netns;                       /* in which interfaces of ours are; -1: none */
-    char names[256];                 /* what its /etc/resolv.conf is to be; "": left alone */
-    struct message failed;           /* kind is MESSAGE_FAILED once the child said so */
+    bool hooked;           /* lxc.hook.pre-start was run, so post-stop will be */
+    int netns;             /* in which interfaces of ours are; -1: none */
+    char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
+    struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };
 
 /* Create the first process, which sets up what it can by itself. */

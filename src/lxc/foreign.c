@@ -364,13 +364,13 @@ static int kill_it(const char *place, const char *name, pid_t pid, int pidfd, st
 }
 
 /* Freeze or thaw it, and let those know that ask its monitor. */
-static int freeze_known(const char *place, const char *name, pid_t pid, bool yes,
-                        struct error *err)
+static int freeze_known(const char *place, const char *name, pid_t pid, bool yes, struct error *err)
 {
     if (freeze(pid, yes, err) < 0)
         return -1;
-    cleanup_close int fd =
-        monitor_send(place, name, COMMAND_SET_STATE, yes ? LXC_FROZEN : LXC_THAWED);
+    int fd = monitor_send(place, name, COMMAND_SET_STATE, yes ? LXC_FROZEN : LXC_THAWED);
+    if (fd >= 0)
+        close(fd); /* it answers nothing */
     return 0;
 }
 
