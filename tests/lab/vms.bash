@@ -9,7 +9,7 @@
 #                                             order of its --net options
 #     in_vm NAME SPACE CMD...                 run a command of busybox there; SPACE "-": in none
 #
-# Each space gets an address by DHCP and serves HTTP: NAME.SPACE is what it says.
+# Each space gets an address by DHCP and serves HTTP: NAME.SPACE is what it says, and 2 MB at /big.
 
 # Commands come by the shared folder: run.N is one, and out.N what it printed, its status at the end.
 make_cards()
@@ -19,6 +19,7 @@ make_cards()
     mkdir -p "$dir"
     cat >"$dir/guest.sh" <<'GUEST'
 cp /mnt/*.sh /tmp; chmod +x /tmp/*.sh
+head -c 2000000 /dev/urandom >/tmp/big
 i=0
 for space in $(sed 's/.*cards=//; s/ .*//; s/,/ /g' /proc/cmdline); do
     unshare -n -m sh -c "echo \$\$ >/tmp/pid.$space; exec sleep 1000000" &
@@ -46,6 +47,7 @@ ip link set lo up
 ip link set $2 name eth0; ip link set eth0 up
 mkdir /tmp/www.$space
 echo "$(sed 's/.*name=//; s/ .*//' /proc/cmdline).$space" >/tmp/www.$space/index.html
+ln -s /tmp/big /tmp/www.$space/big
 httpd -p '[::]:80' -h /tmp/www.$space
 udhcpc -i eth0 -q -n -t 10 -T 2 -s /tmp/dhcp.sh >/tmp/dhcp.$space 2>&1 || { echo "$space: no address"; sed "s/^/$space: /" /tmp/dhcp.$space; ip link; }
 : >/tmp/done.$space
