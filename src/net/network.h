@@ -110,7 +110,7 @@ int network_forget(const char *name, struct error *err);
 char *network_run_path(const char *name, const char *file);
 /*
  * Make RUN/.networks/NAME. Root's can be passed through and read by others, since dnsmasq, which
- * gives up its rights, has to read there.
+ * runs as nobody, has to read there.
  */
 int network_run_make(const char *name, struct error *err);
 /* HOME/networks/NAME.SUFFIX. Caller frees. */

@@ -22,7 +22,7 @@ net() { pult network "$@"; }
 for p in nft dnsmasq socat ip; do
     command -v $p >/dev/null || [ -x /usr/sbin/$p ] || skip_all "$p is not installed"
 done
-chmod 711 "$WORK" # dnsmasq, which gives up its rights, passes through
+chmod 711 "$WORK" # dnsmasq, which runs as nobody, passes through
 mkdir -p /run/netns
 mount -t tmpfs spaces /run/netns
 mount --make-private /run/netns
