@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Completion for bash, made from the table of verbs: `source <(pult help --bash)`. Verbs of two
- * words complete word by word; after the verb come its options, and the guests where it takes one.
+ * Completion for bash, made from the table of verbs: `source <(pult help --bash)`. Verbs of
+ * several words complete word by word; after the verb come its options, and the guests or networks
+ * where it takes one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "base/util.h"
 #include "cmd/args.h"
 #include "cmd/help.h"
+
+#define WORDS_MOST 3 /* of a verb's name: network forward add */
 
 /* The first words of all verbs, each once; the table keeps those of one word together. */
 static void put_verbs(void)
@@ -23,7 +26,14 @@ static void put_verbs(void)
     }
 }
 
-/* One branch of the case: what may follow "verb" or "verb object". */
+/* Does it take the name of a network that is there? */
+static bool wants_network(const struct command *cmd)
+{
+    return str_starts(cmd->name, "network ") && strstr(cmd->args, "NAME") &&
+           !str_eq(cmd->name, "network create");
+}
+
+/* One branch of the case: what may follow "verb", "verb object", and so on. */
 static void put_case(const struct command *cmd)
 {
     printf("    '%s'%s%s%s) words=\"", cmd->name, cmd->alias ? "|'" : "",
@@ -32,54 +42,90 @@ static void put_case(const struct command *cmd)
     for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
         for (const struct cmd_option *o = tables[t]; o && o->name; o++)
             printf("--%s ", o->name);
-    printf("\"; guests=%s ;;\n", cmd->states ? "yes" : "");
+    printf("\"; guests=%s networks=%s ;;\n", cmd->states ? "yes" : "",
+           wants_network(cmd) ? "yes" : "");
 }
 
-/* A branch for each first word that wants an object: create, config. */
-static void put_objects(void)
+/* How many words a verb's name has, and where the nth of them begins. */
+static size_t word_count(const char *name)
 {
-    const char *last = "";
+    size_t n = 1;
+    for (; *name; name++)
+        n += *name == ' ';
+    return n;
+}
+
+static const char *word_at(const char *name, size_t n)
+{
+    while (n-- > 0)
+        name += strcspn(name, " ") + 1;
+    return name;
+}
+
+/* The case of the options of all verbs whose names have so many words. */
+static void put_options(size_t words)
+{
+    for (const struct command *const *c = commands; *c; c++)
+        if (word_count((*c)->name) == words)
+            put_case(*c);
+}
+
+/*
+ * A branch for each beginning of so many words that wants another: create, config, network forward.
+ * Verbs with the same beginning stand together.
+ */
+static void put_objects(size_t words)
+{
+    const char *before = "", *last = "";
     for (const struct command *const *c = commands; *c; c++) {
-        const char *blank = strchr((*c)->name, ' ');
-        if (blank == NULL)
+        const char *name = (*c)->name;
+        if (word_count(name) <= words)
             continue;
-        size_t len = (size_t)(blank - (*c)->name);
-        if (strncmp(last, (*c)->name, len + 1) != 0)
-            printf("%s    %.*s) words+=\" ", *last ? "\" ;;\n" : "", (int)len, (*c)->name);
-        printf("%s ", blank + 1);
-        last = (*c)->name;
+        const char *word = word_at(name, words);
+        size_t head = (size_t)(word - name), len = strcspn(word, " ");
+        bool same = strncmp(before, name, head) == 0;
+        if (!same)
+            printf("%s    '%.*s') words+=\" ", *before ? "\" ;;\n" : "", (int)head - 1, name);
+        if (!same || strncmp(last, word, len) != 0 || (last[len] && last[len] != ' '))
+            printf("%.*s ", (int)len, word);
+        before = name;
+        last = word;
     }
-    fputs(*last ? "\" ;;\n" : "", stdout);
+    fputs(*before ? "\" ;;\n" : "", stdout);
+}
+
+/* The words of the line from the first on, as the subject of a case. */
+static void put_subject(size_t words)
+{
+    fputs("case \"", stdout);
+    for (size_t i = 1; i <= words; i++)
+        printf("%s${COMP_WORDS[%zu]}", i > 1 ? " " : "", i);
+    fputs("\" in\n", stdout);
 }
 
 void help_bash(void)
 {
     fputs("_pult() {\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} words= guests=\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} words= guests= networks=\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
           "        COMPREPLY=($(compgen -W '",
           stdout);
     put_verbs();
     fputs("' -- \"$cur\"))\n"
           "        return\n"
-          "    fi\n"
-          "    case \"${COMP_WORDS[1]}\" in\n",
+          "    fi\n",
           stdout);
-    for (const struct command *const *c = commands; *c; c++)
-        if (strchr((*c)->name, ' ') == NULL)
-            put_case(*c);
-    fputs("    esac\n"
-          "    [ \"$COMP_CWORD\" -gt 2 ] && case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n",
-          stdout);
-    for (const struct command *const *c = commands; *c; c++)
-        if (strchr((*c)->name, ' '))
-            put_case(*c);
-    fputs("    esac\n"
-          "    [ \"$COMP_CWORD\" -eq 2 ] && case \"${COMP_WORDS[1]}\" in\n",
-          stdout);
-    put_objects();
-    fputs("    esac\n"
-          "    [ -n \"$guests\" ] && words+=\" $(pult list --names 2>/dev/null)\"\n"
+    for (size_t words = 1; words <= WORDS_MOST; words++) {
+        printf("    [ \"$COMP_CWORD\" -gt %zu ] && ", words);
+        put_subject(words);
+        put_options(words);
+        printf("    esac\n    [ \"$COMP_CWORD\" -eq %zu ] && ", words + 1);
+        put_subject(words);
+        put_objects(words);
+        fputs("    esac\n", stdout);
+    }
+    fputs("    [ -n \"$guests\" ] && words+=\" $(pult list --names 2>/dev/null)\"\n"
+          "    [ -n \"$networks\" ] && words+=\" $(pult network list --names 2>/dev/null)\"\n"
           "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
           "}\n"
           "complete -o default -F _pult pult\n",

@@ -158,6 +158,26 @@ static void add_row(struct table *t, const json_t *o)
         table_cell(t, "%s%s%s", first ? first : "", port ? "on " : "", port ? port : "");
 }
 
+/* Names alone change nothing and need no rights: this is what completion asks for. */
+static int print_names(const struct cmd_args *a)
+{
+    json_t *array = json_array();
+    char **names;
+
+    network_names(&names);
+    for (char **n = names; *n; n++) {
+        json_array_append_new(array, json_string(*n));
+        if (!cmd_json(a))
+            puts(*n);
+    }
+    strv_free(names);
+    if (cmd_json(a))
+        print_json(array);
+    else
+        json_decref(array);
+    return EXIT_OK;
+}
+
 static int list_run(const struct cmd_args *a)
 {
     static const char *const head[] = {"NAME", "KIND", "STATE", ">GUESTS", "ADDRESS", NULL};
@@ -167,6 +187,10 @@ static int list_run(const struct cmd_args *a)
     size_t i;
     json_t *o;
 
+    if (cmd_opt(a, "names")) {
+        json_decref(array);
+        return print_names(a);
+    }
     if (journal_recover(&err) < 0)
         return cmd_fail(a, &err);
     network_names(&names);
@@ -190,6 +214,11 @@ const struct command cmd_network_list = {
     .name = "network list",
     .alias = "network ls",
     .args = "",
+    .options =
+        (const struct cmd_option[]){
+            {"names", 'n', NULL, false, "names alone, one a line"},
+            {0},
+        },
     .help = "list the networks",
     .json = true,
     .safe = true,

@@ -3,14 +3,14 @@
  * What a definition leaves open is decided once, when the network is created, and written into it.
  */
 #include <ctype.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/util.h"
 #include "net/kinds.h"
 
@@ -38,14 +38,28 @@ static struct host with_definitions(const struct host *h, const char *but)
     return all;
 }
 
-/* A network of RFC 4193, 3: its 40 bits are chosen at random. */
-static int choose_six(struct conf *conf, struct error *err)
+/*
+ * A network of RFC 4193, 3. Its 40 bits are a hash of what is this host's alone and the name: a plan
+ * that was shown before the network was created shows the same one.
+ */
+static int choose_six(const char *name, struct conf *conf, struct error *err)
 {
     struct address a = {.family = AF_INET6, .prefix = 64, .bytes = {0xfd}};
+    cleanup_free char *host = NULL;
     char text[ADDRESS_TEXT];
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
 
-    if (getrandom(a.bytes + 1, 5, 0) != 5)
-        return error_set(err, errno, "choose a subnet of IPv6");
+    file_read_at(AT_FDCWD, "/etc/machine-id", 256, &host, NULL, NULL);
+    if (!host || !*host) {
+        free(steal_ptr(host));
+        if (file_read_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &host, NULL, err) < 0)
+            return error_wrap(err, "choose a subnet of IPv6");
+    }
+    cleanup_free char *seed = xasprintf("%s/%s/rfc4193", host, name);
+    for (const char *p = seed; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+    for (unsigned i = 0; i < 5; i++)
+        a.bytes[1 + i] = (uint8_t)(hash >> (8 * i));
     a.bytes[15] = 1;
     conf_add(conf, "net.address", address_text(&a, false, text));
     return 0;
@@ -64,7 +78,7 @@ static int choose_addresses(const char *name, struct conf *conf, const struct ho
         return -1;
     a = address_add(&a, 1);
     conf_add(conf, "net.address", address_text(&a, false, text));
-    return access("/proc/net/if_inet6", F_OK) == 0 ? choose_six(conf, err) : 0;
+    return access("/proc/net/if_inet6", F_OK) == 0 ? choose_six(name, conf, err) : 0;
 }
 
 /* The larger side of the host's own address. */

@@ -57,6 +57,9 @@ bad "a wrong value" 1 "net.mtu" set lab net.mtu=1
 bad "what is no pair" 2 "is not KEY=VALUE" set lab net.mtu
 bad "a forward where there can be none" 1 "net.forward has no meaning" forward add lab tcp:80:a
 bad "a forward that is not there" 1 "there is no forward" forward remove lab tcp:80:a
+is "names alone" "$(net list --names)" lab
+ok "… as JSON" python3 -c 'import json, sys; assert json.load(sys.stdin) == ["lab"]' \
+    < <(net list --names -o json)
 ok "set a key" net set lab net.isolate=1 net.autostart=1
 like "is kept" "$(cat "$PULT_HOME/networks/lab.conf")" "net.isolate = 1"
 ok "take it out" net set lab net.isolate=
@@ -73,5 +76,15 @@ like "with what is wrong" "$(net list)" "odd.conf:1: net.kind"
 like "and hides no other" "$(net list)" "lab +nat +down"
 ok "and can be removed" net destroy odd
 ok "destroy" net destroy lab
+plan() { net plan six --kind nat -o json | python3 -c 'import json, sys
+print([s["command"] for s in json.load(sys.stdin)["steps"] if s["op"] == "address-add"])'; }
+was=$(plan)
+like "subnets are chosen" "$was" "10\..*fd"
+is "the same as before" "$(plan)" "$was"
+ok "create what was planned" net create six --kind nat
+for a in $(net info six | sed -n 's/^addresses *//p'); do
+    like "$a was in the plan" "$was" "$a"
+done
+ok "destroy" net destroy six
 is "nothing is left" "$(find "$PULT_HOME/networks" -type f | wc -l)" 0
 finish

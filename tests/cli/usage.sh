@@ -89,5 +89,9 @@ complete()
 is "completion of a verb" "$(complete pult unf)" "unfreeze"
 is "completion of an object" "$(complete pult create v)" "vm"
 is "completion of an option" "$(complete pult create vm x --ke)" "--kernel"
+is "completion of a third word" "$(complete pult network forward r)" "remove"
+pult network create compl0 --kind user
+is "completion of a network" "$(complete pult network forward add com)" "compl0"
+is "none where it is to be new" "$(complete pult network create com)" ""
 is "completion of an option of a plain verb" "$(complete pult stop --no)" "--no-wait"
 finish
