@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/places.h"
 #include "base/user.h"
 #include "base/util.h"
@@ -178,10 +179,26 @@ static void check_tools(struct doctor *d)
     }
 }
 
+/* Nothing to be mended: networks switch it on, and off again. But it explains much. */
+static void check_forwarding(struct doctor *d)
+{
+    static const char *const files[] = {"/proc/sys/net/ipv4/ip_forward",
+                                        "/proc/sys/net/ipv6/conf/all/forwarding"};
+    bool on[ARRAY_SIZE(files)] = {false};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        cleanup_free char *text = NULL;
+        if (file_read_at(AT_FDCWD, files[i], 16, &text, NULL, NULL) == 0)
+            on[i] = text[0] == '1';
+    }
+    doctor_line(d, FINDING_OK, "forwarding", NULL, "IPv4 %s, IPv6 %s; networks switch it as needed",
+                on[0] ? "on" : "off", on[1] ? "on" : "off");
+}
+
 void host_checks(struct doctor *d)
 {
     static void (*const checks[])(struct doctor * d) = {
-        check_kernel, check_store, check_run, check_logout, check_terminal, check_tun, check_tools,
+        check_kernel,   check_store, check_run,   check_logout,
+        check_terminal, check_tun,   check_tools, check_forwarding,
     };
     for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
         checks[i](d);

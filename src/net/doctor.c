@@ -63,23 +63,35 @@ static bool see_state(const struct walk *w)
     return counts;
 }
 
-/* Each step that made it is still as it was made. */
+/* Does one command mend what this step made? Not where other steps rest on what is lost. */
+static bool mends_itself(const struct step *s, const char *command)
+{
+    static const char *const bases[] = {"bridge-add", "link-add", "firewall"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
+        if (str_eq(s->op->name, bases[i]))
+            return false;
+    return *command && !strchr(command, '\n');
+}
+
+/* Each step that made it is still as it was made. The server is looked at by itself. */
 static void see_steps(const struct walk *w)
 {
+    cleanup_free char *again = xasprintf("pult network down --force %s && pult network apply %s",
+                                         w->net->name, w->net->name);
+
     for (size_t i = 0; i < w->journal->plan.count; i++) {
         const struct step *s = &w->journal->plan.steps[i];
         struct error why;
-        if (!s->op->check || s->state != STEP_DONE)
+        if (!s->op->check || s->state != STEP_DONE || str_eq(s->op->name, "server"))
             continue;
         cleanup_free char *proof = step_say(s, s->op->proof, false);
         cleanup_free char *command = step_say(s, s->op->command, true);
-        cleanup_free char *again =
-            xasprintf("pult network down %s && pult network apply %s", w->net->name, w->net->name);
         if (s->op->check(s, &why) == 0)
             say(w, NET_FINDING_OK, s->op->name, NULL, "%s", proof);
         else
-            say(w, NET_FINDING_BAD, s->op->name,
-                *command && !strchr(command, '\n') ? command : again, "%s", why.text);
+            say(w, NET_FINDING_BAD, s->op->name, mends_itself(s, command) ? command : again, "%s",
+                why.text);
     }
 }
 
@@ -98,21 +110,36 @@ static void see_cable(const struct walk *w)
         say(w, NET_FINDING_OK, "cable", NULL, "%s has a carrier", nic->name);
 }
 
-/* The host itself has to know a way out. */
+/* The host itself has to know a way out, of each family that the network has. */
+static void see_route_of(const struct walk *w, int family)
+{
+    const char *version = family == AF_INET ? "IPv4" : "IPv6";
+    char name[IFNAMSIZ];
+    bool wanted = false;
+
+    for (unsigned i = 0; i < w->net->address_count; i++)
+        wanted |= w->net->addresses[i].family == family;
+    for (size_t i = 0; wanted && i < w->host->route_count; i++) {
+        const struct host_route *r = &w->host->routes[i];
+        if (r->to.family != family || !str_starts(r->spec, "default"))
+            continue;
+        say(w, NET_FINDING_OK, "route", NULL, "the host's way out is %s (%s)",
+            r->index ? link_name(r->index, name) : "several interfaces", version);
+        return;
+    }
+    if (wanted)
+        say(w, NET_FINDING_NOTE, "route",
+            family == AF_INET ? "ip route add default via ROUTER"
+                              : "ip -6 route add default via ROUTER",
+            "the host has no default route (%s): guests reach what it reaches", version);
+}
+
 static void see_route(const struct walk *w)
 {
-    const bool needs = w->net->kind == NET_NAT || w->net->kind == NET_ROUTED;
-    char name[IFNAMSIZ];
-
-    for (size_t i = 0; needs && i < w->host->route_count; i++)
-        if (w->host->routes[i].to.prefix == 0) {
-            say(w, NET_FINDING_OK, "route", NULL, "the host's way out is %s",
-                link_name(w->host->routes[i].index, name));
-            return;
-        }
-    if (needs)
-        say(w, NET_FINDING_NOTE, "route", "ip route add default via ROUTER",
-            "the host has no default route: guests reach what it reaches");
+    if (w->net->kind != NET_NAT && w->net->kind != NET_ROUTED)
+        return;
+    see_route_of(w, AF_INET);
+    see_route_of(w, AF_INET6);
 }
 
 /* Rules of others. */
@@ -150,20 +177,21 @@ static void see_counts(const struct walk *w)
 
 static void see_members(const struct walk *w)
 {
+    const struct link *bridge =
+        net_kind_has_bridge(w->net->kind) ? host_link(w->host, w->net->name) : NULL;
     cleanup_free struct member *list = NULL;
     size_t count = 0;
 
-    if (network_members(w->net->name, &list, &count, NULL) < 0)
-        return;
+    if (!bridge || network_members(w->net->name, &list, &count, NULL) < 0)
+        return; /* without a bridge nobody is in it, and that has been said */
     for (size_t i = 0; i < count; i++) {
         const struct link *l = *list[i].port ? host_link(w->host, list[i].port) : NULL;
-        const struct link *bridge = host_link(w->host, w->net->name);
-        if (!*list[i].port || !net_kind_has_bridge(w->net->kind))
+        if (!*list[i].port)
             continue;
         if (!l)
             say(w, NET_FINDING_BAD, "guest", "start it again", "%s: its interface %s is gone",
                 list[i].guest, list[i].port);
-        else if (!bridge || l->master != bridge->index)
+        else if (l->master != bridge->index)
             say(w, NET_FINDING_BAD, "guest", "start it again",
                 "%s: its interface %s is not in the bridge", list[i].guest, l->name);
         else if (!l->running)
@@ -234,8 +262,8 @@ int network_examine(const char *name, net_finding_fn *report, void *arg, struct 
     const struct walk w = {n, &j, &h, report, arg};
     if (!see_state(&w))
         return 0;
-    see_members(&w);
     see_steps(&w);
+    see_members(&w);
     see_cable(&w);
     see_route(&w);
     see_server(&w);
