@@ -182,6 +182,16 @@ bool nets_changes(struct nets *n)
     return any;
 }
 
+bool nets_half_done(const struct nets *n)
+{
+    for (size_t i = 0; i < n->count; i++) {
+        const struct journal *j = &n->all[i].journal;
+        if ((j->state != NETWORK_UP && j->state != NETWORK_DOWN) || j->amending)
+            return true;
+    }
+    return false;
+}
+
 void nets_tick(struct nets *n)
 {
     if (!n->count || n->dev < 0)

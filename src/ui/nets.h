@@ -46,6 +46,8 @@ int nets_open(struct nets *n, struct error *err);
 void nets_close(struct nets *n); /* accepts what was never opened: zeroed with inotify -1 */
 /* Take in what changed. True if anything did. */
 bool nets_changes(struct nets *n);
+/* Is one neither up nor down? Somebody is at work on it, or was, and is no more. */
+bool nets_half_done(const struct nets *n);
 /* Sample the counters. */
 void nets_tick(struct nets *n);
 const struct net_view *nets_selected(const struct nets *n); /* NULL: there is none */

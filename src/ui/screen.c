@@ -244,9 +244,10 @@ static size_t line_bytes(const char *s, int w)
 }
 
 /* Text over several lines, broken at blanks where there are some; the last shows what is cut off. */
-void screen_wrapped(int y, int x, int w, int h, enum element el, const char *s)
+int screen_wrapped(int y, int x, int w, int h, enum element el, const char *s)
 {
-    for (int i = 0; i < h && *s && w > 0; i++) {
+    int i = 0;
+    for (; i < h && *s && w > 0; i++) {
         size_t n = i + 1 == h ? strlen(s) : line_bytes(s, w);
         cleanup_free char *line = xasprintf("%.*s", (int)n, s);
         screen_put(y + i, x, w, el, line);
@@ -254,6 +255,7 @@ void screen_wrapped(int y, int x, int w, int h, enum element el, const char *s)
         while (*s == ' ')
             s++;
     }
+    return i;
 }
 
 void screen_fill(struct rect r, enum element el)

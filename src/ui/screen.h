@@ -38,8 +38,8 @@ void screen_text(int y, int x, int w, enum element el, const char *s);
 int screen_put(int y, int x, int w, enum element el, const char *s);
 int screen_putf(int y, int x, int w, enum element el, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* Over up to h lines, broken at blanks where there are some. */
-void screen_wrapped(int y, int x, int w, int h, enum element el, const char *s);
+/* Over up to h lines, broken at blanks where there are some. Returns how many it took. */
+int screen_wrapped(int y, int x, int w, int h, enum element el, const char *s);
 void screen_fill(struct rect r, enum element el);
 /* A border with a title in its upper edge, which may be NULL. */
 void screen_box(struct rect r, enum element border, enum element title_el, const char *title);

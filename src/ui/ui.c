@@ -323,6 +323,22 @@ static void on_nets_changed(evutil_socket_t fd, short what, void *arg)
     ui_dirty(ui, DIRTY_ALL);
 }
 
+static void nets_mended(void *arg, const struct job *job)
+{
+    char said[300];
+    if (job_status(job) != 0)
+        ui_error(arg, "%s", job_last_line(job, said, sizeof said));
+}
+
+/* What was killed at work left a network half made, or half undone: to list them mends that. */
+static void mend_nets(struct ui *ui)
+{
+    static char *const words[] = {(char *)"network", (char *)"list", NULL};
+    struct error err;
+    if (nets_half_done(&ui->nets) && !job_start(ui->jobs, words, nets_mended, ui, &err))
+        ui_error(ui, "%s", err.text);
+}
+
 void ui_watch_nets(struct ui *ui)
 {
     bool wanted = ui_shows(ui, &view_networks) || ui_shows(ui, &view_wizard);
@@ -339,6 +355,7 @@ void ui_watch_nets(struct ui *ui)
         ui->nets_changed =
             event_new(ui->base, ui->nets.inotify, EV_READ | EV_PERSIST, on_nets_changed, ui);
         event_add(ui->nets_changed, NULL);
+        mend_nets(ui);
     }
 }
 

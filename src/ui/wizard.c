@@ -35,6 +35,8 @@ const struct wizard_field wizard_fields[WIZARD_FIELDS] = {
     {"MTU", "--mtu", "net.mtu", "as it comes", ALL, false},
     {"Isolate guests", "--isolate", NULL, "no; yes: they do not reach each other",
      SERVED | BIT(NET_BRIDGE), true},
+    {"Mend firewalls", "--mend", NULL, "no; yes: others' rules that stop it let it through",
+     SERVED | BIT(NET_BRIDGE), true},
     {"At boot", "--autostart", NULL, "no; yes: it comes up with the host", ALL, true},
 };
 
@@ -107,7 +109,11 @@ int wizard_check(const struct wizard *w, size_t i, struct error *err)
     static const struct conf_key *const tables[] = {network_keys, NULL};
     const struct wizard_field *f = &wizard_fields[i];
     const char *value = w->values[i].text;
+    const struct wizard_place *p = wizard_kinds[w->kind_at].kind == NET_BRIDGE ? place(w) : NULL;
 
+    if (!f->option && p && p->kind == PLACE_BRIDGE && !str_eq(value, p->name))
+        return error_set(err, 0, "it has the bridge's name, '%s'; F3 goes back to choose another",
+                         p->name);
     if (!f->option)
         return *value ? check_name(value, err) : error_set(err, 0, "needed");
     if (!*value)
@@ -311,7 +317,7 @@ static unsigned run_key(struct ui *ui, const struct key *key)
         if (w->answer)
             edit_set(w->answer, w->name);
         return HANDLED | LEAVE;
-    } else if (w->run == RUN_FAILED && key->code == K_ESC) {
+    } else if ((w->run == RUN_FAILED || w->run == RUN_STUCK) && key->code == K_ESC) {
         return HANDLED | LEAVE;
     } else if (key->code == K_PGDN || key->code == K_DOWN) {
         w->top++;

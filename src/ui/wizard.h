@@ -37,13 +37,23 @@ struct wizard_place {
 /* The choices of this host; *count of them, one of them recommended. The caller frees. */
 struct wizard_place *wizard_places(size_t *count, struct error *err);
 
-#define WIZARD_FIELDS 7
+#define WIZARD_FIELDS 8
 
 struct wizard_step {
     char *what, *command, *risk; /* the last may be NULL */
 };
 
-enum wizard_run { RUN_NOT, RUN_CREATE, RUN_APPLY, RUN_PROVE, RUN_DONE, RUN_BACK, RUN_FAILED };
+enum wizard_run {
+    RUN_NOT,
+    RUN_CREATE,
+    RUN_APPLY,
+    RUN_PROVE,
+    RUN_DONE,
+    RUN_BACK,
+    RUN_FAILED, /* everything is as it was */
+    RUN_STUCK,  /* it is not */
+    RUN_STATES
+};
 
 struct wizard {
     size_t page;
@@ -64,6 +74,7 @@ struct wizard {
 
     enum wizard_run run;
     bool awaited;          /* somebody has to confirm */
+    bool blocked;          /* it is up, and the proof says that something is in the way */
     const struct job *job; /* only compared */
     char name[IFNAMSIZ];
     char *said;          /* what the last command had to say */

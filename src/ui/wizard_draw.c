@@ -56,6 +56,19 @@ static void draw_places(const struct wizard *w, struct rect in)
     }
 }
 
+/*
+ * What one should know before the plan is carried out, such as that another firewall stops it: above
+ * the steps, and whole. Returns the lines that it took, at most half of them.
+ */
+static int draw_notes(const struct wizard *w, struct rect in)
+{
+    int y = 0;
+
+    for (char **n = w->notes; n && *n && y < in.h / 2; n++)
+        y += screen_wrapped(in.y + y, in.x, in.w, min(in.h / 2 - y, 3), EL_CHANGING, *n);
+    return y;
+}
+
 /* The plan, from line `top` on. */
 static void draw_plan(const struct wizard *w, struct rect in)
 {
@@ -74,9 +87,6 @@ static void draw_plan(const struct wizard *w, struct rect in)
             screen_putf(y++, in.x + 4, in.w - 4, EL_FAINT, "%s%s", first,
                         strlen(first) < strlen(s->command) ? " …" : "");
     }
-    for (char **n = w->notes; n && *n; n++)
-        if (ROW)
-            screen_putf(y++, in.x, in.w, EL_FAINT, "%s", *n);
 #undef ROW
 }
 
@@ -106,8 +116,15 @@ static void draw_settings(const struct wizard *w, struct rect in)
         return;
     }
     screen_put(y, in.x + 2, in.w - 4, EL_STRONG, w->planned ? "What will be done:" : "…");
-    if (w->planned)
+    if (!w->planned)
+        return;
+    int notes = draw_notes(w, rest);
+    rest.y += notes;
+    rest.h -= notes;
+    if (w->step_count)
         draw_plan(w, rest);
+    else
+        screen_put(rest.y, rest.x, rest.w, EL_TEXT, "nothing has to be done on the host");
 }
 
 /* The seconds that are left to confirm. */
@@ -143,19 +160,29 @@ static int draw_steps(const struct wizard *w, const struct journal *j, struct re
     return y;
 }
 
-/* The lines of what was said, each cut off at the edge. */
-static void draw_lines(const char *text, int y, struct rect in, enum element el)
+/* The lines of the proof, each cut off at the edge, but for what is wrong, and its remedy. */
+static void draw_proof(const char *text, int y, struct rect in)
 {
-    for (; *text && y < in.y + in.h; y++) {
+    enum element el = EL_TEXT;
+
+    while (*text && y < in.y + in.h) {
         size_t n = strcspn(text, "\n");
-        screen_putf(y, in.x + 2, in.w - 4, el, "%.*s", (int)n, text);
+        if (*text != ' ')
+            el = str_starts(text, "BAD ") ? EL_BAD : EL_TEXT;
+        if (el == EL_BAD) {
+            cleanup_free char *line = xstrndup(text, n);
+            y += screen_wrapped(y, in.x + 2, in.w - 4, min(in.y + in.h - y, 3), el, line);
+            text += n + (text[n] == '\n');
+            continue;
+        }
+        screen_putf(y++, in.x + 2, in.w - 4, el, "%.*s", (int)n, text);
         text += n + (text[n] == '\n');
     }
 }
 
 static void draw_run(const struct ui *ui, struct rect in)
 {
-    static const char *const now[] = {
+    static const char *const now[RUN_STATES] = {
         [RUN_NOT] = "",
         [RUN_CREATE] = "The definition is written …",
         [RUN_APPLY] = "The steps are done …",
@@ -163,10 +190,11 @@ static void draw_run(const struct ui *ui, struct rect in)
         [RUN_DONE] = "It is up. The proof:",
         [RUN_BACK] = "Everything is put back …",
         [RUN_FAILED] = "It was not made; everything is as it was:",
+        [RUN_STUCK] = "It was not made, and not all could be put back:",
     };
     const struct wizard *w = &ui->wizard;
     const struct journal *j = journal_of(ui);
-    bool failed = w->run == RUN_FAILED;
+    bool failed = w->run == RUN_FAILED || w->run == RUN_STUCK;
     int y = (failed ? in.y : draw_steps(w, j, in)) + 1;
 
     if (w->run == RUN_APPLY && w->awaited && j) {
@@ -175,11 +203,14 @@ static void draw_run(const struct ui *ui, struct rect in)
                     seconds_left(j));
         return;
     }
-    screen_put(y, in.x + 2, in.w - 4, failed ? EL_BAD : EL_STRONG, now[w->run]);
+    if (w->run == RUN_DONE && w->blocked)
+        screen_put(y, in.x + 2, in.w - 4, EL_BAD, "It is up, but not all is as it should be:");
+    else
+        screen_put(y, in.x + 2, in.w - 4, failed ? EL_BAD : EL_STRONG, now[w->run]);
     if (failed && w->said)
         screen_wrapped(y + 2, in.x + 2, in.w - 4, 8, EL_TEXT, w->said);
     else if (w->said && w->run == RUN_DONE)
-        draw_lines(w->said, y + 1, in, EL_TEXT);
+        draw_proof(w->said, y + 1, in);
 }
 
 static const char *hint(const struct wizard *w)
@@ -198,6 +229,8 @@ static const char *hint(const struct wizard *w)
         return "Enter close";
     if (w->run == RUN_FAILED)
         return "F3 back   Esc close";
+    if (w->run == RUN_STUCK)
+        return "Esc close";
     return w->run == RUN_APPLY && w->awaited ? "y confirm   Esc put all back" : "";
 }
 

@@ -169,9 +169,9 @@ static void undone(void *arg, const struct job *job)
 
     if (job != w->job)
         return;
-    if (job_status(job) != 0)
+    w->run = job_status(job) == 0 ? RUN_FAILED : RUN_STUCK;
+    if (w->run == RUN_STUCK)
         keep_said(w, job, false);
-    w->run = RUN_FAILED;
     ui_dirty(ui, DIRTY_ALL);
 }
 
@@ -182,6 +182,32 @@ static void destroy(struct ui *ui)
     run(ui, RUN_BACK, words, undone);
 }
 
+/*
+ * The doctor's lines, those that say what is wrong, with their remedies, before all others: there
+ * may not be room for all.
+ */
+static char *worst_first(const char *text)
+{
+    static const char *const signs[] = {"BAD ", "note", "ok  "};
+    char *sorted = xcalloc(strlen(text) + 2, 1), *to = sorted;
+
+    for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
+        bool taken = false; /* a remedy goes with the line above it */
+        for (const char *line = text; *line;) {
+            size_t n = strcspn(line, "\n");
+            if (*line != ' ')
+                taken = strncmp(line, signs[i], strlen(signs[i])) == 0;
+            if (taken) {
+                memcpy(to, line, n);
+                to += n;
+                *to++ = '\n';
+            }
+            line += n + (line[n] == '\n');
+        }
+    }
+    return sorted;
+}
+
 static void proved(void *arg, const struct job *job)
 {
     struct ui *ui = arg;
@@ -190,8 +216,17 @@ static void proved(void *arg, const struct job *job)
     if (job != w->job)
         return;
     keep_said(w, job, true);
+    char *sorted = worst_first(w->said);
+    free(w->said);
+    w->said = sorted;
+    w->blocked = job_status(job) != 0;
     w->run = RUN_DONE;
-    ui_note(ui, "the network '%s' is up", w->name);
+    if (w->blocked && *w->said)
+        ui_error(ui, "the network '%s' is up, but not all is as it should be", w->name);
+    else if (w->blocked) /* the doctor itself failed */
+        ui_error(ui, "%s", job_stderr(job));
+    else
+        ui_note(ui, "the network '%s' is up", w->name);
     ui_dirty(ui, DIRTY_ALL);
 }
 
@@ -269,7 +304,7 @@ void wizard_go(struct ui *ui)
         return;
     free(w->said);
     w->said = NULL;
-    w->awaited = false;
+    w->awaited = w->blocked = false;
     w->top = 0;
     snprintf(w->name, sizeof w->name, "%.*s", IFNAMSIZ - 1, w->values[0].text);
     w->page = PAGE_RUN;
@@ -299,10 +334,16 @@ void wizard_confirm(struct ui *ui)
 static void rolled_back(void *arg, const struct job *job)
 {
     struct ui *ui = arg;
+    struct wizard *w = &ui->wizard;
 
-    if (job != ui->wizard.job)
+    if (job != w->job)
         return;
-    keep_said(&ui->wizard, job, false);
+    if (job_status(job) != 0) {
+        keep_said(w, job, false);
+    } else {
+        free(w->said);
+        w->said = xstrdup("you had all put back");
+    }
     destroy(ui);
 }
 

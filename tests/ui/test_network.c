@@ -127,17 +127,48 @@ static void nat_by_two_keys(void **state)
     quit(t);
 }
 
-/* Every field refuses what is wrong, and says why; nothing is made. */
-static void wrong_input(void **state)
+struct wrong {
+    const char *typed, *why;
+};
+
+/* On a page of settings: each field in turn refuses what is wrong, and says why. */
+static void type_wrong(struct tty *t, const char *name, const struct wrong *fields, size_t count)
 {
-    static const struct {
-        const char *typed, *why;
-    } fields[] = {
+    for (size_t i = 0; i < count; i++) {
+        tty_send(t, ERASE);
+        tty_send(t, fields[i].typed);
+        tty_expect(t, fields[i].why);
+        tty_send(t, "\r"); /* is not taken */
+        tty_expect(t, fields[i].why);
+        tty_send(t, ERASE);
+        tty_send(t, i == 0 ? name : "");
+        tty_send(t, "\t");
+        tty_expect_gone(t, fields[i].why);
+    }
+}
+
+/* Nothing was made of it. */
+static void leave_wizard(struct tty *t, const char *name)
+{
+    char path[64];
+
+    tty_send(t, ESC);
+    tty_expect(t, "No networks yet.");
+    assert_false(is_there(name));
+    snprintf(path, sizeof path, "home/networks/%s.conf", name);
+    assert_int_not_equal(access(path, F_OK), 0);
+    quit(t);
+}
+
+static void wrong_input_nat(void **state)
+{
+    static const struct wrong fields[] = {
         {"no/name", "is no name of a network"},
         {"10.0.0.300/24", "is no address"},
         {"10.9.0.9-10.9.0.2", "ends before it begins"},
         {"12", "68"},
         {"maybe", "neither yes nor no"},
+        {"certainly", "neither yes nor no"},
         {"perhaps", "neither yes nor no"},
     };
     struct tty *t = networks(100, 40);
@@ -146,20 +177,104 @@ static void wrong_input(void **state)
     tty_expect(t, "What shall the guests");
     tty_send(t, "\r");
     tty_expect(t, "What will be done:");
-    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        tty_send(t, ERASE);
-        tty_send(t, fields[i].typed);
-        tty_expect(t, fields[i].why);
-        tty_send(t, "\r"); /* is not taken */
-        tty_expect(t, fields[i].why);
-        tty_send(t, ERASE);
-        tty_send(t, i == 0 ? "nat0\t" : "\t");
-        tty_expect_gone(t, fields[i].why);
-    }
-    tty_send(t, ESC);
+    type_wrong(t, "nat0", fields, ARRAY_SIZE(fields));
+    leave_wizard(t, "nat0");
+}
+
+static void wrong_input_bridge(void **state)
+{
+    static const struct wrong fields[] = {
+        {"far-too-long-a-name", "is no name of a network"},
+        {"5000", "is not between 1 and 4094"},
+        {"12", "68"},
+        {"maybe", "neither yes nor no"},
+        {"certainly", "neither yes nor no"},
+        {"perhaps", "neither yes nor no"},
+    };
+    struct tty *t = networks(100, 40);
+    (void)state;
+    tty_send(t, "n");
+    tty_expect(t, "What shall the guests");
+    tty_send(t, DOWN "\r");
+    tty_expect(t, "a new bridge on eth0");
+    tty_send(t, "\r");
+    tty_expect(t, "What will be done:");
+    type_wrong(t, "br0", fields, ARRAY_SIZE(fields));
+    leave_wizard(t, "br0");
+}
+
+/* One that is there is recommended, and is used by its name, which is not to be changed. */
+static void bridge_that_is_there(void **state)
+{
+    struct tty *t = networks(100, 40);
+    (void)state;
+    run("ip link add br7 type bridge && ip link set br7 up");
+    tty_send(t, "n");
+    tty_expect(t, "What shall the guests");
+    tty_send(t, DOWN "\r");
+    tty_expect(t, "the bridge br7");
+    tty_send(t, "\r");
+    tty_expect(t, "the bridge br7 is there, and stays");
+    tty_send(t, "x");
+    tty_expect(t, "it has the bridge's name, 'br7'");
+    tty_send(t, "\177");
+    tty_expect_gone(t, "it has the bridge's name");
+    tty_expect(t, "What will be done:");
+    tty_send(t, "\r");
+    tty_expect(t, "It is up. The proof:");
+    tty_send(t, "\r");
+    tty_expect_gone(t, "New network");
+    tty_send(t, "D");
+    tty_expect(t, "Destroy the network 'br7'?");
+    tty_send(t, "y");
     tty_expect(t, "No networks yet.");
-    assert_false(is_there("nat0"));
-    assert_int_not_equal(access("home/networks/nat0.conf", F_OK), 0);
+    assert_true(is_there("br7"));
+    run("ip link delete br7");
+    quit(t);
+}
+
+/*
+ * Beside Docker's rules, on the smallest screen: that they are in the way is seen before the last key
+ * and after it; with consent they are not.
+ */
+static void beside_docker(void **state)
+{
+    struct tty *t = networks(80, 24);
+    (void)state;
+    run("nft 'add table ip filter; add chain ip filter DOCKER-USER;"
+        " add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"
+        " add rule ip filter FORWARD jump DOCKER-USER'");
+    tty_send(t, "n");
+    tty_expect(t, "What shall the guests");
+    tty_send(t, "\r");
+    tty_expect(t, "Docker drops what its guests send out");
+    tty_send(t, "\r");
+    tty_expect(t, "It is up, but not all is as it should be:");
+    tty_expect(t, "net.mend=1");
+    tty_send(t, "\r");
+    tty_expect_gone(t, "New network");
+    tty_send(t, "D");
+    tty_expect(t, "Destroy the network 'nat0'?");
+    tty_send(t, "y");
+    tty_expect(t, "No networks yet.");
+    tty_send(t, "n");
+    tty_expect(t, "What shall the guests");
+    tty_send(t, "\r");
+    tty_expect(t, "Docker drops what its guests send out");
+    tty_send(t, DOWN DOWN DOWN DOWN DOWN " ");
+    tty_expect_gone(t, "net.mend");
+    tty_expect(t, "What will be done:");
+    tty_send(t, "\r");
+    tty_expect(t, "It is up. The proof:");
+    run("nft list chain ip filter DOCKER-USER | grep -q nat0");
+    tty_send(t, "\r");
+    tty_expect_gone(t, "New network");
+    tty_send(t, "D");
+    tty_expect(t, "Destroy the network 'nat0'?");
+    tty_send(t, "y");
+    tty_expect(t, "No networks yet.");
+    run("! nft list chain ip filter DOCKER-USER | grep -q nat0");
+    run("nft delete table ip filter");
     quit(t);
 }
 
@@ -188,7 +303,7 @@ static void bridge_and_back(void **state)
     tty_send(t, DOWN "5000");
     tty_expect(t, "4094");
     tty_send(t, ERASE);
-    tty_send(t, DOWN DOWN "5");
+    tty_send(t, DOWN DOWN DOWN "5");
     tty_expect(t, "neither yes nor no");
     tty_send(t, F3);
     tty_expect(t, "Where does it lead?");
@@ -216,7 +331,7 @@ static void bridge_with_a_timer(void **state)
         tty_expect(t, "Are you still connected?");
         assert_true(is_there("br0"));
         tty_send(t, confirmed ? "y" : ESC);
-        tty_expect(t, confirmed ? "It is up. The proof:" : "It was not made");
+        tty_expect(t, confirmed ? "It is up. The proof:" : "It was not made; everything is as");
         tty_send(t, confirmed ? "\r" : ESC);
         tty_expect_gone(t, "New network");
         assert_int_equal(is_there("br0"), confirmed);
@@ -271,8 +386,9 @@ static void from_the_form(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(nothing_yet),     T(nat_by_two_keys),     T(wrong_input),
-        T(bridge_and_back), T(bridge_with_a_timer), T(from_the_form),
+        T(nothing_yet),          T(nat_by_two_keys), T(wrong_input_nat),
+        T(wrong_input_bridge),   T(bridge_and_back), T(bridge_with_a_timer),
+        T(bridge_that_is_there), T(beside_docker),   T(from_the_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
