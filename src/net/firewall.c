@@ -340,8 +340,8 @@ static void put_host(FILE *f, const struct network *n)
     for (unsigned i = 0; i < n->address_count; i++)
         if (n->addresses[i].family == AF_INET6)
             put_taken(f, n, &n->addresses[i]);
-    if (link_look(n->name, &l, NULL) < 0)
-        return;
+    if (link_look(n->name, &l, NULL) < 0) /* it is about to be made */
+        link_own_mac(n->name, l.mac);
     address_of_mac(local.bytes, link_local, l.mac);
     put_taken(f, n, &local);
 }

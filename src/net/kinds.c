@@ -5,7 +5,6 @@
 #include "net/kinds.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/util.h"
 #include "net/firewall.h"
 #include "net/foreign.h"
@@ -25,22 +23,13 @@
 
 /* ---- parts of plans ---- */
 
-/*
- * The hardware address of a bridge: by its name and the host, so it is the same each time, and does
- * not change when a port comes or goes, as that of a bridge without one of its own would.
- */
+/* The hardware address of a bridge of ours, as text. */
 static void bridge_mac(const char *name, char out[18])
 {
-    cleanup_free char *machine = NULL;
-    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+    uint8_t m[6];
 
-    if (file_read_at(AT_FDCWD, "/etc/machine-id", 256, &machine, NULL, NULL) < 0)
-        machine = xstrdup("");
-    cleanup_free char *text = xasprintf("%s/%s", machine, name);
-    for (const char *p = text; *p; p++)
-        hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
-    snprintf(out, 18, "02:%02x:%02x:%02x:%02x:%02x", (uint8_t)(hash >> 32), (uint8_t)(hash >> 24),
-             (uint8_t)(hash >> 16), (uint8_t)(hash >> 8), (uint8_t)hash);
+    link_own_mac(name, m);
+    snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
 static void plan_bridge(const char *name, const char *mac, unsigned mtu, struct plan *p)

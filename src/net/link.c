@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "net/batch.h"
@@ -266,4 +267,20 @@ int link_delete(const char *name, struct error *err)
         batch_add(&b, RTM_DELLINK, 0, &head, sizeof(head), "remove the interface '%s'", name);
     nla_put_string(m, IFLA_IFNAME, name);
     return batch_run(&b, err);
+}
+
+/* By its name and the host, so it does not change either when a port comes or goes. */
+void link_own_mac(const char *name, uint8_t out[6])
+{
+    cleanup_free char *machine = NULL;
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+
+    if (file_read_at(AT_FDCWD, "/etc/machine-id", 256, &machine, NULL, NULL) < 0)
+        machine = xstrdup("");
+    cleanup_free char *text = xasprintf("%s/%s", machine, name);
+    for (const char *p = text; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 0x100000001b3;
+    out[0] = 2;
+    for (unsigned i = 1; i < 6; i++)
+        out[i] = (uint8_t)(hash >> (8 * (5 - i)));
 }

@@ -39,6 +39,8 @@ int link_set_mac(const char *name, const uint8_t mac[6], struct error *err);
  * advertisements of IPv6). Before it is switched on.
  */
 void link_distrust(const char *name);
+/* The hardware address that a bridge of ours of this name has on this host each time. */
+void link_own_mac(const char *name, uint8_t out[6]);
 /* Make it a port of a bridge. */
 int link_join(const char *name, const char *bridge, struct error *err);
 /*
