@@ -769,7 +769,7 @@ int network_store(const char *name, const struct conf *conf, bool fresh, struct 
 
 int network_forget(const char *name, struct error *err)
 {
-    static const char *const suffixes[] = {"conf", "hosts", "leases"};
+    static const char *const suffixes[] = {"conf", "hosts", "leases", "confirmed"};
 
     if (network_name_check(name, err) < 0)
         return -1;
