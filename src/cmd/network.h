@@ -31,6 +31,13 @@ int network_edit(const char *name, network_edit_fn *edit, void *arg, bool *later
 /* Replace a definition, which may be a broken one, by this text, if it is valid. */
 int network_replace(const char *name, const char *text, size_t len, struct error *err);
 
+/*
+ * Carry out a network's plan, each step and proof being printed; with a risk, ask whoever is at the
+ * terminal to confirm. Returns what the verb shall end with.
+ */
+struct cmd_args;
+int network_bring_up(const struct cmd_args *a, const char *name, unsigned seconds);
+
 /* Print a plan for people. */
 void network_print_plan(const struct plan *p);
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -50,26 +51,46 @@ static int print_proofs(const struct plan *p, struct error *err)
     return ret;
 }
 
-/* Wait for Enter until the deadline. Who presses it is still connected. */
-static int ask_to_confirm(const struct cmd_args *a, const char *name)
+/* Does it still wait for us? Otherwise, by another's doing, *status is what this ends with. */
+static bool still_asked(const struct cmd_args *a, const char *name, int64_t deadline_ns,
+                        int *status)
 {
     cleanup_journal struct journal j = {0};
-    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
     struct error err = {0};
 
-    if (journal_read(name, &j, &err) < 0)
-        return cmd_fail(a, &err);
-    for (;;) {
-        const int64_t left = j.deadline_ns - (int64_t)now_boot_ns();
-        if (left <= 0)
-            break;
+    if (journal_read(name, &j, NULL) < 0 ||
+        (j.state == NETWORK_UNCONFIRMED && j.deadline_ns == deadline_ns))
+        return true; /* what cannot be read now will be; the deadline decides */
+    fprintf(stderr, "\n");
+    if (j.state == NETWORK_UP) {
+        fprintf(stderr, "pult: the network '%s' was confirmed\n", name);
+        *status = EXIT_OK;
+        return false;
+    }
+    error_set(&err, 0, "the network '%s' was put back", name);
+    *status = cmd_fail(a, &err);
+    return false;
+}
+
+/* Wait for Enter until the deadline. Who presses it, having seen the question, is connected. */
+static int ask_to_confirm(const struct cmd_args *a, const char *name, int64_t deadline_ns)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct error err = {0};
+    int64_t left;
+    int status;
+
+    tcflush(STDIN_FILENO, TCIFLUSH);
+    while ((left = deadline_ns - (int64_t)now_boot_ns()) > 0) {
+        if (!still_asked(a, name, deadline_ns, &status))
+            return status;
         fprintf(stderr, "\rStill connected? Press Enter within %3lld s, or all goes back. ",
                 (long long)(left / 1000000000));
         if (poll(&p, 1, 1000) <= 0)
             continue;
-        fprintf(stderr, "\n");
         if (getchar() == EOF)
             break;
+        fprintf(stderr, "\n");
         return journal_confirm(name, &err) < 0 ? cmd_fail(a, &err) : EXIT_OK;
     }
     fprintf(stderr, "\n");
@@ -77,27 +98,30 @@ static int ask_to_confirm(const struct cmd_args *a, const char *name)
     return cmd_fail(a, &err);
 }
 
-static int after_risk(const struct cmd_args *a, const char *name, unsigned seconds)
+static int after_risk(const struct cmd_args *a, const char *name)
 {
+    cleanup_journal struct journal j = {0};
+    struct error err = {0};
+
+    if (journal_read(name, &j, &err) < 0)
+        return cmd_fail(a, &err);
     if (terminal_here())
-        return ask_to_confirm(a, name);
-    fprintf(stderr, "pult: confirm within %u seconds, or all goes back: pult network confirm %s\n",
-            seconds, name);
+        return ask_to_confirm(a, name, j.deadline_ns);
+    const int64_t left = max(j.deadline_ns - (int64_t)now_boot_ns(), INT64_C(0));
+    fprintf(stderr,
+            "pult: confirm within %lld seconds, or all goes back: pult network confirm %s\n",
+            (long long)(left / 1000000000), name);
     return EXIT_OK;
 }
 
-static int apply_run(const struct cmd_args *a)
+int network_bring_up(const struct cmd_args *a, const char *name, unsigned seconds)
 {
-    const char *name = cmd_pos(a, 0), *given = cmd_opt(a, "seconds");
     cleanup_network struct network *n = NULL;
     cleanup_host struct host h = {0};
     cleanup_plan struct plan p = {0};
     cleanup_journal struct journal j = {0};
     struct error err = {0};
-    int64_t seconds = CONFIRM_SECONDS;
 
-    if (given && number_parse(given, 5, SECONDS_MOST, &seconds, &err) < 0)
-        return cmd_usage(a, "--seconds: %s", err.text);
     if (journal_recover(&err) < 0 || network_load(name, &n, &err) < 0 ||
         journal_read(name, &j, &err) < 0)
         return cmd_fail(a, &err);
@@ -106,13 +130,24 @@ static int apply_run(const struct cmd_args *a)
         return EXIT_OK;
     }
     if (j.state == NETWORK_UNCONFIRMED)
-        return after_risk(a, name, (unsigned)seconds);
+        return after_risk(a, name);
     if (host_look(&h, &err) < 0 || network_plan(n, &h, &p, &err) < 0 ||
-        journal_apply(&p, (unsigned)seconds, print_step, NULL, &err) < 0)
+        journal_apply(&p, seconds, print_step, NULL, &err) < 0)
         return cmd_fail(a, &err);
     int status = print_proofs(&p, &err) < 0 ? cmd_fail(a, &err) : EXIT_OK;
     fflush(stdout);
-    return plan_risky(&p) ? after_risk(a, name, (unsigned)seconds) : status;
+    return plan_risky(&p) ? after_risk(a, name) : status;
+}
+
+static int apply_run(const struct cmd_args *a)
+{
+    const char *given = cmd_opt(a, "seconds");
+    struct error err = {0};
+    int64_t seconds = CONFIRM_SECONDS;
+
+    if (given && number_parse(given, 5, SECONDS_MOST, &seconds, &err) < 0)
+        return cmd_usage(a, "--seconds: %s", err.text);
+    return network_bring_up(a, cmd_pos(a, 0), (unsigned)seconds);
 }
 
 const struct command cmd_network_apply = {
@@ -140,7 +175,9 @@ static int confirm_run(const struct cmd_args *a)
 {
     struct error err = {0};
 
-    return journal_confirm(cmd_pos(a, 0), &err) < 0 ? cmd_fail(a, &err) : EXIT_OK;
+    if (journal_recover(&err) < 0 || journal_confirm(cmd_pos(a, 0), &err) < 0)
+        return cmd_fail(a, &err);
+    return EXIT_OK;
 }
 
 const struct command cmd_network_confirm = {
@@ -159,7 +196,7 @@ static int rollback_run(const struct cmd_args *a)
     cleanup_journal struct journal j = {0};
     struct error err = {0};
 
-    if (journal_read(name, &j, &err) < 0)
+    if (journal_recover(&err) < 0 || journal_read(name, &j, &err) < 0)
         return cmd_fail(a, &err);
     if (j.state == NETWORK_DOWN) {
         error_set(&err, 0, "the network '%s' is down: there is nothing to put back", name);

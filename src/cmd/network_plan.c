@@ -144,6 +144,14 @@ const struct command cmd_network_plan = {
 
 /* ---- create ---- */
 
+/* Under the lock, which who brings it up takes for himself. */
+static int define(const char *name, const struct conf *conf, struct error *err)
+{
+    cleanup_close int lock = networks_lock(err);
+
+    return lock < 0 ? -1 : network_store(name, conf, true, err);
+}
+
 static int create_run(const struct cmd_args *a)
 {
     const char *name = cmd_pos(a, 0);
@@ -153,10 +161,14 @@ static int create_run(const struct cmd_args *a)
     int status = new_network(a, name, &conf);
     if (status != EXIT_OK)
         return status;
-    cleanup_close int lock = networks_lock(&err);
-    if (lock < 0 || network_store(name, conf, true, &err) < 0)
+    if (define(name, conf, &err) < 0)
         return cmd_fail(a, &err);
-    return EXIT_OK;
+    if (!cmd_opt(a, "up"))
+        return EXIT_OK;
+    status = network_bring_up(a, name, CONFIRM_SECONDS);
+    if (status != EXIT_OK)
+        fprintf(stderr, "pult: it is defined all the same: pult network destroy %s\n", name);
+    return status;
 }
 
 const struct command cmd_network_create = {
@@ -164,10 +176,15 @@ const struct command cmd_network_create = {
     .args = "NAME",
     .min = 1,
     .max = 1,
-    .options = (const struct cmd_option[]){NETWORK_OPTIONS, {0}},
+    .options =
+        (const struct cmd_option[]){
+            NETWORK_OPTIONS,
+            {"up", 'u', NULL, false, "and bring it up at once, as `network apply` does"},
+            {0},
+        },
     .help = "define a network",
     .detail = "It comes up with the first guest that joins it, with the host (--autostart), or by\n"
-              "`network apply`. NAME is also the name of its bridge.\n\n"
+              "`network apply` or --up. NAME is also the name of its bridge.\n\n"
               "  pult network create nat0 --kind nat --forward tcp:8080:web1:80\n"
               "  pult network create br0 --kind bridge --port eth0\n"
               "  pult network create lab --kind isolated --subnet 10.9.0.0/24",
