@@ -4,6 +4,7 @@
 #include "base/places.h"
 #include "cmd/newdisk.h"
 #include "cmd/newguest.h"
+#include "cmd/newnet.h"
 #include "cmd/table.h"
 #include "guest/def.h"
 #include "guest/store.h"
@@ -26,8 +27,8 @@ static int create(const struct cmd_args *a, const char *type)
         return status;
     const char *name = cmd_pos(a, 0);
     if (guest_name_check(name, &err) < 0 || (!g.archive && check(name, g.conf, &err) < 0) ||
-        store_init(&err) < 0 ||
-        store_create(name, g.conf, g.archive ? new_guest_fill : NULL, &g, &err) < 0)
+        store_init(&err) < 0 || new_net_default(type, g.conf, &err) < 0 ||
+        store_create(name, g.conf, new_guest_fill, &g, &err) < 0)
         status = cmd_fail(a, &err);
     new_guest_clear(&g);
     return status;

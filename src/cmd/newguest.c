@@ -298,7 +298,7 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
         set_copy_of_host(g);
     if (throwaway && str_eq(type, "vm") && set_vm_of_host(a, g->conf, err) < 0)
         return -1;
-    return throwaway ? 0 : new_net_default(type, g->conf, err);
+    return 0;
 }
 
 int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct new_guest *g)
@@ -321,5 +321,7 @@ void new_guest_clear(struct new_guest *g)
 int new_guest_fill(void *arg, const char *dir, struct error *err)
 {
     const struct new_guest *g = arg;
-    return g->engine->populate(dir, g->archive, err);
+    if (g->archive && g->engine->populate(dir, g->archive, err) < 0)
+        return -1;
+    return new_net_define(g->conf, err);
 }

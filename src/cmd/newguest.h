@@ -51,7 +51,7 @@ bool new_guest_on_disk(const struct conf *conf);
 int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err);
 void new_guest_clear(struct new_guest *g);
 
-/* store_fill_fn for the archive; arg is the struct new_guest. */
+/* store_fill_fn: unpacks the archive, defines the network; arg is the struct new_guest. */
 int new_guest_fill(void *arg, const char *dir, struct error *err);
 
 #endif

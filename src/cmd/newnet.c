@@ -16,7 +16,8 @@
 #include "net/passt.h"
 #include "net/server.h"
 
-#define SETTINGS "pult.conf"
+#define SETTINGS     "pult.conf"
+#define DEFAULT_CARD "network=" DEFAULT_NETWORK
 
 bool new_net_given(const struct conf *conf)
 {
@@ -46,36 +47,48 @@ static char *said(struct error *err)
     return value ? card_expand(value) : NULL;
 }
 
-/* Define nat0, unless it is there. */
-static int define_nat(struct error *err)
+/* What nat0 would be on this host; *out is NULL where it is there. Caller frees. */
+static int plan_nat(struct conf **out, struct error *err)
 {
-    cleanup_close int lock = -1;
-    cleanup_conf struct conf *conf = NULL;
     cleanup_network struct network *there = NULL;
+    cleanup_conf struct conf *conf = NULL;
     cleanup_host struct host host = {0};
 
+    *out = NULL;
     if (network_load(DEFAULT_NETWORK, &there, err) == 0)
         return 0;
     if (err->code != ENOENT)
-        return -1;
-    lock = networks_lock(err);
-    if (lock < 0)
         return -1;
     conf = conf_new("the default network");
     conf_set(conf, "net.kind", net_kind_name(NET_NAT));
     if (host_look(&host, err) < 0 || network_complete(DEFAULT_NETWORK, conf, &host, err) < 0)
         return -1;
-    if (network_store(DEFAULT_NETWORK, conf, true, err) == 0 || err->code == EEXIST)
+    *out = steal_ptr(conf);
+    return 0;
+}
+
+int new_net_define(const struct conf *guest, struct error *err)
+{
+    cleanup_conf struct conf *conf = NULL;
+
+    if (!str_eq(conf_get(guest, CARD_KEY "0"), DEFAULT_CARD))
         return 0;
-    return -1;
+    cleanup_close int lock = networks_lock(err);
+    if (lock < 0 || plan_nat(&conf, err) < 0)
+        return -1;
+    if (!conf || network_store(DEFAULT_NETWORK, conf, true, err) == 0)
+        return 0;
+    return error_wrap(err, "define the network " DEFAULT_NETWORK);
 }
 
 /* Can guests of the caller be in nat0 on this host? */
 static int try_nat(struct error *err)
 {
+    cleanup_conf struct conf *conf = NULL;
+
     if (geteuid() != 0)
         return error_set(err, EPERM, "networks are root's");
-    return firewall_check(err) < 0 || server_check(err) < 0 || define_nat(err) < 0 ? -1 : 0;
+    return firewall_check(err) < 0 || server_check(err) < 0 || plan_nat(&conf, err) < 0 ? -1 : 0;
 }
 
 static int try_user(const char *type, struct error *err)
@@ -100,7 +113,7 @@ int new_net_default(const char *type, struct conf *conf, struct error *err)
         return 0;
     }
     if (try_nat(&nat) == 0) {
-        conf_set(conf, CARD_KEY "0", "network=" DEFAULT_NETWORK);
+        conf_set(conf, CARD_KEY "0", DEFAULT_CARD);
         return 0;
     }
     if (geteuid() == 0)

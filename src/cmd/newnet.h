@@ -17,7 +17,12 @@
 
 /* Does a definition say anything of networks? */
 bool new_net_given(const struct conf *conf);
-/* Add the default to a definition that does not; a note goes to standard error. */
+/*
+ * Add the default to a definition that does not; a note goes to standard error. Changes nothing on
+ * disk, so that a guest that cannot be created leaves no network behind.
+ */
 int new_net_default(const char *type, struct conf *conf, struct error *err);
+/* Define nat0 where this definition wants it and it is not there: the last before the guest's name. */
+int new_net_define(const struct conf *guest, struct error *err);
 
 #endif
