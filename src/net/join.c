@@ -33,6 +33,7 @@
 #include "net/kinds.h"
 #include "net/link.h"
 #include "net/pool.h"
+#include "net/server.h"
 
 #define PORTS          "ports"
 #define FILE_MAX       4096
@@ -154,19 +155,42 @@ static int make_ports(const char *network, struct error *err)
 
 /* ---- joining ---- */
 
-/* The network, up. Asking twice is cheap: it is done for each guest. */
+static int read_state(const char *name, enum network_state *state, struct error *err)
+{
+    cleanup_journal struct journal j = {0};
+
+    if (journal_read(name, &j, err) < 0)
+        return -1;
+    *state = j.state;
+    return 0;
+}
+
+/* Somebody killed the supervisor of its server, which is what starts dnsmasq anew. */
+static int mend_server(const struct network *n, struct error *err)
+{
+    enum network_state state;
+
+    if (!net_kind_has_server(n->kind) || server_runs(n->name))
+        return 0;
+    cleanup_close int lock = networks_lock(err);
+    if (lock < 0 || read_state(n->name, &state, err) < 0)
+        return -1;
+    if (state != NETWORK_UP && state != NETWORK_UNCONFIRMED)
+        return error_set(err, EAGAIN, "the network '%s' is %s", n->name, network_state_name(state));
+    return server_start(n, err);
+}
+
+/* The network, up and whole. Asking twice is cheap: it is done for each guest. */
 static int bring_up(const struct network *n, struct error *err)
 {
-    struct journal j = {0};
+    enum network_state state;
 
     if (n->kind == NET_USER)
         return 0;
-    if (journal_read(n->name, &j, err) < 0)
+    if (read_state(n->name, &state, err) < 0)
         return -1;
-    const enum network_state state = j.state;
-    journal_clear(&j);
     if (state == NETWORK_UP || state == NETWORK_UNCONFIRMED)
-        return 0;
+        return mend_server(n, err);
     return network_up(n->name, err) < 0 ? error_wrap(err, "bring the network '%s' up", n->name) : 0;
 }
 
