@@ -17,6 +17,7 @@ const struct command *const commands[] = {
     &cmd_freeze,
     &cmd_unfreeze,
     &cmd_balloon,
+    &cmd_limit,
     &cmd_wait,
     &cmd_console,
     &cmd_log,

@@ -173,6 +173,12 @@ struct engine {
      */
     int (*memory)(struct keeper *k, uint64_t leave, struct guest_memory *out, struct error *err);
     /*
+     * Limit the running guest as `now` says, which differs from its definition in limits alone.
+     * Where one cannot be, none is changed. key: is this one of them? NULL: it takes a start.
+     */
+    bool (*limit_key)(const char *key);
+    int (*limit)(struct keeper *k, const struct guest_def *now, struct error *err);
+    /*
      * Start a command inside. Returns the pid of a child of the keeper, which the keeper waits
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.
      */

@@ -214,6 +214,54 @@ static int do_balloon(struct conn *c, const json_t *request, json_t *answer, int
     return json_object_set_new(answer, "balloon", o);
 }
 
+/* One key of a request for limits: a value, or null for none. */
+static int limit_edit(const struct keeper *k, struct conf *conf, const char *key, const json_t *v,
+                      struct error *err)
+{
+    if (!k->def->engine->limit_key(key))
+        return error_set(err, 0, "\"%.60s\" is no limit that can be changed while it runs", key);
+    conf_unset(conf, key);
+    if (json_is_string(v))
+        conf_add(conf, key, json_string_value(v));
+    for (size_t i = 0; i < json_array_size(v); i++)
+        if (json_is_string(json_array_get(v, i)))
+            conf_add(conf, key, json_string_value(json_array_get(v, i)));
+    return 0;
+}
+
+/* Other limits, for as long as the guest runs: who wants them to last changes the definition, too. */
+static int do_limit(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                    struct error *err)
+{
+    (void)answer;
+    (void)fd;
+    struct keeper *k = conn_keeper(c);
+    json_t *set = json_object_get(request, "set"), *v;
+    const char *key;
+    if (!k->def->engine->limit)
+        return error_set(err, 0, "the limits of a %s cannot be changed while it runs",
+                         k->def->engine->type);
+    if (!json_is_object(set))
+        return error_set(err, 0, "\"set\" must be an object of keys and values");
+    cleanup_conf struct conf *conf = conf_copy(k->def->conf);
+    json_object_foreach (set, key, v)
+        if (limit_edit(k, conf, key, v, err) < 0)
+            return -1;
+    cleanup_def struct guest_def *now = NULL;
+    if (def_from_conf(k->def->name, k->def->dir, steal_ptr(conf), &now, err) < 0 ||
+        k->def->engine->limit(k, now, err) < 0)
+        return -1;
+    struct conf *old = k->def->conf;
+    k->def->conf = now->conf;
+    now->conf = old;
+    k->def->memory = now->memory;
+    k->def->cpus_milli = now->cpus_milli;
+    status_begin(&k->status);
+    k->status.page->memory_limit = k->def->memory;
+    status_commit(&k->status);
+    return 0;
+}
+
 /* The connection becomes the console: after this answer it carries nothing but its bytes. */
 static int do_attach(struct conn *c, const json_t *request, json_t *answer, int *fd,
                      struct error *err)
@@ -493,6 +541,7 @@ static const struct {
     {"resize", ANY, do_resize},
     {"send", UP, do_send},
     {"balloon", UP, do_balloon},
+    {"limit", UP, do_limit},
     {"stop", UP, do_stop},
     {"kill", ANY, do_kill},
     {"freeze", STATE(GUEST_RUNNING), do_freeze},

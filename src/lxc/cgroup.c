@@ -112,7 +112,7 @@ void cgroup_init(struct cgroup *cg)
 }
 
 /* Which controllers are of v1 here. Asked once: a keeper has the answer from who launched it. */
-static unsigned v1_mask(void)
+unsigned cgroup_v1(void)
 {
     static unsigned mask;
     static bool known;
@@ -311,7 +311,7 @@ int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, st
 {
     struct limit list[LIMITS_MAX];
     locate(cg, def->name);
-    unsigned v1 = v1_mask();
+    unsigned v1 = cgroup_v1();
     int n = limits_of(def, v1, list, err);
     if (n < 0 || create_v2(cg, err) < 0)
         return -1;
@@ -356,21 +356,45 @@ static void move_one(void *arg, pid_t pid)
     m->moved += procs_write(m->to, pid, NULL) == 0;
 }
 
+/* Move the container's processes, which are all in another group of its, into one of v1. */
+static bool join_all(struct cgroup *cg, int which)
+{
+    int from = cg->v2;
+    for (int i = 0; i < CG_V1_COUNT && from < 0; i++)
+        if (cg->v1_joined & (1u << i))
+            from = cg->v1[i];
+    /* A process that forked meanwhile left a child behind: once more catches that one. */
+    struct mover m = {.to = cg->v1[which]};
+    for (int pass = 0; pass < 2 && from >= 0; pass++)
+        procs_each(from, move_one, &m);
+    if (m.moved)
+        cg->v1_joined |= 1u << which;
+    return m.moved > 0;
+}
+
 void cgroup_join_counting(struct cgroup *cg)
 {
-    unsigned v1 = v1_mask();
+    unsigned v1 = cgroup_v1();
     for (size_t i = 0; i < ARRAY_SIZE(counting); i++) {
         int which = counting[i];
-        if (cg->v2 < 0 || !(v1 & (1u << which)) || (cg->v1_joined & (1u << which)) ||
-            create_v1(cg, which, NULL) < 0)
-            continue;
-        /* A process that forked meanwhile left a child behind: once more catches that one. */
-        struct mover m = {.to = cg->v1[which]};
-        for (int pass = 0; pass < 2; pass++)
-            procs_each(cg->v2, move_one, &m);
-        if (m.moved)
-            cg->v1_joined |= 1u << which;
+        if (cg->v2 >= 0 && (v1 & (1u << which)) && !(cg->v1_joined & (1u << which)) &&
+            create_v1(cg, which, NULL) == 0)
+            join_all(cg, which);
     }
+}
+
+int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err)
+{
+    const unsigned bit = 1u << l->controller;
+    const bool joined = cg->v1_joined & bit, v1 = cgroup_v1() & bit;
+    if (limit_write(cg, l, v1, err) < 0)
+        return -1;
+    if (!v1 || joined)
+        return 0;
+    cg->v1_joined &= ~bit;
+    return join_all(cg, l->controller)
+               ? 0
+               : error_set(err, 0, "the container cannot be put under the limit %s", l->file);
 }
 
 int cgroup_delegate(const struct cgroup *cg, uid_t uid, gid_t gid, struct error *err)
@@ -634,7 +658,7 @@ int cgroup_check(const struct guest_def *def, struct error *err)
 {
     struct limit list[LIMITS_MAX];
     struct cgroup cg;
-    unsigned v1 = v1_mask();
+    unsigned v1 = cgroup_v1();
     int n = limits_of(def, v1, list, err);
     if (n <= 0)
         return n;
@@ -656,7 +680,7 @@ void cgroup_doctor(struct doctor *d)
     struct cgroup cg;
     cgroup_init(&cg);
     locate(&cg, "doctor");
-    unsigned v1 = v1_mask();
+    unsigned v1 = cgroup_v1();
     bool hybrid = !cg.pure && is_cgroup2(CGROUP_ROOT "/unified");
     char missing[128] = "";
     for (int i = 0; i < CG_V1_COUNT; i++)

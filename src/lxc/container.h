@@ -154,6 +154,11 @@ void cgroup_init(struct cgroup *cg);
 /* Make the cgroups that the definition needs, and write its limits; counting: those that count,
  * too. */
 int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool counting, struct error *err);
+/* Which controllers are of version 1 here: a mask. */
+unsigned cgroup_v1(void);
+struct limit;
+/* Write one limit of a container that runs. */
+int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err);
 /* Put a process into those of v1 that were made. */
 int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err);
 /*

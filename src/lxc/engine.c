@@ -33,6 +33,7 @@
 #include "lxc/container.h"
 #include "lxc/foreign.h"
 #include "lxc/hooks.h"
+#include "lxc/limits.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
 #define INIT_AHEAD_NS  UINT64_C(5000000000)  /* or so long before, with lxc_prepare() */
@@ -483,6 +484,17 @@ static int lxc_send(struct keeper *k, enum console_signal what, struct error *er
     return error_set(err, 0, "a container's console knows no break");
 }
 
+static int lxc_limit(struct keeper *k, const struct guest_def *now, struct error *err)
+{
+    struct container *c = k->engine_data;
+    if (limits_change(&c->cgroup, k->def, now, err) < 0)
+        return -1;
+    status_begin(&k->status);
+    cgroup_figures(&c->cgroup, c->init, k->status.page->figures);
+    status_commit(&k->status);
+    return 0;
+}
+
 static pid_t lxc_exec(struct keeper *k, const struct exec_request *req, int *master,
                       struct error *err)
 {
@@ -566,6 +578,8 @@ const struct engine lxc_engine = {
     .thaw = lxc_thaw,
     .resize = lxc_resize,
     .send = lxc_send,
+    .limit_key = limits_key,
+    .limit = lxc_limit,
     .exec = lxc_exec,
     .cleanup = lxc_cleanup,
     .cleans_late = true,

@@ -2,7 +2,7 @@
 /*
  * Limits are gathered in the spelling of the version that the controller has on this host. Each
  * file that both versions know in some form stands in one table, with the way from each to the
- * other.
+ * other. While a container runs, what differs between two definitions is written.
  */
 #include "lxc/limits.h"
 
@@ -72,7 +72,19 @@ static const struct {
     {"cpuset.cpus", "cpuset.cpus", same, same},
     {"cpuset.mems", "cpuset.mems", same, same},
     {"pids.max", "pids.max", same, same},
+    {"io.weight", "blkio.bfq.weight", same, same},
 };
+
+/* The parts of io.max, each a file of v1. */
+static const struct {
+    const char *name, *v1;
+} io_parts[] = {{"rbps", "blkio.throttle.read_bps_device"},
+                {"wbps", "blkio.throttle.write_bps_device"},
+                {"riops", "blkio.throttle.read_iops_device"},
+                {"wiops", "blkio.throttle.write_iops_device"}};
+
+#define SWAP_V1 "memory.memsw.limit_in_bytes" /* of memory and swap together */
+#define SWAP_V2 "memory.swap.max"
 
 /* The controller that a file belongs to, by what stands before its dot. -1: none of ours. */
 static int controller_of(const char *file)
@@ -88,31 +100,104 @@ static int controller_of(const char *file)
     return -1;
 }
 
+/* Append one file as it is. */
+static int limit_put(struct limit *list, int n, int controller, const char *file, const char *value,
+                     struct error *err)
+{
+    struct limit *l = &list[n];
+    if (n == LIMITS_MAX || strlen(file) >= sizeof l->file || strlen(value) >= sizeof l->value)
+        return error_set(err, 0, "'%s' is too much", file);
+    l->controller = controller;
+    snprintf(l->file, sizeof l->file, "%s", file);
+    same(value, l->value);
+    return n + 1;
+}
+
+/* "8:0 rbps=1048576 wbps=max" → files of v1, where 0 is no limit. */
+static int io_to_v1(struct limit *list, int n, const char *value, struct error *err)
+{
+    char device[32], part[64], text[128];
+    int used = 0;
+    if (sscanf(value, "%31s%n", device, &used) != 1)
+        return error_set(err, 0, "'%s' is not 'MAJOR:MINOR rbps=… wbps=… riops=… wiops=…'", value);
+    for (const char *p = value + used; n >= 0 && sscanf(p, " %63s%n", part, &used) == 1;
+         p += used) {
+        size_t i = 0, len = strcspn(part, "=");
+        while (i < ARRAY_SIZE(io_parts) &&
+               (strlen(io_parts[i].name) != len || strncmp(io_parts[i].name, part, len) != 0))
+            i++;
+        if (i == ARRAY_SIZE(io_parts) || !part[len])
+            return error_set(err, 0, "'%s' is none of rbps=, wbps=, riops=, wiops=", part);
+        snprintf(text, sizeof text, "%s %s", device,
+                 str_eq(part + len + 1, "max") ? "0" : part + len + 1);
+        n = limit_put(list, n, CG_BLKIO, io_parts[i].v1, text, err);
+    }
+    return n;
+}
+
+/* "8:0 1048576" of a file of v1 → a line of io.max; false: it is another file. */
+static bool io_to_v2(const char *file, const char *value, char out[128])
+{
+    size_t device = strcspn(value, " ");
+    for (size_t i = 0; i < ARRAY_SIZE(io_parts); i++) {
+        if (!str_eq(file, io_parts[i].v1) || !value[device])
+            continue;
+        const char *limit = value + device + 1;
+        snprintf(out, 128, "%.*s %s=%s", (int)min(device, (size_t)31), value, io_parts[i].name,
+                 str_eq(limit, "0") ? "max" : limit);
+        return true;
+    }
+    return false;
+}
+
 /* Append file = value, said in version `said`, in the version that its controller has here. */
 static int limit_add(struct limit *list, int n, const char *file, const char *value, int said,
                      unsigned v1, struct error *err)
 {
     int controller = controller_of(file);
+    char text[128];
     if (controller < 0)
         return error_set(err, 0, "no cgroup controller here has a file '%s'", file);
-    if (n == LIMITS_MAX || strlen(file) >= sizeof list->file || strlen(value) >= sizeof list->value)
+    if (strlen(value) >= sizeof text)
         return error_set(err, 0, "'%s' is too much", file);
-    struct limit *l = &list[n];
     int here = v1 & (1u << controller) ? 1 : 2;
-    l->controller = controller;
-    if (here == said) {
-        snprintf(l->file, sizeof l->file, "%s", file);
-        same(value, l->value);
-        return n + 1;
-    }
+    if (here == said)
+        return limit_put(list, n, controller, file, value, err);
+    if (said == 2 && str_eq(file, "io.max"))
+        return io_to_v1(list, n, value, err);
+    if (said == 1 && io_to_v2(file, value, text))
+        return limit_put(list, n, controller, "io.max", text, err);
     for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
         if (!str_eq(file, said == 1 ? both[i].v1 : both[i].v2))
             continue;
-        snprintf(l->file, sizeof l->file, "%s", said == 1 ? both[i].v2 : both[i].v1);
-        (said == 1 ? both[i].to_v2 : both[i].to_v1)(value, l->value);
-        return n + 1;
+        (said == 1 ? both[i].to_v2 : both[i].to_v1)(value, text);
+        return limit_put(list, n, controller, said == 1 ? both[i].v2 : both[i].v1, text, err);
     }
     return error_set(err, 0, "'%s' is of cgroup v%d, and this host's is v%d", file, said, here);
+}
+
+/* One limits swap, the other memory and swap: the way between them leads by the limit of memory. */
+static int swap_add(struct limit *list, int n, const char *value, int said, unsigned v1,
+                    struct error *err)
+{
+    const int here = v1 & (1u << CG_MEMORY) ? 1 : 2;
+    const char *file = here == 1 ? SWAP_V1 : SWAP_V2;
+    uint64_t swap, memory = 0;
+    char text[32];
+    if (here == said)
+        return limit_put(list, n, CG_MEMORY, file, value, err);
+    if (str_eq(value, "max") || value[0] == '-')
+        return limit_put(list, n, CG_MEMORY, file, here == 1 ? "-1" : "max", err);
+    for (int i = 0; i < n; i++)
+        if (str_eq(list[i].file, here == 1 ? "memory.limit_in_bytes" : "memory.max"))
+            size_parse(list[i].value, &memory, NULL);
+    if (!memory)
+        return error_set(err, 0, "a limit of swap takes one of memory, on this host");
+    if (size_parse(value, &swap, err) < 0)
+        return -1;
+    swap = here == 1 ? min(swap, UINT64_C(1) << 60) + memory : swap - min(swap, memory);
+    snprintf(text, sizeof text, "%llu", (unsigned long long)swap);
+    return limit_put(list, n, CG_MEMORY, file, text, err);
 }
 
 int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS_MAX],
@@ -123,7 +208,8 @@ int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS
         int said;
     } keys[] = {{"lxc.cgroup.", 1}, {"lxc.cgroup2.", 2}};
     char value[64];
-    int n = 0;
+    const char *swap = NULL;
+    int n = 0, swap_said = 0;
     if (def->memory) {
         snprintf(value, sizeof value, "%llu", (unsigned long long)def->memory);
         n = limit_add(list, n, "memory.max", value, 2, v1, err);
@@ -139,11 +225,126 @@ int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS
             if (!l->key || !str_starts(l->key, keys[k].prefix) || !*l->value)
                 continue;
             const char *file = l->key + strlen(keys[k].prefix);
-            if (!str_starts(file, "devices."))
+            if (str_eq(file, SWAP_V1) || str_eq(file, SWAP_V2)) {
+                swap = l->value;
+                swap_said = keys[k].said;
+            } else if (!str_starts(file, "devices."))
                 n = limit_add(list, n, file, l->value, keys[k].said, v1, err);
             if (n < 0)
                 error_wrap(err, "%s:%u: %s", l->file, l->number, l->key);
         }
     }
+    return n >= 0 && swap ? swap_add(list, n, swap, swap_said, v1, err) : n;
+}
+
+/* ---- changing them while it runs ---- */
+
+bool limits_key(const char *key)
+{
+    return str_eq(key, "guest.memory") || str_eq(key, "guest.cpus") ||
+           (str_starts(key, "lxc.cgroup.") && controller_of(key + 11) >= 0) ||
+           (str_starts(key, "lxc.cgroup2.") && controller_of(key + 12) >= 0);
+}
+
+/* What a file says that limits nothing; NULL: that is not known. */
+static const char *unlimited(const struct limit *l, char text[128])
+{
+    static const struct {
+        const char *file, *value;
+    } files[] = {{"memory.max", "max"},
+                 {"memory.limit_in_bytes", "-1"},
+                 {SWAP_V2, "max"},
+                 {SWAP_V1, "-1"},
+                 {"memory.high", "max"},
+                 {"memory.soft_limit_in_bytes", "-1"},
+                 {"memory.low", "0"},
+                 {"cpu.max", "max"},
+                 {"cpu.cfs_quota_us", "-1"},
+                 {"cpu.weight", "100"},
+                 {"cpu.shares", "1024"},
+                 {"pids.max", "max"},
+                 {"io.weight", "default 100"},
+                 {"blkio.bfq.weight", "100"}};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (str_eq(l->file, files[i].file))
+            return files[i].value;
+    int device = (int)min(strcspn(l->value, " "), (size_t)31);
+    if (str_eq(l->file, "io.max"))
+        snprintf(text, 128, "%.*s rbps=max wbps=max riops=max wiops=max", device, l->value);
+    else if (str_starts(l->file, "blkio.throttle."))
+        snprintf(text, 128, "%.*s 0", device, l->value);
+    else
+        return NULL;
+    return text;
+}
+
+/* The limit of a list that is about the same thing: io.max has one for each device. */
+static const struct limit *limit_like(const struct limit *list, int n, const struct limit *l)
+{
+    bool device = str_eq(l->file, "io.max") || str_starts(l->file, "blkio.throttle.");
+    size_t len = strcspn(l->value, " ") + 1;
+    for (int i = 0; i < n; i++)
+        if (str_eq(list[i].file, l->file) &&
+            (!device || strncmp(list[i].value, l->value, len) == 0))
+            return &list[i];
+    return NULL;
+}
+
+/* Those of `to` that `from` has not, and what undoes those of `from` that `to` has not. */
+static int limits_differ(const struct limit *from, int nfrom, const struct limit *to, int nto,
+                         struct limit *out, struct error *err)
+{
+    int n = 0;
+    char text[128];
+    for (int i = 0; i < nto; i++) {
+        const struct limit *old = limit_like(from, nfrom, &to[i]);
+        if (!old || !str_eq(old->value, to[i].value))
+            n = limit_put(out, n, to[i].controller, to[i].file, to[i].value, err);
+    }
+    for (int i = 0; i < nfrom && n >= 0; i++) {
+        if (limit_like(to, nto, &from[i]))
+            continue;
+        const char *value = unlimited(&from[i], text);
+        if (!value)
+            return error_set(err, 0, "what '%s' is without a limit is not known: it takes a start",
+                             from[i].file);
+        n = limit_put(out, n, from[i].controller, from[i].file, value, err);
+    }
     return n;
+}
+
+/*
+ * Write them. Two limits may have to be kept in order (memory, and memory with swap): what is
+ * refused at first is tried again behind the others.
+ */
+static int limits_write(struct cgroup *cg, const struct limit *list, int n, struct error *err)
+{
+    bool done[LIMITS_MAX] = {false};
+    struct error why;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < n; i++) {
+            done[i] = done[i] || cgroup_limit(cg, &list[i], &why) == 0;
+            if (!done[i] && pass == 1) {
+                *err = why;
+                return -1;
+            }
+        }
+    return 0;
+}
+
+int limits_change(struct cgroup *cg, const struct guest_def *before, const struct guest_def *now,
+                  struct error *err)
+{
+    struct limit from[LIMITS_MAX], to[LIMITS_MAX], change[LIMITS_MAX];
+    const unsigned v1 = cgroup_v1();
+    struct error why;
+    int nfrom = limits_of(before, v1, from, err);
+    int nto = nfrom < 0 ? -1 : limits_of(now, v1, to, err);
+    int n = nto < 0 ? -1 : limits_differ(from, nfrom, to, nto, change, err);
+    if (n < 0 || limits_write(cg, change, n, err) == 0)
+        return n < 0 ? -1 : 0;
+    n = limits_differ(to, nto, from, nfrom, change, &why);
+    if (n > 0)
+        limits_write(cg, change, n, &why);
+    return error_hint(err, "nothing was changed");
 }

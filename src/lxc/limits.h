@@ -24,4 +24,15 @@ struct limit {
 int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS_MAX],
               struct error *err);
 
+/* Is it a key of limits, which can be changed while the guest runs? */
+bool limits_key(const char *key);
+
+struct cgroup;
+/*
+ * Have a running container limited as `now` says instead of `before`; where one cannot be, none is
+ * changed.
+ */
+int limits_change(struct cgroup *cg, const struct guest_def *before, const struct guest_def *now,
+                  struct error *err);
+
 #endif

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 200 s
+# Limits changed while a container runs.
+. "$(dirname "$0")/engine.bash"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+n=l-$test_id
+
+# limit_is WHAT V2FILE VALUE V1CONTROLLER V1FILE VALUE: what the kernel has of it.
+limit_is()
+{
+    local dir
+    if pure_v2; then
+        is "$1" "$(cat "$(cgroup_of "$pid")/$2")" "$3"
+    else
+        dir=/sys/fs/cgroup/$4$(sed -n "s/^[0-9]*:\(.*,\|\)$4\(,.*\|\):\(.*\)/\3/p" "/proc/$pid/cgroup")
+        is "$1" "$(cat "$dir/$5")" "$6"
+    fi
+}
+
+pult create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
+pult start "$n"
+pid=$(id_of "$n" pid)
+ok "several at once" pult limit "$n" memory=64M cpus=0.2 pids=20 cpu-weight=50 cpuset=0
+limit_is "memory" memory.max 67108864 memory memory.limit_in_bytes 67108864
+limit_is "processor time" cpu.max "20000 100000" cpu cpu.cfs_quota_us 20000
+limit_is "weight" cpu.weight 50 cpu cpu.shares 512
+limit_is "processors" cpuset.cpus 0 cpuset cpuset.cpus 0
+limit_is "processes" pids.max 20 pids pids.max 20
+is "the list shows it" "$(id_of "$n" memory_limit_bytes)" 67108864
+refused "it is obeyed" "can't fork|temporarily" pult exec "$n" -- /bin/sh -c \
+    'i=0; while [ $i -lt 30 ]; do sleep 9 </dev/null >/dev/null 2>&1 & i=$((i + 1)); done'
+is "the definition has it" "$(pult config get "$n" lxc.cgroup2.pids.max)" 20
+ok "one taken away" pult limit "$n" pids=none
+limit_is "none is none" pids.max max pids pids.max max
+ok "for now only" pult limit --now "$n" memory=48M
+limit_is "that is done" memory.max 50331648 memory memory.limit_in_bytes 50331648
+is "and not written down" "$(pult config get "$n" guest.memory)" 64M
+
+refused "one that cannot be" "pids.max to many.*nothing was changed" pult limit "$n" memory=32M pids=many
+limit_is "the other was not changed either" memory.max 50331648 memory memory.limit_in_bytes 50331648
+is "nor the definition" "$(pult config get "$n" guest.memory)" 64M
+refused "what is none" "no limit.*memory, swap" pult limit "$n" space=1
+refused "no size" "not a size" pult limit "$n" memory=much
+if pure_v2 || [ -e /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes ]; then
+    ok "swap" pult limit "$n" memory=64M swap=32M
+    limit_is "swap, and both" memory.swap.max 33554432 memory memory.memsw.limit_in_bytes 100663296
+    ok "more of both" pult limit "$n" memory=256M
+    limit_is "in their order" memory.max 268435456 memory memory.memsw.limit_in_bytes $((288 << 20))
+else
+    skip "swap" "not limited by this kernel"
+fi
+disk=$(stat -c %Hd:%Ld "$WORK")
+if [ "${disk%%:*}" != 0 ] && ok "a disk" pult limit "$n" "io=$WORK,rbps=10M,wiops=100"; then
+    limit_is "is read so fast" io.max "$disk rbps=10485760 wbps=max riops=max wiops=100" \
+        blkio blkio.throttle.read_bps_device "$disk 10485760"
+    ok "no more" pult limit "$n" io=none
+    limit_is "and as fast as it is" io.max "" blkio blkio.throttle.read_bps_device ""
+fi
+refused "devices are no limit" "no limit that can be changed" python3 -c 'import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"{\"cmd\":\"limit\",\"set\":{\"lxc.cgroup2.devices.allow\":\"a\"}}\n")
+sys.exit(json.loads(s.makefile().readline())["error"])' "$PULT_RUN/$n/control"
+pult kill "$n"
+ok "one that does not run" pult limit "$n" memory=128M
+is "will have it" "$(pult config get "$n" guest.memory)" 128M
+pult destroy "$n"
+is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
+finish
