@@ -8,15 +8,15 @@ $(B)/tests/bench/blk: $(B)/tests/bench/blk.o $(B)/tests/device/driver.o $(B)/tes
 	@echo '  LD      $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
-# Runs in guests, which have nothing else.
-$(B)/tests/bench/load: tests/bench/load.c $(B)/flags
+# `load` runs in guests, which have nothing else.
+$(B)/tests/bench/load $(B)/tests/bench/turns: $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
 	$(Q)$(CC) $(CPPFLAGS) $(CSTD) $(WARN) -O2 -static -o $@ $<
 
 bench:
 	@DEPS=$(DEPS) .ci/deps $(BUILD_PKGS) $(RUN_PKGS) $(TEST_PKGS) $(BENCH_PKGS)
-	@$(MAKE) --no-print-directory all $(B)/tests/bench/blk
+	@$(MAKE) --no-print-directory all $(addprefix $(B)/tests/bench/,blk load turns)
 	@B=$(B) tests/bench/bench $(BENCH)
 
 bench-lab:
