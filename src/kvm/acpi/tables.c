@@ -135,7 +135,6 @@ enum {
     FADT_C1 = 1 << 2,
     FADT_NO_SLEEP_BUTTON = 1 << 5, /* the power button, bit 4 clear, is a fixed one */
     FADT_NO_RTC_WAKE = 1 << 6,
-    FADT_TIMER_32BIT = 1 << 8,
     FADT_RESET_REGISTER = 1 << 10,
     FADT_HEADLESS = 1 << 12,
     BOOT_LEGACY_DEVICES = 1 << 0, /* there are devices to be found without enumeration: COM1 */
@@ -206,6 +205,10 @@ static struct acpi_address io_port(uint16_t port, unsigned bytes)
                                  .address = port};
 }
 
+/*
+ * The PM timer is there, and not told of (ACPI 6.4, 4.8.3.3: it is optional). Linux would wait for it for
+ * some 5 ms to see if it counts, and then watch the TSC by it, twice a second.
+ */
 static uint64_t put_fadt(struct writer *w, uint64_t facs, uint64_t dsdt)
 {
     struct acpi_fadt f = {
@@ -216,22 +219,19 @@ static uint64_t put_fadt(struct writer *w, uint64_t facs, uint64_t dsdt)
         .sci = PM_SCI_GSI,
         .pm1a_event = PM_BASE + PM_EVENT,
         .pm1a_control = PM_BASE + PM_CONTROL,
-        .pm_timer = PM_BASE + PM_TIMER,
         .pm1_event_len = PM_EVENT_LEN,
         .pm1_control_len = 2,
-        .pm_timer_len = 4,
         .c2_latency = 0xffff, /* no such state */
         .c3_latency = 0xffff,
         .century = RTC_REG_CENTURY,
         .boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA,
         .flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_RTC_WAKE |
-                 FADT_TIMER_32BIT | FADT_RESET_REGISTER | FADT_HEADLESS,
+                 FADT_RESET_REGISTER | FADT_HEADLESS,
         .reset = io_port(RESET_PORT, 1),
         .reset_value = RESET_VALUE,
         .minor = 4,
         .x_pm1a_event = io_port(PM_BASE + PM_EVENT, PM_EVENT_LEN),
         .x_pm1a_control = io_port(PM_BASE + PM_CONTROL, 2),
-        .x_pm_timer = io_port(PM_BASE + PM_TIMER, 4),
     };
 
     memcpy(&f.hypervisor, "PULT    ", 8);

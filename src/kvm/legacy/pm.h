@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ACPI's fixed hardware (ACPI 6.4, 4.8.3): the PM1a event and control registers with the power
- * button, and the PM timer.
+ * button, and the PM timer, which the FADT keeps to itself (acpi/tables.c).
  *
  *     PM_BASE + 0   PM1_STS   what happened; writing ones clears
  *             + 2   PM1_EN    what of it interrupts (SCI, level)
