@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <seccomp.h>
@@ -29,10 +27,6 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "guest/engine.h"
-
-#define NAMESPACES                                                                                \
-    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-     CLONE_NEWNET)
 
 /* ---- system calls ---- */
 
@@ -129,137 +123,6 @@ const struct confine_list confine_keeper = {
                            SCMP_SYS(membarrier),
                            CONFINE_END},
 };
-
-/* Nothing of ours calls these after the start. */
-static const int fatal[] = {
-    SCMP_SYS(execve),
-    SCMP_SYS(execveat),
-    SCMP_SYS(fork),
-    SCMP_SYS(vfork),
-    SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot),
-    SCMP_SYS(setns),
-    SCMP_SYS(unshare),
-    SCMP_SYS(bpf),
-    SCMP_SYS(perf_event_open),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(open_by_handle_at),
-    SCMP_SYS(userfaultfd),
-    SCMP_SYS(io_uring_setup),
-};
-
-/*
- * Calls that are allowed with some arguments only: no memory that can be executed, no namespaces
- * (clone3 hides its flags behind a pointer, and is said not to be there: the C library uses clone).
- * A copy of the process, as confined as it is, writes snapshots.
- */
-#define LOW 0xffffffffu
-static const struct {
-    int call;
-    unsigned arg;
-    uint64_t mask, value;
-} bounded[] = {
-    {SCMP_SYS(mmap), 2, PROT_EXEC, 0},
-    {SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
-    {SCMP_SYS(clone), 0, CLONE_THREAD | NAMESPACES, CLONE_THREAD},
-    {SCMP_SYS(clone), 0, ~0ull, CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD}, /* fork() */
-    {SCMP_SYS(prctl), 0, LOW, PR_SET_PDEATHSIG},
-    {SCMP_SYS(prctl), 0, LOW, PR_SET_NAME},
-    {SCMP_SYS(prctl), 0, LOW, PR_GET_NAME},
-    {SCMP_SYS(prctl), 0, LOW, PR_GET_DUMPABLE},
-    {SCMP_SYS(prctl), 0, LOW, PR_GET_NO_NEW_PRIVS},
-    {SCMP_SYS(prctl), 0, LOW, PR_SET_NO_NEW_PRIVS},
-};
-
-struct confine_filter {
-    struct sock_fprog program;
-};
-
-static int add_call(scmp_filter_ctx ctx, int call)
-{
-    int rc = 0;
-    bool any = true;
-    if (call == SCMP_SYS(tgkill)) /* a signal to our own threads */
-        return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                                SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
-    for (size_t i = 0; i < ARRAY_SIZE(bounded) && rc == 0; i++)
-        if (bounded[i].call == call) {
-            any = false;
-            rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                                  SCMP_CMP(bounded[i].arg, SCMP_CMP_MASKED_EQ, bounded[i].mask,
-                                           bounded[i].value));
-        }
-    return any ? seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 0) : rc;
-}
-
-static int add_list(scmp_filter_ctx ctx, const struct confine_list *list)
-{
-    int rc = 0;
-    for (const int *c = list->calls; c && *c != CONFINE_END && rc == 0; c++)
-        rc = add_call(ctx, *c);
-    for (const unsigned long *r = list->ioctls; r && *r && rc == 0; r++)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_EQ, *r));
-    return rc == -EEXIST ? 0 : rc;
-}
-
-/* The library writes programs to descriptors only. */
-static int export(scmp_filter_ctx ctx, struct confine_filter *f)
-{
-    cleanup_close int fd = memfd_create("filter", MFD_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || seccomp_export_bpf(ctx, fd) < 0 || fstat(fd, &st) < 0)
-        return -1;
-    size_t len = (size_t)st.st_size;
-    f->program.filter = xcalloc(1, len);
-    f->program.len = (unsigned short)(len / sizeof(struct sock_filter));
-    return pread(fd, f->program.filter, len, 0) == (ssize_t)len ? 0 : -1;
-}
-
-struct confine_filter *confine_compile(const struct confine_list *const *lists, struct error *err)
-{
-    struct confine_filter *f = xcalloc(1, sizeof *f);
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int rc = ctx ? 0 : -ENOMEM;
-    for (size_t i = 0; i < ARRAY_SIZE(fatal) && rc == 0; i++)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, fatal[i], 0);
-    if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    for (; *lists && rc == 0; lists++)
-        rc = add_list(ctx, *lists);
-    if (rc == 0 && export(ctx, f) < 0)
-        rc = -errno;
-    seccomp_release(ctx);
-    if (rc == 0)
-        return f;
-    error_set(err, -rc, "make a list of system calls");
-    confine_filter_free(f);
-    return NULL;
-}
-
-void confine_filter_free(struct confine_filter *f)
-{
-    if (f)
-        free(f->program.filter);
-    free(f);
-}
-
-int confine_thread(const struct confine_filter *f, struct error *err)
-{
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &f->program) < 0)
-        return error_set(err, errno, "restrict system calls");
-    return 0;
-}
 
 /* ---- namespaces ---- */
 

@@ -48,6 +48,9 @@ struct confine_filter;
 /* Make one out of lists, of which the last is followed by NULL. Freed with confine_filter_free(). */
 struct confine_filter *confine_compile(const struct confine_list *const *lists, struct error *err);
 void confine_filter_free(struct confine_filter *f);
+/* What the kernel is given: for tests. */
+struct sock_fprog;
+const struct sock_fprog *confine_program(const struct confine_filter *f);
 /* The calling thread, and those that it starts, may do only what the filter allows. */
 int confine_thread(const struct confine_filter *f, struct error *err);
 /* The calling thread gives up what its process kept for shared folders. */

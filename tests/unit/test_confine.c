@@ -11,6 +11,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -397,12 +400,106 @@ static void a_thread_can_have_less(void **unused)
     rmdir(dir);
 }
 
+/* ---- the program, without a kernel ---- */
+
+static uint32_t run(const struct sock_fprog *p, const struct seccomp_data *d)
+{
+    uint32_t a = 0;
+
+    for (unsigned at = 0; at < p->len;) {
+        const struct sock_filter f = p->filter[at++];
+        switch (f.code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            assert_true(f.k % 4 == 0 && f.k < sizeof(*d));
+            memcpy(&a, (const char *)d + f.k, sizeof(a));
+            break;
+        case BPF_ALU | BPF_AND | BPF_K:
+            a &= f.k;
+            break;
+        case BPF_JMP | BPF_JA:
+            at += f.k;
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            at += a == f.k ? f.jt : f.jf;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            at += a >= f.k ? f.jt : f.jf;
+            break;
+        case BPF_RET | BPF_K:
+            return f.k;
+        default:
+            fail_msg("instruction %#x", f.code);
+        }
+    }
+    fail_msg("it runs over its end");
+    return 0;
+}
+
+/* Each number has the verdict of the list that it is on, and each bound holds on its whole argument. */
+static void calls_have_their_verdicts(void **state)
+{
+    enum { NO = SECCOMP_RET_ERRNO | EPERM, YES = SECCOMP_RET_ALLOW };
+    static const unsigned long requests[] = {TIOCGWINSZ, FIONREAD, 0};
+    static const int some[] = {SYS_read, SYS_mmap, SYS_tgkill, SYS_clone, SYS_execve, CONFINE_END};
+    static const int others[] = {SYS_write, SYS_read, CONFINE_END};
+    static const struct confine_list first = {.calls = some},
+                                     second = {.calls = others, .ioctls = requests};
+    const struct confine_list *const lists[] = {&first, &second, NULL};
+    const uint64_t high = 1ull << 32, pid = (uint64_t)getpid();
+    const struct {
+        int nr;
+        uint32_t verdict;
+        uint64_t args[3];
+    } calls[] = {
+        {SYS_read, YES, {0}},
+        {SYS_write, YES, {~0ull, ~0ull}},
+        {SYS_open, NO, {0}},
+        {SYS_execve, SECCOMP_RET_KILL_PROCESS, {0}}, /* on a list or not */
+        {SYS_ptrace, SECCOMP_RET_KILL_PROCESS, {0}},
+        {SYS_clone3, SECCOMP_RET_ERRNO | ENOSYS, {0}},
+        {SYS_mmap, YES, {0, 0, PROT_READ | PROT_WRITE}},
+        {SYS_mmap, NO, {0, 0, PROT_READ | PROT_EXEC}},
+        {SYS_tgkill, YES, {pid}},
+        {SYS_tgkill, NO, {pid + 1}},
+        {SYS_tgkill, NO, {pid + high}},
+        {SYS_clone, YES, {CLONE_THREAD | CLONE_VM}},
+        {SYS_clone, NO, {CLONE_THREAD | CLONE_NEWNET}},
+        {SYS_clone, NO, {SIGCHLD}},
+        {SYS_clone, YES, {CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD}},
+        {SYS_clone, NO, {(CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | SIGCHLD) + high}},
+        {SYS_ioctl, YES, {~0ull, TIOCGWINSZ}},
+        {SYS_ioctl, YES, {0, FIONREAD}},
+        {SYS_ioctl, NO, {0, TIOCSTI}},
+        {SYS_ioctl, NO, {0, TIOCGWINSZ + high}},
+        {SYS_prctl, NO, {PR_SET_NAME}}, /* bounded, and on no list */
+        {1000, NO, {0}},
+        {0x40000000, SECCOMP_RET_KILL_PROCESS, {0}}, /* x32 */
+    };
+    struct confine_filter *f = confine_compile(lists, NULL);
+
+    (void)state;
+    assert_non_null(f);
+    for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+        struct seccomp_data d = {.nr = calls[i].nr, .arch = AUDIT_ARCH_X86_64};
+        memcpy(d.args, calls[i].args, sizeof(calls[i].args));
+        if (run(confine_program(f), &d) != calls[i].verdict)
+            fail_msg("call %d, row %zu: %#x", d.nr, i, run(confine_program(f), &d));
+        d.arch = AUDIT_ARCH_I386;
+        assert_int_equal(run(confine_program(f), &d), SECCOMP_RET_KILL_PROCESS);
+    }
+    confine_filter_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_intruder_is_stopped), cmocka_unit_test(also_as_a_user),
-        cmocka_unit_test(nothing_is_left),        cmocka_unit_test(a_folder_stays),
-        cmocka_unit_test(also_a_users),           cmocka_unit_test(a_thread_can_have_less),
+        cmocka_unit_test(an_intruder_is_stopped),
+        cmocka_unit_test(also_as_a_user),
+        cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(a_folder_stays),
+        cmocka_unit_test(also_a_users),
+        cmocka_unit_test(a_thread_can_have_less),
+        cmocka_unit_test(calls_have_their_verdicts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
