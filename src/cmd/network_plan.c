@@ -13,6 +13,7 @@
 #include "net/host.h"
 #include "net/journal.h"
 #include "net/kinds.h"
+#include "net/persist.h"
 
 /* ---- plan ---- */
 
@@ -100,6 +101,38 @@ static int find_network(const struct cmd_args *a, struct network **n)
     return EXIT_OK;
 }
 
+static json_t *persist_facts(const struct persist *p)
+{
+    json_t *files = json_array(), *notes = json_array();
+
+    for (size_t i = 0; i < p->count; i++)
+        json_array_append_new(files, json_pack("{s:s, s:i, s:s}", "path", p->files[i].path, "mode",
+                                               (int)p->files[i].mode, "text", p->files[i].text));
+    for (char **n = p->notes; n && *n; n++)
+        json_array_append_new(notes, json_string(*n));
+    return json_pack("{s:s, s:o, s:o}", "dialect", p->dialect, "files", files, "notes", notes);
+}
+
+/* The host's own configuration that would do the same, shown or saved for a review. */
+static int show_persistent(const struct cmd_args *a, const struct network *n)
+{
+    const char *dir = cmd_opt(a, "save");
+    cleanup_persist struct persist p = {0};
+    cleanup_host struct host h = {0};
+    struct error err = {0};
+
+    if (host_look(&h, &err) < 0 || persist_make(n, &h, cmd_opt(a, "dialect"), &p, &err) < 0 ||
+        (dir && persist_save(&p, dir, &err) < 0))
+        return cmd_fail(a, &err);
+    if (cmd_json(a)) {
+        print_json(persist_facts(&p));
+        return EXIT_OK;
+    }
+    cleanup_free char *text = persist_text(&p);
+    fputs(text, stdout);
+    return EXIT_OK;
+}
+
 static int plan_run(const struct cmd_args *a)
 {
     cleanup_network struct network *n = NULL;
@@ -108,9 +141,13 @@ static int plan_run(const struct cmd_args *a)
     cleanup_journal struct journal j = {0};
     struct error err = {0};
 
+    if (!cmd_opt(a, "persistent") && (cmd_opt(a, "dialect") || cmd_opt(a, "save")))
+        return cmd_usage(a, "--dialect and --save go with --persistent");
     int status = find_network(a, &n);
     if (status != EXIT_OK)
         return status;
+    if (cmd_opt(a, "persistent"))
+        return show_persistent(a, n);
     if (journal_recover(&err) < 0 || journal_read(n->name, &j, &err) < 0)
         return cmd_fail(a, &err);
     if (j.state != NETWORK_DOWN) { /* what was done, and how it would be undone */
@@ -131,12 +168,22 @@ const struct command cmd_network_plan = {
     .args = "NAME",
     .min = 1,
     .max = 1,
-    .options = (const struct cmd_option[]){NETWORK_OPTIONS, {0}},
+    .options =
+        (const struct cmd_option[]){
+            NETWORK_OPTIONS,
+            {"persistent", 0, NULL, false, "the host's own configuration of a bridge, instead"},
+            {"dialect", 0, "NAME", false, "networkd, nm, ifupdown or netplan (who keeps the NIC)"},
+            {"save", 0, "DIR", false, "write its files into this directory, too"},
+            {0},
+        },
     .help = "show what a network does to the host; change nothing",
     .detail =
         "Each step with the command that does the same, the one that undoes it, and what\n"
         "proves it. With options: of a network that is not there yet. Of one that is up: the\n"
-        "steps that were done.",
+        "steps that were done.\n\n"
+        "--persistent shows files that make a bridge over a NIC at each boot, without pult, in\n"
+        "the dialect of who configures the NIC. They are for you to review: --save DIR writes\n"
+        "them where you say, and nothing is ever written where it takes effect.",
     .json = true,
     .safe = true,
     .run = plan_run,
