@@ -18,6 +18,8 @@ const struct command *const commands[] = {
     &cmd_unfreeze,
     &cmd_balloon,
     &cmd_limit,
+    &cmd_device_add,
+    &cmd_device_remove,
     &cmd_wait,
     &cmd_console,
     &cmd_log,

@@ -13,7 +13,7 @@ extern const struct command cmd_list, cmd_info, cmd_create_container, cmd_create
     cmd_disk_snapshot, cmd_disk_commit;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_restore,
     cmd_snapshot_delete, cmd_clone;
-extern const struct command cmd_limit;
+extern const struct command cmd_limit, cmd_device_add, cmd_device_remove;
 extern const struct command cmd_network_list, cmd_network_info, cmd_network_create,
     cmd_network_plan, cmd_network_apply, cmd_network_confirm, cmd_network_rollback,
     cmd_network_down, cmd_network_set, cmd_network_edit, cmd_network_forward_add,

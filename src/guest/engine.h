@@ -179,6 +179,11 @@ struct engine {
     bool (*limit_key)(const char *key);
     int (*limit)(struct keeper *k, const struct guest_def *now, struct error *err);
     /*
+     * Give the running guest a part of the host's files or one of its devices, or take it away: a
+     * line as its definition has it. NULL: this kind has no such thing.
+     */
+    int (*plug)(struct keeper *k, const char *line, bool remove, struct error *err);
+    /*
      * Start a command inside. Returns the pid of a child of the keeper, which the keeper waits
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.
      */

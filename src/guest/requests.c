@@ -262,6 +262,34 @@ static int do_limit(struct conn *c, const json_t *request, json_t *answer, int *
     return 0;
 }
 
+/* Add something of the host's to the guest, or take it away. */
+static int plug(struct conn *c, const json_t *request, bool remove, struct error *err)
+{
+    struct keeper *k = conn_keeper(c);
+    const char *entry = json_string_value(json_object_get(request, "entry"));
+    if (!k->def->engine->plug)
+        return error_set(err, 0, "a running %s is given no devices", k->def->engine->type);
+    if (!entry)
+        return error_set(err, 0, "\"entry\" must be a line of lxc.mount.entry");
+    return k->def->engine->plug(k, entry, remove, err);
+}
+
+static int do_device_add(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                         struct error *err)
+{
+    (void)answer;
+    (void)fd;
+    return plug(c, request, false, err);
+}
+
+static int do_device_remove(struct conn *c, const json_t *request, json_t *answer, int *fd,
+                            struct error *err)
+{
+    (void)answer;
+    (void)fd;
+    return plug(c, request, true, err);
+}
+
 /* The connection becomes the console: after this answer it carries nothing but its bytes. */
 static int do_attach(struct conn *c, const json_t *request, json_t *answer, int *fd,
                      struct error *err)
@@ -542,6 +570,8 @@ static const struct {
     {"send", UP, do_send},
     {"balloon", UP, do_balloon},
     {"limit", UP, do_limit},
+    {"device-add", STATE(GUEST_RUNNING), do_device_add},
+    {"device-remove", STATE(GUEST_RUNNING), do_device_remove},
     {"stop", UP, do_stop},
     {"kill", ANY, do_kill},
     {"freeze", STATE(GUEST_RUNNING), do_freeze},

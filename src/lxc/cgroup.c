@@ -50,7 +50,7 @@ static const struct {
     [CG_MEMORY] = {"memory", "memory"}, [CG_CPU] = {"cpu", "cpu"},
     [CG_CPUACCT] = {"cpuacct", NULL},   [CG_CPUSET] = {"cpuset", "cpuset"},
     [CG_PIDS] = {"pids", "pids"},       [CG_BLKIO] = {"blkio", "io"},
-    [CG_FREEZER] = {"freezer", NULL},
+    [CG_FREEZER] = {"freezer", NULL},   [CG_DEVICES] = {"devices", NULL},
 };
 
 static bool is_cgroup2(const char *path)
@@ -106,7 +106,7 @@ static void v1_path(const struct cgroup *cg, int controller, char out[512])
 
 void cgroup_init(struct cgroup *cg)
 {
-    *cg = (struct cgroup){.v2 = -1};
+    *cg = (struct cgroup){.v2 = -1, .devices = -1};
     for (int i = 0; i < CG_V1_COUNT; i++)
         cg->v1[i] = -1;
 }
@@ -286,6 +286,17 @@ static int create_v1(struct cgroup *cg, int controller, struct error *err)
     if (cg->v1[controller] < 0)
         return -1;
     return controller == CG_CPUSET ? cpuset_inherit(path, err) : 0;
+}
+
+int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err)
+{
+    if (!(cgroup_v1() & (1u << controller)))
+        return error_set(err, 0, "this host has no cgroup controller '%s'",
+                         controllers[controller].v1);
+    if (create_v1(cg, controller, err) < 0)
+        return -1;
+    cg->v1_joined |= 1u << controller;
+    return cg->v1[controller];
 }
 
 /* ---- all ---- */
@@ -493,6 +504,51 @@ static int freeze_v1(int dir, bool freeze, struct error *err)
     return error_set(err, ETIMEDOUT, "wait for the freezer");
 }
 
+/* Why a process does not stop: the first that waits in the kernel for what does not come. */
+struct culprit {
+    pid_t pid;
+    char name[32], state, wchan[64];
+};
+
+static void culprit_look(void *arg, pid_t pid)
+{
+    struct culprit *c = arg;
+    char path[64];
+    cleanup_free char *stat = NULL, *wchan = NULL;
+    if (c->state == 'D')
+        return;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    const char *name, *end;
+    if (file_read_at(AT_FDCWD, path, 4096, &stat, NULL, NULL) < 0 || !(name = strchr(stat, '(')) ||
+        !(end = strrchr(stat, ')')) || !end[1] || !strchr("DRS", end[2]))
+        return;
+    snprintf(path, sizeof path, "/proc/%d/wchan", pid);
+    bool known = file_read_at(AT_FDCWD, path, sizeof c->wchan - 1, &wchan, NULL, NULL) == 0;
+    if (known && (strstr(wchan, "freezer") || strstr(wchan, "refrigerator")))
+        return; /* this one has stopped */
+    if (c->pid && end[2] != 'D')
+        return;
+    c->pid = pid;
+    c->state = end[2];
+    snprintf(c->name, sizeof c->name, "%.*s", (int)(end - name - 1), name + 1);
+    snprintf(c->wchan, sizeof c->wchan, "%s", known && *wchan ? wchan : "0");
+    str_printable(c->name);
+    str_printable(c->wchan);
+}
+
+/* Add to the error who it was that did not freeze. */
+static int culprit_name(int dir, struct error *err)
+{
+    struct culprit c = {0};
+    procs_each(dir, culprit_look, &c);
+    if (!c.pid)
+        return -1;
+    const char *where = str_eq(c.wchan, "0") ? "" : c.wchan;
+    error_set(err, ETIMEDOUT, "process %d (%s) does not stop: it is in state %c%s%s", c.pid, c.name,
+              c.state, *where ? ", in the kernel's " : "", where);
+    return error_hint(err, "it waits for something, a disk or a server; the others run on");
+}
+
 int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err)
 {
     if (cg->v2 >= 0) {
@@ -500,12 +556,20 @@ int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err)
             return -1;
         if (await_text(cg->v2, "cgroup.events", freeze ? "frozen 1" : "frozen 0", err) == 0)
             return 0;
-        if (freeze)
+        if (freeze) {
+            culprit_name(cg->v2, err);
             file_put_at(cg->v2, "cgroup.freeze", "0", NULL);
+        }
         return -1;
     }
-    if (cg->v1_joined & (1u << CG_FREEZER))
-        return freeze_v1(cg->v1[CG_FREEZER], freeze, err);
+    if (cg->v1_joined & (1u << CG_FREEZER)) {
+        int ret = freeze_v1(cg->v1[CG_FREEZER], freeze, err);
+        if (ret < 0 && freeze) {
+            culprit_name(cg->v1[CG_FREEZER], err);
+            file_put_at(cg->v1[CG_FREEZER], "freezer.state", "THAWED", NULL);
+        }
+        return ret;
+    }
     error_set(err, 0, "freezing needs a cgroup, and this user may make none");
     return error_hint(err, "run pult in a delegated one: systemd-run --user --scope "
                            "-p Delegate=yes pult …");
@@ -584,6 +648,8 @@ static int remove_open(struct cgroup *cg, struct error *err)
             ret = -1;
         close(cg->v1[i]);
     }
+    if (cg->devices >= 0)
+        close(cg->devices);
     cgroup_init(cg);
     return ret;
 }

@@ -139,7 +139,17 @@ int config_filter(struct config *c, struct error *err);
 
 /* ---- cgroup.c, limits.c ---- */
 
-enum { CG_MEMORY, CG_CPU, CG_CPUACCT, CG_CPUSET, CG_PIDS, CG_BLKIO, CG_FREEZER, CG_V1_COUNT };
+enum {
+    CG_MEMORY,
+    CG_CPU,
+    CG_CPUACCT,
+    CG_CPUSET,
+    CG_PIDS,
+    CG_BLKIO,
+    CG_FREEZER,
+    CG_DEVICES,
+    CG_V1_COUNT
+};
 
 struct cgroup {
     char group[128];     /* "pult/NAME", below the root of each hierarchy */
@@ -147,6 +157,7 @@ struct cgroup {
     bool pure;           /* all controllers are of v2 */
     int v2;              /* directory of the group; -1: none */
     int v1[CG_V1_COUNT]; /* likewise; -1: not made */
+    int devices;         /* the program that tells devices which may be used; -1: none */
     unsigned v1_joined;  /* mask of those that the container is in */
 };
 
@@ -159,6 +170,8 @@ unsigned cgroup_v1(void);
 struct limit;
 /* Write one limit of a container that runs. */
 int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err);
+/* Make its group of this controller of v1, for whoever joins later; its directory. */
+int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err);
 /* Put a process into those of v1 that were made. */
 int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err);
 /*
@@ -184,13 +197,20 @@ int cgroup_recover(const char *name, const struct status_page *page, struct erro
 int cgroup_check(const struct guest_def *def, struct error *err);
 void cgroup_doctor(struct doctor *d);
 
+struct container;
+
 /* ---- trees.c: parts of the host's file systems ---- */
 
 /* Open (clone) the trees of the config; in whoever may read them. */
 int trees_open(struct config *c, struct error *err);
 /* Give them the ids of the user namespace. 1: a file system of the root cannot do that. */
 int trees_idmap(struct config *c, int userns, struct error *err);
+/* Open one more for a container that runs, with its ids where userns is not -1. */
+int tree_take(const struct config *c, struct tree *t, int userns, struct error *err);
 void trees_close(struct config *c);
+
+/* hotplug.c. Add what a line of lxc.mount.entry says to the running container, or take it away. */
+int hotplug(struct container *c, const char *line, bool remove, struct error *err);
 
 /* ---- spawn.c: keeper and first process talk ---- */
 
@@ -283,6 +303,7 @@ int hostroot_trees(struct config *c, struct error *err);
 /* mounts.c, entries.c, dev.c. Everything else that is mounted. */
 int mounts_system(const struct config *c, int rootfd, struct error *err);
 int mounts_entries(struct config *c, int rootfd, struct error *err);
+int mounts_entry(struct mount_entry *m, int rootfd, struct error *err);
 int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err);
 void mount_entry_clear(struct mount_entry *m);
 /* Is it a tree that trees_open() opens? */

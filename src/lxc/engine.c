@@ -32,6 +32,7 @@
 #include "guest/console.h"
 #include "lxc/container.h"
 #include "lxc/foreign.h"
+#include "lxc/devices.h"
 #include "lxc/hooks.h"
 #include "lxc/limits.h"
 
@@ -277,7 +278,8 @@ static int lxc_begin(struct keeper *k, struct error *err)
     if (config_load(k->def, &c->config, err) < 0 || mounts_own(&c->config, err) < 0 ||
         hooks_first(c, err) < 0 || config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
-        cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
+        cgroup_create(&c->cgroup, k->def, !quick, err) < 0 ||
+        devices_apply(&c->cgroup, k->def->conf, err) < 0)
         return -1;
     c->config.raw_console = k->raw_console;
     c->config.cols = k->cols;
@@ -495,6 +497,11 @@ static int lxc_limit(struct keeper *k, const struct guest_def *now, struct error
     return 0;
 }
 
+static int lxc_plug(struct keeper *k, const char *line, bool remove, struct error *err)
+{
+    return hotplug(k->engine_data, line, remove, err);
+}
+
 static pid_t lxc_exec(struct keeper *k, const struct exec_request *req, int *master,
                       struct error *err)
 {
@@ -580,6 +587,7 @@ const struct engine lxc_engine = {
     .send = lxc_send,
     .limit_key = limits_key,
     .limit = lxc_limit,
+    .plug = lxc_plug,
     .exec = lxc_exec,
     .cleanup = lxc_cleanup,
     .cleans_late = true,

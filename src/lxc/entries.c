@@ -315,8 +315,7 @@ static int entry_tree(struct mount_entry *m, int rootfd, struct error *err)
     return fd < 0 ? error_set(err, errno, "open '%s' of the container", m->source) : fd;
 }
 
-/* Mount one entry. */
-static int entry_mount(struct mount_entry *m, int rootfd, struct error *err)
+int mounts_entry(struct mount_entry *m, int rootfd, struct error *err)
 {
     if (mount_entry_is_tree(m) && m->tree.fd < 0)
         return 0; /* optional, and not there */
@@ -346,7 +345,7 @@ int mounts_entries(struct config *c, int rootfd, struct error *err)
 {
     for (size_t i = 0; i < c->mount_count; i++) {
         struct mount_entry *m = &c->mounts[i];
-        if (entry_mount(m, rootfd, err) < 0 && !m->optional)
+        if (mounts_entry(m, rootfd, err) < 0 && !m->optional)
             return error_wrap(err, "mount '%s' on '/%s'", m->source, m->target);
     }
     return 0;

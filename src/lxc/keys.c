@@ -13,11 +13,11 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "lxc/container.h"
+#include "lxc/devices.h"
 
 #define AT(field) offsetof(struct config, set.field)
 #define ALL       offsetof(struct config, set)
 
-#define NO_DEVICES "which devices exist is decided by /dev, and no others can be made"
 #define OLD(old, check, list, today)                               \
     {                                                              \
         old, check, list, "old name of " today, NULL, .now = today \
@@ -183,8 +183,10 @@ const struct conf_key lxc_keys[] = {
     {"lxc.cgroup.relative", value_is_0_or_1, false,
      "1: below the cgroup in which pult was called, also for root", NULL,
      .take = take_flag, .at = AT(cgroup_relative)},
-    {"lxc.cgroup2.devices.*", NULL, true, "devices that may be used: allow, deny", NO_DEVICES},
-    {"lxc.cgroup.devices.*", NULL, true, "likewise, on hosts with cgroup v1", NO_DEVICES},
+    {"lxc.cgroup2.devices.*", devices_is_rule, true,
+     "allow and deny: devices that may be used, c|b MAJOR:MINOR rwm, or a for all; those of a user's "
+     "container are the ones of its /dev", NULL},
+    {"lxc.cgroup.devices.*", devices_is_rule, true, "the same", NULL},
     {"lxc.cgroup2.*", NULL, true, "a file of cgroup v2, such as memory.max, cpu.max, pids.max", NULL},
     {"lxc.cgroup.*", NULL, true, "a file of cgroup v1, such as memory.limit_in_bytes", NULL},
 

@@ -66,8 +66,31 @@ int trees_open(struct config *c, struct error *err)
     return 0;
 }
 
+/*
+ * A device's node that the container's root owns: on a tmpfs of its own, since that of the host's
+ * /dev is the host's to own.
+ */
+static int node_make(const struct config *c, struct tree *t, const struct stat *st,
+                     struct error *err)
+{
+    static const char *const options[] = {"mode", "0755", "size", "4k", "nr_inodes", "4", NULL};
+    cleanup_close int fs = fs_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, options, err);
+    if (fs < 0)
+        return -1;
+    if (mknodat(fs, "node", (st->st_mode & S_IFMT) | 0660, st->st_rdev) < 0 ||
+        fchmodat(fs, "node", 0660, 0) < 0 ||
+        fchownat(fs, "node", idmap_root_uid(&c->map), idmap_root_gid(&c->map), 0) < 0)
+        return error_set(err, errno, "make a node for '%s'", t->path);
+    int node = open_tree(fs, "node", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (node < 0)
+        return error_set(err, errno, "make a node for '%s'", t->path);
+    close(t->fd);
+    t->fd = node;
+    return 0;
+}
+
 /* Map one tree. 1: its file system cannot. */
-static int tree_idmap(const struct config *c, const struct tree *t, int userns, bool root,
+static int tree_idmap(const struct config *c, struct tree *t, int userns, bool root,
                       struct error *err)
 {
     bool follows = t->propagation == MS_SLAVE || t->propagation == MS_SHARED;
@@ -75,6 +98,9 @@ static int tree_idmap(const struct config *c, const struct tree *t, int userns, 
     struct stat st;
     if (t->fd < 0)
         return 0;
+    if (t->idmap && !root && !c->map.identity && fstat(t->fd, &st) == 0 &&
+        (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+        return node_make(c, t, &st, err);
     if (root)
         attr.attr_set |= MOUNT_ATTR_NODEV;
     /* What is owned by the container's ids on disk needs no mapping. */
@@ -89,6 +115,16 @@ static int tree_idmap(const struct config *c, const struct tree *t, int userns, 
     if (errno == EINVAL && (attr.attr_set & MOUNT_ATTR_IDMAP))
         return 1;
     return error_set(err, errno, "map the ids of '%s'", t->path);
+}
+
+int tree_take(const struct config *c, struct tree *t, int userns, struct error *err)
+{
+    int ret = tree_open(t, err);
+    if (ret == 0 && userns >= 0)
+        ret = tree_idmap(c, t, userns, false, err);
+    return ret > 0 ? error_set(err, 0, "the file system of '%s' cannot be shown with other ids",
+                               t->path)
+                   : ret;
 }
 
 int trees_idmap(struct config *c, int userns, struct error *err)

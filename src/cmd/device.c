@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pult device add and remove: devices, directories and files of the host's for a container, while
+ * it runs. What they send to its keeper is the line that the definition would have.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "cmd/ask.h"
+#include "cmd/table.h"
+#include "guest/store.h"
+
+/* What is to be added, or was. */
+struct part {
+    char *source, *target, *entry, *rule; /* rule: of a device; NULL: it is none */
+};
+
+static void part_clear(struct part *p)
+{
+    free(p->source);
+    free(p->target);
+    free(p->entry);
+    free(p->rule);
+}
+
+/* Blanks and backslashes as fstab(5) has them. */
+static char *escape(const char *s)
+{
+    char *out = xcalloc(strlen(s) * 4 + 1, 1), *p = out;
+    for (; *s; s++)
+        if (*s == ' ' || *s == '\t' || *s == '\\')
+            p += sprintf(p, "\\%03o", (unsigned char)*s);
+        else
+            *p++ = *s;
+    return out;
+}
+
+/* The rule that lets it be used; NULL: it is no device. */
+static char *device_rule(const struct stat *st)
+{
+    if (!S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode))
+        return NULL;
+    return xasprintf("%c %u:%u rwm", S_ISCHR(st->st_mode) ? 'c' : 'b', gnu_dev_major(st->st_rdev),
+                     gnu_dev_minor(st->st_rdev));
+}
+
+/* A new part: its lines, as the definition would have them. */
+static int part_make(const struct cmd_args *a, struct part *p, struct error *err)
+{
+    struct stat st;
+    const char *path = cmd_pos(a, 1), *to = cmd_pos(a, 2) ? cmd_pos(a, 2) : path;
+    p->source = realpath(path, NULL);
+    if (!p->source || stat(p->source, &st) < 0)
+        return error_set(err, errno, "look at '%s'", path);
+    if (to[0] != '/')
+        return error_set(err, 0, "'%s' is not an absolute path", to);
+    p->target = xstrdup(to + strspn(to, "/"));
+    p->rule = device_rule(&st);
+    cleanup_free char *source = escape(p->source);
+    cleanup_free char *target = escape(p->target);
+    p->entry = xasprintf("%s %s none %s,create=%s%s%s", source, target,
+                         S_ISDIR(st.st_mode) ? "rbind" : "bind",
+                         S_ISDIR(st.st_mode) ? "dir" : "file", cmd_opt(a, "ro") ? ",ro" : "",
+                         p->rule || cmd_opt(a, "idmap") ? ",idmap=container" : "");
+    return 0;
+}
+
+/* Does the line put something there? */
+static bool is_target(const char *entry, const char *target)
+{
+    cleanup_free char *copy = xstrdup(entry);
+    char *save, *field = strtok_r(copy, " \t", &save);
+    field = field ? strtok_r(NULL, " \t", &save) : NULL;
+    cleanup_free char *want = escape(target + strspn(target, "/"));
+    return field && str_eq(field + strspn(field, "/"), want);
+}
+
+/* store_edit_fn */
+static int edit_add(void *arg, struct conf *conf, struct error *err)
+{
+    const struct part *p = arg;
+    const struct conf_line *l;
+    conf_for_each (conf, "lxc.mount.entry", l)
+        if (is_target(l->value, p->target))
+            return error_set(err, EEXIST, "the definition mounts on '/%s' already", p->target);
+    conf_add(conf, "lxc.mount.entry", p->entry);
+    if (p->rule)
+        conf_add(conf, "lxc.cgroup2.devices.allow", p->rule);
+    return 0;
+}
+
+static int edit_remove(void *arg, struct conf *conf, struct error *err)
+{
+    const struct part *p = arg;
+    (void)err;
+    for (size_t i = conf->count; i-- > 0;) {
+        const struct conf_line *l = &conf->lines[i];
+        if ((str_eq(l->key, "lxc.mount.entry") && is_target(l->value, p->target)) ||
+            (p->rule && str_eq(l->key, "lxc.cgroup2.devices.allow") && str_eq(l->value, p->rule)))
+            conf_remove(conf, i);
+    }
+    return 0;
+}
+
+static int add_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    struct guest_info info = {0};
+    struct part p = {0};
+    const char *name = cmd_pos(a, 0);
+    if (store_info(name, &info, &err) < 0)
+        return cmd_fail(a, &err);
+    const bool alive = state_alive(info.state), keep = cmd_opt(a, "keep");
+    guest_info_clear(&info);
+    int ret = part_make(a, &p, &err);
+    if (ret == 0 && !alive && !keep)
+        ret =
+            error_set(&err, 0, "'%s' does not run; with --keep it has it when it is started", name);
+    if (ret == 0 && alive)
+        ret = ask(name, json_pack("{s:s, s:s}", "cmd", "device-add", "entry", p.entry), &err);
+    if (ret == 0 && keep)
+        ret = store_edit(name, edit_add, &p, &err);
+    part_clear(&p);
+    return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
+}
+
+const struct command cmd_device_add = {
+    .name = "device add",
+    .args = "NAME PATH [TARGET]",
+    .min = 2,
+    .max = 3,
+    .options =
+        (const struct cmd_option[]){
+            {"ro", 'r', NULL, false, "it can only be read"},
+            {"idmap", 'i', NULL, false, "its files are shown as the container's own users'"},
+            {"keep", 'k', NULL, false, "write it into the definition, too"},
+            {0},
+        },
+    .help = "give a running container a device, a directory or a file of the host's",
+    .detail =
+        "It appears as TARGET, or under the path that it has here. A device gets a node that\n"
+        "the container's root owns, and the container may use it.\n\n"
+        "  pult device add web1 /dev/fuse\n"
+        "  pult device add web1 /srv/data /data --ro --keep",
+    .safe = true,
+    .states = ON_STATE(GUEST_RUNNING),
+    .run = add_run,
+};
+
+static int remove_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    struct guest_info info = {0};
+    const char *name = cmd_pos(a, 0), *target = cmd_pos(a, 1);
+    if (target[0] != '/')
+        return cmd_usage(a, "'%s' is not an absolute path", target);
+    if (store_info(name, &info, &err) < 0)
+        return cmd_fail(a, &err);
+    const bool alive = state_alive(info.state), throwaway = info.throwaway;
+    guest_info_clear(&info);
+    cleanup_free char *inside = escape(target + 1);
+    /* The device of that name, should it be one, is no more to be used. */
+    const char *path = cmd_pos(a, 2) ? cmd_pos(a, 2) : target;
+    cleanup_free char *source = escape(path);
+    struct stat st;
+    struct part p = {.target = xstrdup(target + 1),
+                     .rule = stat(path, &st) == 0 ? device_rule(&st) : NULL};
+    cleanup_free char *entry = xasprintf("%s %s none bind", source, inside);
+    int ret = 0;
+    if (alive)
+        ret = ask(name, json_pack("{s:s, s:s}", "cmd", "device-remove", "entry", entry), &err);
+    if (ret == 0 && !throwaway)
+        ret = store_edit(name, edit_remove, &p, &err);
+    part_clear(&p);
+    return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
+}
+
+const struct command cmd_device_remove = {
+    .name = "device remove",
+    .args = "NAME TARGET [PATH]",
+    .min = 2,
+    .max = 3,
+    .help = "take from a container what `pult device add` gave it",
+    .detail = "What is mounted on TARGET goes, from the definition, too. The device PATH of the\n"
+              "host, or the one that is called TARGET there, can be used no more.",
+    .safe = true,
+    .states = ON_STATE(GUEST_RUNNING),
+    .run = remove_run,
+};

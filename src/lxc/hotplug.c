@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Mounts that a running container is given, or that are taken from it: directories and files of the
+ * host's, and nodes of devices. Each is a line of lxc.mount.entry, as in its definition.
+ *
+ *     keeper  opens the host's side as a mount tree, lets the group use the device (devices.c)
+ *       └─ a helper joins the container's user and mount namespace, where its root is /, and puts
+ *          the tree onto a descriptor that it opened below that root: links of the container's lead
+ *          nowhere else. Should the container keep it waiting (FUSE), it is killed
+ *
+ * A user's helper opens the host's side itself, in a copy of the host's mounts: only his user
+ * namespace may clone them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "lxc/container.h"
+#include "lxc/devices.h"
+#include "lxc/sys.h"
+
+#define HELPER_MS 3000 /* more than enough on a machine that is all but dead */
+#define ALLOW     "lxc.cgroup2.devices.allow"
+
+struct plug {
+    struct container *c;
+    struct mount_entry *entry;
+    bool remove;
+};
+
+/* ---- in the helper ---- */
+
+/* Take what is mounted there away, and the empty file that it was put on. */
+static int unplug(const char *target, struct error *err)
+{
+    struct stat st;
+    cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int at = root < 0 ? -1 : sys_open_in_root(root, target, O_PATH, 0, 0);
+    if (at < 0)
+        return error_set(err, errno, "open '/%s' in the container", target);
+    cleanup_free char *full = xasprintf("/%s", target);
+    if (umount2(full, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+        return errno == EINVAL ? error_set(err, 0, "nothing is mounted on '%s'", full)
+                               : error_set(err, errno, "unmount '%s'", full);
+    if (lstat(full, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 && st.st_nlink == 1)
+        unlink(full);
+    return 0;
+}
+
+static int plug_here(const struct plug *p, struct error *err)
+{
+    const struct container *c = p->c;
+    if (setns(c->namespaces[NS_USER], 0) < 0)
+        return error_set(err, errno, "join the container's user namespace");
+    if (!c->config.privileged && !p->remove &&
+        (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+         tree_take(&c->config, &p->entry->tree, -1, err) < 0))
+        return err->code ? -1 : error_set(err, errno, "copy the host's mounts");
+    if (setns(c->namespaces[NS_MNT], 0) < 0)
+        return error_set(err, errno, "join the container's mounts");
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return error_set(err, errno, "become the container's root");
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    umask(022);
+    if (p->remove)
+        return unplug(p->entry->target, err);
+    cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return root < 0 ? error_set(err, errno, "open the container's root")
+                    : mounts_entry(p->entry, root, err);
+}
+
+/* ---- in the keeper ---- */
+
+/* Run the helper, for some time at most. */
+static int plug_there(const struct plug *p, struct error *err)
+{
+    struct message m = {.kind = MESSAGE_STARTED};
+    int sock[2], status;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return error_set(err, errno, "create a socket");
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct error why = {0};
+        spawn_reset_signals();
+        if (plug_here(p, &why) < 0) {
+            m.kind = MESSAGE_FAILED;
+            snprintf(m.text, sizeof m.text, "%s", why.text);
+        }
+        message_send(sock[1], &m, NULL, 0);
+        _exit(0);
+    }
+    int why = errno;
+    close(sock[1]);
+    cleanup_close int answer = sock[0];
+    if (pid < 0)
+        return error_set(err, why, "start a process");
+    struct pollfd wait = {.fd = answer, .events = POLLIN};
+    int ret = -1;
+    if (poll(&wait, 1, HELPER_MS) == 0)
+        error_set(err, ETIMEDOUT, "wait for the container's file system");
+    else if (message_recv(answer, &m, NULL, 0) < 0)
+        error_set(err, errno, "change the container's mounts");
+    else
+        ret = m.kind == MESSAGE_STARTED ? 0 : error_set(err, 0, "%s", m.text);
+    kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return ret;
+}
+
+/* "c 10:229 rwm" of a device; false: it is none. */
+static bool device_rule(const char *path, char out[48])
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
+        return false;
+    snprintf(out, 48, "%c %u:%u rwm", S_ISCHR(st.st_mode) ? 'c' : 'b', gnu_dev_major(st.st_rdev),
+             gnu_dev_minor(st.st_rdev));
+    return true;
+}
+
+/* Let the container use the device, besides those that it may use already; or no more. */
+static int device_allow(struct container *c, const char *path, bool allow, struct error *err)
+{
+    char rule[48];
+    struct conf *conf = c->keeper->def->conf;
+    if (!device_rule(path, rule))
+        return 0;
+    cleanup_conf struct conf *now = conf_copy(conf);
+    if (allow) {
+        conf_add(now, ALLOW, rule);
+    } else {
+        conf_unset(now, ALLOW);
+        const struct conf_line *l;
+        conf_for_each (conf, ALLOW, l)
+            if (!str_eq(l->value, rule))
+                conf_add(now, ALLOW, l->value);
+    }
+    if (devices_apply(&c->cgroup, now, err) < 0)
+        return -1;
+    c->keeper->def->conf = now;
+    now = conf;
+    return 0;
+}
+
+int hotplug(struct container *c, const char *line, bool remove, struct error *err)
+{
+    struct mount_entry m;
+    if (c->init <= 0)
+        return error_set(err, ESRCH, "change the container's mounts");
+    if (mount_entry_parse(line, &m, err) < 0)
+        return -1;
+    const struct plug p = {.c = c, .entry = &m, .remove = remove};
+    int ret = 0;
+    if (!mount_entry_is_tree(&m) || m.tree.type)
+        ret = error_set(err, 0, "only a part of the host's files can be added, with 'bind'");
+    if (ret == 0 && !remove)
+        ret = device_allow(c, m.source, true, err);
+    if (ret == 0 && !remove && c->config.privileged)
+        ret = tree_take(&c->config, &m.tree, c->namespaces[NS_USER], err);
+    if (ret == 0)
+        ret = plug_there(&p, err);
+    struct error why;
+    if ((ret == 0) == remove && device_allow(c, m.source, false, &why) < 0)
+        log_line("%s", why.text);
+    if (m.tree.fd >= 0)
+        close(m.tree.fd);
+    m.tree.fd = -1;
+    mount_entry_clear(&m);
+    return ret < 0 ? error_wrap(err, "%s '%s'", remove ? "take" : "add", line) : 0;
+}

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 200 s
+# Devices that a container may use, what it is given while it runs, and one that hangs for it.
+. "$(dirname "$0")/engine.bash"
+[ "$(id -u)" = 0 ] || skip_all "needs root"
+n=d-$test_id
+
+# A device that everybody may open, as far as its mode goes.
+mknod -m 666 "$WORK/control" c 10 237 || skip_all "no devices can be made here"
+: <"$WORK/control" 2>/dev/null || skip_all "no /dev/loop-control"
+with() { pult run --rootfs "$ROOT" --set "lxc.mount.entry=$WORK/control dev/control none bind,create=file" "$@" </dev/null 2>&1; }
+opens='if : </dev/control; then echo opened; fi'
+like "one that is not on the list" "$(with -- /bin/sh -c "$opens")" "not permitted"
+is "one that is allowed" "$(with --set "lxc.cgroup2.devices.allow=c 10:237 rwm" -- /bin/sh -c "$opens")" opened
+is "in the other spelling" "$(with --set "lxc.cgroup.devices.allow=c 10:* rw" -- /bin/sh -c "$opens")" opened
+like "to be written to only" "$(with --set "lxc.cgroup2.devices.allow=c 10:237 w" -- /bin/sh -c "$opens")" "not permitted"
+like "allowed, then denied" "$(with --set "lxc.cgroup2.devices.allow=c *:* rwm" --set "lxc.cgroup2.devices.deny=c 10:237 r" \
+    -- /bin/sh -c "$opens")" "not permitted"
+like "denied, of the usual" "$(with --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sh -c ': </dev/urandom')" "not permitted"
+is "the others remain" "$(with --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sh -c 'head -c 3 /dev/zero | wc -c')" 3
+refused "what is no rule" "no rule for devices" pult run --rootfs "$ROOT" --set "lxc.cgroup2.devices.allow=d 1:2" -- /bin/true
+
+# ---- while it runs ----
+pult create container "$n" --rootfs "$ROOT" -- /bin/sleep 1000
+pult start "$n"
+ok "a device is added" pult device add "$n" "$WORK/control" /dev/control
+is "its root owns it" "$(pult exec "$n" -- /bin/stat -c '%u %a' /dev/control)" "0 660"
+is "and may use it" "$(pult exec "$n" -- /bin/sh -c "$opens")" opened
+mkdir "$WORK/data" && echo content >"$WORK/data/file"
+ok "a directory" pult device add "$n" "$WORK/data" "/mnt/a b" --ro --keep
+is "with what is in it" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")" content
+refused "to be read only" "ead-only" pult exec "$n" -- /bin/touch "/mnt/a b/new"
+ok "a file" pult device add "$n" "$WORK/data/file" /etc/added
+is "is there" "$(pult exec "$n" -- /bin/cat /etc/added)" content
+ok "it is taken away" pult device remove "$n" /etc/added
+ok "with its name" pult exec "$n" -- /bin/test ! -e /etc/added
+ok "the device, too" pult device remove "$n" /dev/control "$WORK/control"
+ok "it is not there" pult exec "$n" -- /bin/test ! -e /dev/control
+refused "nothing to be taken" "nothing is mounted|No such file" pult device remove "$n" /etc/added
+refused "nothing to be added" "No such file" pult device add "$n" "$WORK/none"
+
+# A link of the container's leads to its own files, not to the host's.
+mkdir -p "$WORK/out"
+pult exec "$n" -- /bin/sh -c "mkdir -p '$WORK/out' && ln -s '$WORK/out' /link"
+pult device add "$n" "$WORK/data" /link/x
+ok "a link leads nowhere else" test ! -e "$WORK/out/x"
+is "but inside" "$(pult exec "$n" -- /bin/cat "$WORK/out/x/file")" content
+is "the host has no mount more" "$(grep -c "$test_id\|$WORK/data" /proc/self/mounts)" 0
+pult kill "$n"
+pult start "$n"
+is "what was kept is there again" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")" content
+ok "and goes for good" pult device remove "$n" "/mnt/a b"
+refused "from the definition, too" "does not set" pult config get "$n" lxc.mount.entry
+
+# ---- one process that cannot be stopped: its file system does not answer ----
+mkdir "$WORK/hang"
+exec 7<>/dev/fuse
+if mount -i -t fuse hang "$WORK/hang" -o fd=7,rootmode=40000,user_id=0,group_id=0,allow_other 2>/dev/null; then
+    at_exit "exec 7>&-; umount -l '$WORK/hang'"
+    pult kill "$n"
+    pult config set "$n" "lxc.mount.entry=$WORK/hang hang none bind,create=dir"
+    ok "one that does not answer is mounted" pult start "$n" 7>&-
+    pult exec "$n" -- /bin/sh -c 'exec /bin/cat /hang/file' </dev/null >/dev/null 2>&1 7>&- &
+    waits() { grep -q '^State:.D' /proc/"$(pgrep -x cat -P "$(id_of "$n" keeper_pid)")"/status; }
+    ok "a process waits for a file" wait_for 5 waits
+    refused "it is named" "process [0-9]+ \(cat\) does not stop: it is in state D" pult freeze "$n"
+    is "the container runs on" "$(state_of "$n")" running
+    exec 7>&-
+    wait
+    ok "when it has what it waits for" pult freeze "$n"
+    ok "it is frozen as a whole" grep -q "frozen 1" "$(cgroup_of "$(id_of "$n" pid)")/cgroup.events"
+else
+    skip "one process that cannot be stopped" "no FUSE"
+fi
+exec 7>&-
+pult kill "$n"
+pult destroy "$n"
+is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
+finish
