@@ -13,7 +13,7 @@ VERSION := 0.1
 
 BUILD_PKGS := gcc libc6-dev libncurses-dev libevent-dev libjansson-dev libcap-dev \
               libseccomp-dev libvterm-dev zlib1g-dev liblzma-dev liblz4-dev libzstd-dev \
-              libbz2-dev libnl-3-dev libnl-route-3-dev acpica-tools
+              libbz2-dev libnl-3-dev libnl-route-3-dev acpica-tools libarchive-dev libacl1-dev
 RUN_PKGS   := ncurses-base uidmap passt nftables dnsmasq-base
 TEST_PKGS  := libcmocka-dev busybox-static cpio kmod xz-utils zstd lz4 procps iproute2 util-linux \
               e2fsprogs qemu-system-x86 qemu-utils tmux python3 socat clang libclang-rt-dev debootstrap
@@ -36,7 +36,7 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now $(SAN)
 # A guest starts with three processes of this binary, so its own start and size count: it is linked
 # statically where all archives are there, which takes a sixth off the time of `pult run`. (What the
 # linker says where it succeeds are warnings of libevent's resolver, which nothing here calls.)
-LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo nl-route-3 nl-3 lzma lz4 zstd bz2 z m c
+LIBS    := event_core jansson seccomp cap vterm ncursesw tinfo nl-route-3 nl-3 archive acl lzma lz4 zstd bz2 z m c
 LDLIBS  := $(LIBS:%=-l%)
 STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a || echo lib; done \
              2>/dev/null | grep -q '^lib' && echo no || echo yes)

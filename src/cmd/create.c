@@ -2,6 +2,7 @@
 /* pult create container and pult create vm: a definition in the store, all of it or nothing. */
 #include "base/cleanup.h"
 #include "base/places.h"
+#include "cmd/diskfile.h"
 #include "cmd/newdisk.h"
 #include "cmd/newguest.h"
 #include "cmd/newnet.h"
@@ -26,18 +27,22 @@ static int create(const struct cmd_args *a, const char *type)
     if (status != EXIT_OK)
         return status;
     const char *name = cmd_pos(a, 0);
-    if (guest_name_check(name, &err) < 0 || (!g.archive && check(name, g.conf, &err) < 0) ||
+    g.name = name;
+    if (g.template)
+        disk_cancellable();
+    if (guest_name_check(name, &err) < 0 || (!g.template && check(name, g.conf, &err) < 0) ||
         store_init(&err) < 0 || new_net_default(type, g.conf, &err) < 0 ||
         store_create(name, g.conf, new_guest_fill, &g, &err) < 0)
-        status = cmd_fail(a, &err);
+        status = disk_fail(a, &err);
     new_guest_clear(&g);
     return status;
 }
 
 static int create_container_run(const struct cmd_args *a)
 {
-    if (!cmd_opt(a, "rootfs") && !cmd_opt(a, "config") && !cmd_opt(a, "set"))
-        return cmd_usage(a, "missing option: --rootfs DIR or --rootfs TAR");
+    if (!cmd_opt(a, "rootfs") && !cmd_opt(a, "template") && !cmd_opt(a, "config") &&
+        !cmd_opt(a, "set"))
+        return cmd_usage(a, "missing option: --rootfs DIR, --rootfs TAR or --template NAME");
     return create(a, "container");
 }
 
@@ -50,6 +55,7 @@ const struct command cmd_create_container = {
     .rest = true,
     .options =
         (const struct cmd_option[]){
+            OPTION_TEMPLATE,
             OPTION_ROOTFS,
             OPTION_NET,
             OPTION_MEMORY,
@@ -63,13 +69,25 @@ const struct command cmd_create_container = {
     .detail = "A directory given as --rootfs is the container's root where it is, and belongs to\n"
               "it from now on; an archive is unpacked into the guest's own directory. COMMAND is\n"
               "what it runs, its own /sbin/init if none is given.\n\n"
+              "A --template makes its files, in the guest's own directory; giving up leaves "
+              "nothing:\n\n"
+              "  debian[:SUITE][,mirror=URL][,variant=V][,packages=A+B][,fresh]   by debootstrap;\n"
+              "                   kept in the cache for the next, unless fresh\n"
+              "  busybox          a small system of this host's static busybox\n"
+              "  host[,data=DIR][,rw=DIR]   one command on this host's programs, read-only\n"
+              "  rootfs:DIR       a copy of a root file system\n"
+              "  tar:FILE         an archive of one\n"
+              "  oci:PATH[:TAG]   an image of OCI or docker: a directory, or an archive\n"
+              "  lxc:NAME[,arg=A] a template of the program lxc\n\n"
               "Each --net is a network card: one of `pult network list`, with an address of it;\n"
               "bridge=NAME for a bridge of this host; or user, which needs no rights. Without any\n"
               "it joins nat0, which is made with the first guest; a user's guests have user.\n"
               "--net none keeps it to itself; HOME/pult.conf may say net.default = NAME.\n\n"
               "  pult create container web1 --rootfs /srv/debian --memory 512M\n"
               "  pult create container web2 --rootfs web2.tar --net lan,address=10.87.0.9\n"
-              "  pult create container job --rootfs job.tar -- /usr/bin/job --once",
+              "  pult create container job --rootfs job.tar -- /usr/bin/job --once\n"
+              "  pult create container d --template debian:trixie,packages=vim+openssh-server\n"
+              "  pult create container c --template oci:/srv/image.tar:latest",
     .safe = true,
     .run = create_container_run,
 };

@@ -141,11 +141,17 @@ bool disk_meter(void *arg, uint64_t done, uint64_t total)
     if (m->shown_ns == 0) /* what is done at once shows nothing */
         m->shown_ns = now;
     if (isatty(STDERR_FILENO) && now - m->shown_ns >= METER_NS) {
-        char of[8], so_far[8];
+        const unsigned percent = total ? (unsigned)((double)done * 100 / (double)total) : 100;
+        char of[8], so_far[8], bar[21];
         size_human(done, so_far);
         size_human(total, of);
-        fprintf(stderr, "\r%s: %3u %%, %s of %s \033[K", m->what,
-                total ? (unsigned)((double)done * 100 / (double)total) : 100, so_far, of);
+        for (unsigned i = 0; i < 20; i++)
+            bar[i] = i * 5 < percent ? '#' : '-';
+        bar[20] = '\0';
+        if (m->percent)
+            fprintf(stderr, "\r%s: [%s] %3u %% \033[K", m->what, bar, percent);
+        else
+            fprintf(stderr, "\r%s: %3u %%, %s of %s \033[K", m->what, percent, so_far, of);
         m->shown_ns = now;
         m->drawn = true;
     }

@@ -50,6 +50,7 @@ int disk_file_split(const char *text, char **path, const char **format, struct e
 /* A line on a terminal that says how far it is; disk_progress_fn. arg: a struct disk_meter. */
 struct disk_meter {
     const char *what;
+    bool percent; /* it counts no bytes */
     uint64_t shown_ns;
     bool drawn;
 };

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "cmd/diskfile.h"
 #include "cmd/newdisk.h"
 #include "cmd/newnet.h"
 #include "guest/def.h"
@@ -82,10 +83,40 @@ static int set_rootfs(struct new_guest *g, const char *rootfs, struct error *err
         conf_set(g->conf, "lxc.rootfs.path", path);
         return 0;
     }
-    if (!S_ISREG(st.st_mode) || g->engine->populate == NULL)
+    g->template = S_ISREG(st.st_mode) ? engine_template(g->engine, "tar", NULL) : NULL;
+    if (g->template == NULL)
         return error_set(err, 0, "--rootfs: '%s' is neither a directory nor an archive", path);
-    g->archive = steal_ptr(path);
+    g->source = steal_ptr(path);
     return 0;
+}
+
+/* Does a template take a file of the user's? One that is relative means another place later. */
+static int set_source(struct new_guest *g, const char *source, struct error *err)
+{
+    const struct guest_template *t = g->template;
+    if (*source && !t->source)
+        return error_set(err, 0, "the template '%s' takes no '%s'", t->name, source);
+    if (!*source && !t->optional)
+        return error_set(err, 0, "the template '%s' needs its %s: %s:%s", t->name, t->source,
+                         t->name, t->source);
+    free(g->source);
+    g->source = xstrdup(source);
+    return 0;
+}
+
+/* --template NAME[:SOURCE][,OPTION[=VALUE]…] */
+static int set_template(struct new_guest *g, const char *value, struct error *err)
+{
+    cleanup_free char *name = xstrndup(value, strcspn(value, ":,"));
+    if (g->template)
+        return error_set(err, 0, "--rootfs has an archive already");
+    if (conf_get(g->conf, "lxc.rootfs.path") || conf_get(g->conf, "lxc.rootfs"))
+        return error_set(err, 0, "there is a root file system already");
+    g->template = engine_template(g->engine, name, err);
+    if (g->template == NULL || options_parse(value, g->template->options, &g->options, err) < 0)
+        return -1;
+    const char *first = options_get(&g->options, ""), *colon = first ? strchr(first, ':') : NULL;
+    return set_source(g, colon ? colon + 1 : "", err);
 }
 
 /*
@@ -177,7 +208,7 @@ static int set_vm_of_host(const struct cmd_args *a, struct conf *conf, struct er
 /* A throwaway container that says nothing of its root is a copy of this machine. */
 static void set_copy_of_host(struct new_guest *g)
 {
-    if (str_eq(g->engine->type, "container") && !g->archive &&
+    if (str_eq(g->engine->type, "container") && !g->template &&
         !conf_get(g->conf, "lxc.rootfs.path") && !conf_get(g->conf, "lxc.rootfs"))
         conf_set(g->conf, "lxc.rootfs.path", "host:/");
 }
@@ -280,6 +311,9 @@ static int fill_conf(const struct cmd_args *a, const char *type, bool throwaway,
     const char *rootfs = cmd_opt(a, "rootfs");
     if (rootfs && set_rootfs(g, rootfs, err) < 0)
         return -1;
+    const char *template = cmd_opt(a, "template");
+    if (template && set_template(g, template, err) < 0)
+        return error_wrap(err, "--template");
     if (cmd_opt(a, "autostart"))
         conf_set(g->conf, "guest.autostart", "1");
     const char *image = throwaway ? cmd_pos(a, 0) : NULL;
@@ -314,14 +348,33 @@ int new_guest(const struct cmd_args *a, const char *type, bool throwaway, struct
 void new_guest_clear(struct new_guest *g)
 {
     conf_free(g->conf);
-    free(g->archive);
+    free(g->source);
+    options_clear(&g->options);
     *g = (struct new_guest){0};
+}
+
+/* Let its template make its files, with a line on the terminal that says how far it is. */
+static int make_files(const struct new_guest *g, const char *dir, struct error *err)
+{
+    struct disk_meter meter = {.what = g->name ? g->name : g->template->name, .percent = true};
+    const struct guest_source s = {
+        .name = g->name ? g->name : g->engine->type,
+        .template = g->template,
+        .source = g->source,
+        .options = &g->options,
+        .progress = disk_meter,
+        .arg = &meter,
+    };
+    cleanup_conf struct conf *none = g->conf ? NULL : conf_new("the template");
+    int ret = g->template->make(&s, dir, g->conf ? g->conf : none, err);
+    disk_meter_end(&meter);
+    return ret;
 }
 
 int new_guest_fill(void *arg, const char *dir, struct error *err)
 {
     const struct new_guest *g = arg;
-    if (g->archive && g->engine->populate(dir, g->archive, err) < 0)
+    if (g->template && make_files(g, dir, err) < 0)
         return -1;
-    return new_net_define(g->conf, err);
+    return g->conf ? new_net_define(g->conf, err) : 0;
 }

@@ -7,6 +7,7 @@
 #define PULT_CMD_NEWGUEST_H
 
 #include "base/conf.h"
+#include "base/options.h"
 #include "cmd/command.h"
 #include "guest/engine.h"
 
@@ -22,6 +23,8 @@
     {"set", 's', "KEY=VALUE", true, "any other key of the definition; may be repeated"}
 #define OPTION_ROOTFS \
     {"rootfs", 'R', "DIR|TAR", false, "its root file system, or an archive to unpack as one"}
+#define OPTION_TEMPLATE \
+    {"template", 't', "T[:SOURCE][,OPTION...]", false, "what its root file system is made of"}
 #define OPTION_KERNEL {"kernel", 'k', "FILE", false, "its kernel: a bzImage or an ELF vmlinux"}
 #define OPTION_INITRD {"initrd", 'i', "FILE", false, "its initial file system"}
 #define OPTION_APPEND {"append", 'a', "STRING", false, "its kernel's command line"}
@@ -33,8 +36,11 @@
 
 struct new_guest {
     const struct engine *engine;
-    struct conf *conf; /* owned until handed on */
-    char *archive;     /* to be unpacked into the guest's directory; NULL: none */
+    const char *name;                      /* NULL: it does not matter */
+    struct conf *conf;                     /* owned until handed on */
+    const struct guest_template *template; /* NULL: it brings no files of its own */
+    char *source;                          /* for it */
+    struct options options;
 };
 
 /*
@@ -51,7 +57,7 @@ bool new_guest_on_disk(const struct conf *conf);
 int new_guest_share(struct conf *conf, const char *path, const char *options, struct error *err);
 void new_guest_clear(struct new_guest *g);
 
-/* store_fill_fn: unpacks the archive, defines the network; arg is the struct new_guest. */
+/* store_fill_fn: lets the template make its files, defines the network; arg is the struct new_guest. */
 int new_guest_fill(void *arg, const char *dir, struct error *err);
 
 #endif

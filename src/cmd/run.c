@@ -107,7 +107,7 @@ static int fill(void *arg, const char *dir, struct error *err)
 {
     const struct new_guest *g = arg;
     sigset_t ends;
-    if (g->archive && new_guest_fill(arg, dir, err) < 0)
+    if (g->template && new_guest_fill(arg, dir, err) < 0)
         return -1;
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);

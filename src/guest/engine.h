@@ -31,6 +31,8 @@
 #include "base/error.h"
 
 struct guest_def;
+struct option;
+struct options;
 struct keeper;
 struct doctor;
 struct status_page;
@@ -65,6 +67,31 @@ struct guest_memory {
 
 /* How far something is, in bytes; asked often. true: give up. */
 typedef bool engine_progress_fn(void *arg, uint64_t done, uint64_t total);
+
+/* What a new guest's directory is filled with. */
+struct guest_source {
+    const char *name; /* the guest's */
+    const struct guest_template *template;
+    const char *source;            /* what the template is given; "": nothing */
+    const struct options *options; /* of the template's */
+    engine_progress_fn *progress;  /* may be NULL */
+    void *arg;
+};
+
+/* One way in which a guest's files come to be: `create --template NAME:SOURCE,OPTION=VALUE`. */
+struct guest_template {
+    const char *name;
+    const char *source;           /* what it is: "DIR"; NULL: it takes none */
+    bool optional;                /* … or may do without */
+    const struct option *options; /* base/options.h; the first has no name: NAME:SOURCE */
+    const char *help;             /* one line */
+    /*
+     * Fill the directory, and add to conf what the guest needs. May take long, gives up when told
+     * so; who calls removes what there is after a failure.
+     */
+    int (*make)(const struct guest_source *s, const char *dir, struct conf *conf,
+                struct error *err);
+};
 
 /* Another guest like this one, as it is (and does not run) or as it was in a snapshot. */
 struct engine_clone {
@@ -139,12 +166,8 @@ struct engine {
      */
     int (*check)(const struct guest_def *def, struct error *err);
 
-    /*
-     * Put what a new guest is made of into its directory, for store_create()'s fill: a container
-     * unpacks the archive `source` into dir/rootfs, which is where it looks for its root when its
-     * definition names none. May take long. NULL: this kind has nothing to put there.
-     */
-    int (*populate)(const char *dir, const char *source, struct error *err);
+    /* How its files come to be, ending with a NULL name. NULL: this kind has none of its own. */
+    const struct guest_template *templates;
     /*
      * Remove what only the engine may be able to remove from a directory that is about to go (a
      * user's container has files of subordinate ids). Crosses no mount. NULL: nothing special.
@@ -235,6 +258,9 @@ struct engine {
 void engines_set(const struct engine *const *engines); /* NULL-terminated, kept */
 const struct engine *const *engines_all(void);
 const struct engine *engine_by_type(const char *type); /* NULL: none */
+/* NULL: that kind has no such template, and why. */
+const struct guest_template *engine_template(const struct engine *e, const char *name,
+                                             struct error *err);
 
 /* `pult doctor`: one line a finding. */
 enum finding { FINDING_OK, FINDING_NOTE, FINDING_BAD };

@@ -425,6 +425,7 @@ static int config_write(int dir_fd, const struct conf *conf, struct error *err)
 }
 
 struct parts {
+    const char *name;
     const struct conf *conf;
     store_fill_fn *fill;
     void *arg;
@@ -434,9 +435,10 @@ struct parts {
 static int guest_fill(void *arg, int dir_fd, const char *dir, struct error *err)
 {
     const struct parts *p = arg;
-    if (config_write(dir_fd, p->conf, err) < 0)
+    if (p->fill && (p->fill(p->arg, dir, err) < 0 ||
+                    conf_acceptable(p->name, dir, p->conf, err) < 0))
         return -1;
-    return p->fill ? p->fill(p->arg, dir, err) : 0;
+    return config_write(dir_fd, p->conf, err);
 }
 
 static int create(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,
@@ -446,7 +448,7 @@ static int create(const char *name, const struct conf *conf, store_fill_fn *fill
     cleanup_free char *dir = xasprintf("%s/%s", guests, name);
     if (conf_acceptable(name, dir, conf, err) < 0)
         return -1;
-    struct parts parts = {conf, fill, arg};
+    struct parts parts = {name, conf, fill, arg};
     cleanup_close int fd = scratch_build(guests, name, guest_fill, &parts, err);
     return fd < 0 ? -1 : 0;
 }

@@ -71,7 +71,8 @@ int store_load(const char *name, struct guest_def **def, struct error *err);
 /*
  * Create a lasting definition. conf is kept by the caller. Fails with EEXIST where the name is
  * taken. fill, if not NULL, is called with the new directory before it gets its name, to put a
- * rootfs or disks into it; when it fails nothing remains.
+ * rootfs or disks into it; it may also change conf, which is written then. When it fails nothing
+ * remains.
  */
 typedef int store_fill_fn(void *arg, const char *dir, struct error *err);
 int store_create(const char *name, const struct conf *conf, store_fill_fn *fill, void *arg,

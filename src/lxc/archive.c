@@ -1,207 +1,340 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A root file system from an archive. The host's tar unpacks it, in a mount namespace in which
- * everything is read-only but the directory it unpacks into: whatever names and links the archive
- * holds, they lead nowhere else. A user's tar runs with the ids that his container will have.
+ * Archives of root file systems, see archive.h.
  *
- * Device nodes cannot be made that way, and are not wanted: /dev of the archive is left out.
+ * A layer is read twice: what it says is gone (.wh.NAME, .wh..wh..opq) is removed first, so that
+ * only what lower layers brought is touched, whatever the order in the archive.
  */
-#include "lxc/container.h"
+#include "lxc/archive.h"
 
+#include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/capability.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/util.h"
-#include "lxc/sys.h"
+#include "lxc/copy.h"
+#include "lxc/filework.h"
 
-/* Make everything read-only but root. */
-static int confine(const char *root, struct error *err)
+#define BLOCK     (256 << 10)
+#define GONE      ".wh."
+#define GONE_MORE ".wh..wh."
+#define GONE_ALL  ".wh..wh..opq"
+
+/* What is done in the jail. */
+struct unpack {
+    const struct archive_job *job;
+    uint64_t size;
+    bool owners;
+    unsigned pass;
+};
+
+static int archive_error(struct archive *a, const char *what, const char *name, struct error *err)
 {
-    struct mount_attr lock = {.attr_set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
-    struct mount_attr open = {.attr_clr = MOUNT_ATTR_RDONLY};
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount(root, root, NULL, MS_BIND, NULL) < 0 ||
-        mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &lock, sizeof lock) < 0 ||
-        mount_setattr(AT_FDCWD, root, 0, &open, sizeof open) < 0)
-        return error_set(err, errno, "confine tar to '%s'", root);
+    const char *why = archive_error_string(a);
+    return error_set(err, 0, "%s%s%s%s: %s", what, name ? " '" : "", name ? name : "",
+                     name ? "'" : "", why ? why : "it is damaged");
+}
+
+static struct archive *reader(const struct unpack *u, struct error *err)
+{
+    struct archive *a = archive_read_new();
+    if (!a || archive_read_support_format_tar(a) != ARCHIVE_OK ||
+        archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
+        archive_read_support_filter_bzip2(a) != ARCHIVE_OK ||
+        archive_read_support_filter_xz(a) != ARCHIVE_OK ||
+        archive_read_support_filter_zstd(a) != ARCHIVE_OK || lseek(u->job->fd, 0, SEEK_SET) < 0 ||
+        archive_read_open_fd(a, u->job->fd, BLOCK) != ARCHIVE_OK) {
+        if (a)
+            archive_error(a, "it is not an archive", NULL, err);
+        else
+            error_set(err, ENOMEM, "read the archive");
+        archive_read_free(a);
+        return NULL;
+    }
+    return a;
+}
+
+/* ---- names ---- */
+
+/* Without what stands for the root in front. */
+static const char *relative(const char *name)
+{
+    while (*name == '/' || (name[0] == '.' && (name[1] == '/' || name[1] == '\0')))
+        name++;
+    return name;
+}
+
+static bool climbs(const char *name)
+{
+    for (const char *p = name; p; p = strchr(p, '/')) {
+        p += *p == '/';
+        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* Is this entry wanted? *name: where it goes. */
+static bool wanted(enum archive_kind kind, struct archive_entry *e, const char **name)
+{
+    const mode_t type = archive_entry_filetype(e);
+    const bool link = archive_entry_hardlink(e) != NULL;
+    const char *inside = *name = relative(archive_entry_pathname(e));
+    if (kind == ARCHIVE_GUEST) {
+        if (str_eq(*name, "config"))
+            return type == AE_IFREG && !link;
+        if (!str_starts(*name, "rootfs"))
+            return false;
+        inside = *name + strlen("rootfs");
+        if (*inside != '\0' && *inside != '/')
+            return false;
+        inside = relative(inside);
+        if (*inside == '\0')
+            return type == AE_IFDIR;
+    }
+    if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFSOCK)
+        return false;
+    return kind == ARCHIVE_PLAIN || !str_starts(inside, "dev/");
+}
+
+/* ---- what a layer takes away ---- */
+
+static int remove_all(int dir, struct error *err)
+{
+    cleanup_close int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_closedir DIR *d = again >= 0 ? fdopendir(again) : NULL;
+    const struct dirent *e;
+    if (!d)
+        return error_set(err, errno, "list a directory of the layer below");
+    again = -1;
+    while ((e = readdir(d)))
+        if (!str_eq(e->d_name, ".") && !str_eq(e->d_name, "..") &&
+            tree_remove_at(dir, e->d_name, err) < 0)
+            return -1;
     return 0;
 }
 
-static void run_tar(const char *root, int source, bool owners, struct error *err)
+/* Is it a mark? Then do as it says in the first pass. */
+static int take_away(const struct unpack *u, const char *name, bool *mark, struct error *err)
 {
-    char from[40];
-    snprintf(from, sizeof from, "/proc/self/fd/%d", source);
-    const char *argv[] = {"tar",
-                          "-x",
-                          "-p",
-                          "-f",
-                          from,
-                          "-C",
-                          root,
-                          "--numeric-owner",
-                          "--xattrs",
-                          "--xattrs-include=*",
-                          "--exclude=./dev/*",
-                          "--exclude=dev/*",
-                          owners ? "--same-owner" : "--no-same-owner",
-                          NULL};
-    setenv("LC_ALL", "C", 1);
-    prctl(PR_CAPBSET_DROP, CAP_MKNOD, 0, 0, 0);
-    execvp("tar", (char **)argv);
-    error_set(err, errno, "run tar");
+    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+    *mark = str_starts(base, GONE);
+    if (!*mark || u->pass != 0)
+        return 0;
+    cleanup_free char *parent = slash ? xstrndup(name, (size_t)(slash - name)) : xstrdup(".");
+    cleanup_close int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : error_set(err, errno, "open '%s'", parent);
+    if (str_eq(base, GONE_ALL))
+        return remove_all(dir, err);
+    base += strlen(GONE);
+    if (str_starts(base - strlen(GONE), GONE_MORE) || *base == '\0' || str_eq(base, ".") ||
+        str_eq(base, ".."))
+        return 0;
+    return tree_remove_at(dir, base, err);
 }
 
-/* What runs in namespaces of its own. Returns the exit status; what it says goes to standard error.
- */
-struct job {
-    const char *dir;
-    int source; /* of an archive to unpack; -1: remove dir/rootfs */
-    bool owners;
+/* ---- unpacking ---- */
+
+static int copy_data(struct archive *from, struct archive *to, const char *name, struct error *err)
+{
+    const void *data;
+    size_t size;
+    la_int64_t at;
+    for (;;) {
+        int rc = archive_read_data_block(from, &data, &size, &at);
+        if (rc == ARCHIVE_EOF)
+            return 0;
+        if (rc < ARCHIVE_WARN)
+            return archive_error(from, "read", name, err);
+        if (archive_write_data_block(to, data, size, at) < ARCHIVE_WARN)
+            return archive_error(to, "write", name, err);
+    }
+}
+
+static int put_entry(const struct unpack *u, struct archive *from, struct archive *to,
+                     struct archive_entry *e, struct error *err)
+{
+    const char *name, *link = archive_entry_hardlink(e);
+    bool mark = false;
+    if (!archive_entry_pathname(e))
+        return error_set(err, 0, "it has a file without a name");
+    if (!wanted(u->job->kind, e, &name) || (*name == '\0' && u->job->kind != ARCHIVE_ROOT))
+        return 0;
+    if (climbs(name) || (link && climbs(link)))
+        return error_set(err, 0, "it has a file '%s', which is outside of it", name);
+    if (u->job->kind == ARCHIVE_LAYER && take_away(u, name, &mark, err) < 0)
+        return -1;
+    if (mark || (u->job->kind == ARCHIVE_LAYER && u->pass == 0))
+        return 0;
+    cleanup_free char *own = xstrdup(*name ? name : ".");
+    archive_entry_set_pathname(e, own);
+    if (link) {
+        cleanup_free char *target = xstrdup(relative(link));
+        archive_entry_set_hardlink(e, target);
+    }
+    if (archive_write_header(to, e) < ARCHIVE_WARN)
+        return archive_error(to, "make", own, err);
+    if (archive_entry_size(e) > 0 && copy_data(from, to, own, err) < 0)
+        return -1;
+    if (archive_write_finish_entry(to) < ARCHIVE_WARN)
+        return archive_error(to, "finish", own, err);
+    return 0;
+}
+
+static int put_all(const struct unpack *u, struct archive *from, struct archive *to,
+                   struct error *err)
+{
+    struct archive_entry *e;
+    int rc;
+    for (unsigned n = 0; (rc = archive_read_next_header(from, &e)) != ARCHIVE_EOF; n++) {
+        if (rc < ARCHIVE_WARN)
+            return archive_error(from, "it is not a whole archive", NULL, err);
+        if (put_entry(u, from, to, e, err) < 0)
+            return -1;
+        if (n % 64 == 0)
+            filework_progress(min((uint64_t)max(archive_filter_bytes(from, -1), (la_int64_t)0),
+                                  u->size),
+                              u->size);
+    }
+    return archive_write_close(to) < ARCHIVE_WARN ? archive_error(to, "finish it", NULL, err) : 0;
+}
+
+static int unpack_run(void *arg, struct error *err)
+{
+    struct unpack *u = arg;
+    int flags = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_UNLINK | ARCHIVE_EXTRACT_SECURE_NODOTDOT;
+    if (u->job->kind != ARCHIVE_PLAIN)
+        flags |= ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_ACL | ARCHIVE_EXTRACT_XATTR |
+                 (u->owners ? ARCHIVE_EXTRACT_OWNER : 0);
+    umask(0);
+    for (u->pass = u->job->kind == ARCHIVE_LAYER ? 0 : 1; u->pass < 2; u->pass++) {
+        struct archive *from = reader(u, err);
+        struct archive *to = from ? archive_write_disk_new() : NULL;
+        int ret = -1;
+        if (to && archive_write_disk_set_options(to, flags) == ARCHIVE_OK)
+            ret = put_all(u, from, to, err);
+        archive_write_free(to);
+        archive_read_free(from);
+        if (ret < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int archive_unpack(const struct archive_job *j, const char *dir, struct error *err)
+{
+    struct stat st;
+    if (fstat(j->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return error_set(err, 0, "it is no file");
+    struct unpack u = {.job = j, .size = (uint64_t)st.st_size, .owners = filework_has_owners()};
+    const struct filework w = {.dir = dir,
+                               .jail = true,
+                               .run = unpack_run,
+                               .arg = &u,
+                               .progress = j->progress,
+                               .progress_arg = j->arg};
+    return filework_do(&w, err);
+}
+
+/* ---- packing ---- */
+
+static const struct {
+    const char *end, *option;
+} compressions[] = {
+    {".tar", ""},     {".tar.gz", "--gzip"},  {".tgz", "--gzip"},  {".tar.xz", "--xz"},
+    {".txz", "--xz"}, {".tar.zst", "--zstd"}, {".tzst", "--zstd"},
 };
 
-static int job_run(const struct job *j, struct error *err)
+const char *archive_packer(const char *path)
 {
-    cleanup_free char *root = xasprintf("%s/rootfs", j->dir);
-    setgroups(0, NULL);
-    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-        return error_set(err, errno, "become root of the files");
-    if (j->source < 0) {
-        cleanup_close int dir = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return dir < 0 ? error_set(err, errno, "open '%s'", j->dir)
-                       : tree_remove_at(dir, "rootfs", err);
+    const size_t len = strlen(path);
+    for (size_t i = 0; i < ARRAY_SIZE(compressions); i++) {
+        const size_t n = strlen(compressions[i].end);
+        if (len > n && str_eq(path + len - n, compressions[i].end))
+            return compressions[i].option;
     }
-    if (confine(root, err) < 0)
-        return -1;
-    run_tar(root, j->source, j->owners, err);
-    return -1;
+    return NULL;
 }
 
-/* The process for it, waiting at go until its ids are mapped. */
-static pid_t job_clone(const struct job *j, bool userns, const int go[2], const int said[2],
-                       struct error *err)
+struct pack {
+    const char *dir, *compression;
+    const char *const *names;
+    int fd;
+    uint64_t done, total;
+};
+
+static void packed(void *arg, const char *line)
 {
-    struct clone_args args = {.flags = CLONE_NEWNS | (userns ? CLONE_NEWUSER : 0),
-                              .exit_signal = SIGCHLD};
-    pid_t pid = sys_clone3(&args);
-    if (pid < 0)
-        return error_set(err, errno, "create a namespace");
-    if (pid > 0)
-        return pid;
-    struct error why;
-    char byte;
-    dup2(said[1], 2);
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (read(go[0], &byte, 1) != 1)
-        _exit(1);
-    if (job_run(j, &why) == 0)
-        _exit(0);
-    dprintf(2, "%s\n", why.text);
-    _exit(1);
+    struct pack *p = arg;
+    (void)line;
+    filework_progress(min(++p->done, p->total), p->total);
 }
 
-/* Its last words that matter: the first line, without the program's name. */
-static void words_of(int fd, char *out, size_t size)
+static int pack_run(void *arg, struct error *err)
 {
-    size_t len = 0;
-    char more[512];
-    ssize_t n;
-    while ((n = read(fd, more, sizeof more)) > 0) {
-        size_t take = min((size_t)n, size - 1 - len);
-        memcpy(out + len, more, take);
-        len += take;
+    struct pack *p = arg;
+    const char *argv[32] = {"tar",
+                            "-c",
+                            "-v",
+                            "-f",
+                            "-",
+                            "-C",
+                            p->dir,
+                            "--posix",
+                            "--numeric-owner",
+                            "--sparse",
+                            "--xattrs",
+                            "--acls",
+                            "--xattrs-include=*",
+                            "--warning=no-file-ignored"};
+    size_t n = strv_len((char *const *)argv);
+    if (*p->compression)
+        argv[n++] = p->compression;
+    for (size_t i = 0; p->names[i] && n < ARRAY_SIZE(argv) - 1; i++)
+        argv[n++] = p->names[i];
+    setenv("LC_ALL", "C", 1);
+    p->total = 1;
+    for (size_t i = 0; p->names[i]; i++) {
+        cleanup_free char *path = xasprintf("%s/%s", p->dir, p->names[i]);
+        p->total += tree_count(path);
     }
-    out[len] = '\0';
-    out[strcspn(out, "\n")] = '\0';
+    return filework_program((char *const *)argv, p->fd, packed, p, err);
 }
 
-static int job_do(const struct job *j, const struct idmap *map, struct error *err)
+int archive_pack(const char *dir, const char *const *names, int fd, const char *compression,
+                 engine_progress_fn *progress, void *arg, struct error *err)
 {
-    int go[2] = {-1, -1}, said[2] = {-1, -1}, status = -1, ret = -1;
-    char words[400] = "";
-    if (pipe2(go, O_CLOEXEC) < 0 || pipe2(said, O_CLOEXEC) < 0) {
-        error_set(err, errno, "create a pipe");
-        goto out;
-    }
-    pid_t pid = job_clone(j, map != NULL, go, said, err);
-    if (pid < 0)
-        goto out;
-    close(steal_fd(said[1]));
-    ret = map ? idmap_write(map, pid, err) : 0;
-    if (ret == 0 && write(go[1], "g", 1) != 1)
-        ret = error_set(err, errno, "start tar");
-    close(steal_fd(go[1]));
-    close(steal_fd(go[0]));
-    words_of(said[0], words, sizeof words);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (ret == 0 && status != 0)
-        ret = error_set(err, 0, "%s", *words ? words : "it was killed");
-out:
-    for (int i = 0; i < 2; i++) {
-        if (go[i] >= 0)
-            close(go[i]);
-        if (said[i] >= 0)
-            close(said[i]);
-    }
-    return ret;
+    struct pack p = {.dir = dir, .compression = compression, .names = names, .fd = fd};
+    const struct filework w = {
+        .dir = dir, .run = pack_run, .arg = &p, .progress = progress, .progress_arg = arg};
+    return filework_do(&w, err);
 }
 
-/* The ids a user's container has by default; NULL for root, whose files are what they are. */
-static const struct idmap *map_of_caller(struct idmap *map, struct error *err)
-{
-    struct conf *none = conf_new("");
-    const struct guest_def def = {.conf = none};
-    int ret = geteuid() == 0 ? -1 : idmap_choose(&def, map, err);
-    conf_free(none);
-    return ret == 0 ? map : NULL;
-}
+/* ---- removing ---- */
 
-int archive_unpack(const char *dir, const char *source, struct error *err)
+static int remove_run(void *arg, struct error *err)
 {
-    struct idmap map;
-    struct stat st;
-    const struct idmap *mapped = map_of_caller(&map, err);
-    /* Not close-on-exec: tar reads it as /proc/self/fd/N, and its decompressor from a pipe. */
-    int fd = open(source, O_RDONLY | O_NOCTTY);
-    if (fd < 0)
-        return error_set(err, errno, "open the archive '%s'", source);
-    struct job j = {.dir = dir, .source = fd, .owners = !mapped || map.uids > 1};
-    cleanup_free char *root = xasprintf("%s/rootfs", dir);
-    int ret = -1;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        error_set(err, 0, "'%s' is neither a directory nor an archive", source);
-    else if (mkdir(root, 0755) < 0 && errno != EEXIST)
-        error_set(err, errno, "make '%s'", root);
-    else if (job_do(&j, mapped, err) < 0)
-        error_wrap(err, "unpack '%s'", source);
-    else
-        ret = 0;
-    close(fd);
-    return ret;
+    (void)arg;
+    cleanup_close int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir < 0 ? error_set(err, errno, "open the guest's directory") : remove_all(dir, err);
 }
 
 int archive_remove(const char *dir, struct error *err)
 {
-    struct idmap map;
-    const struct idmap *mapped = map_of_caller(&map, err);
-    const struct job j = {.dir = dir, .source = -1};
-    if (!mapped || map.uids < 2)
+    cleanup_free char *root = xasprintf("%s/rootfs", dir);
+    cleanup_free char *upper = xasprintf("%s/upper", dir);
+    if (geteuid() == 0 || !filework_has_owners() ||
+        (access(root, F_OK) < 0 && access(upper, F_OK) < 0))
         return 0; /* the files are the caller's own */
-    if (job_do(&j, mapped, err) < 0)
-        return error_wrap(err, "remove '%s/rootfs'", dir);
-    return 0;
+    const struct filework w = {.dir = dir, .jail = true, .run = remove_run};
+    return filework_do(&w, err) < 0 ? error_wrap(err, "remove '%s'", dir) : 0;
 }

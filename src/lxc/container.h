@@ -348,10 +348,6 @@ void console_log_close(struct container *c);
 /* attach.c */
 pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err);
 
-/* archive.c */
-int archive_unpack(const char *dir, const char *source, struct error *err);
-int archive_remove(const char *dir, struct error *err);
-
 /* doctor.c */
 void lxc_doctor(struct doctor *d, bool deep);
 

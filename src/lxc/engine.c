@@ -30,10 +30,12 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "guest/console.h"
+#include "lxc/archive.h"
 #include "lxc/container.h"
 #include "lxc/foreign.h"
 #include "lxc/devices.h"
 #include "lxc/hooks.h"
+#include "lxc/template.h"
 #include "lxc/limits.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
@@ -284,7 +286,8 @@ static int lxc_begin(struct keeper *k, struct error *err)
     c->config.raw_console = k->raw_console;
     c->config.cols = k->cols;
     c->config.rows = k->rows;
-    c->config.cgroup2 = c->cgroup.pure && c->cgroup.v2 >= 0;
+    /* Beside v1, too, for a system: systemd needs a tree of its own, be it without controllers. */
+    c->config.cgroup2 = c->cgroup.v2 >= 0 && (c->cgroup.pure || !c->config.app);
     return spawn_begin(c, err);
 }
 
@@ -575,7 +578,7 @@ const struct engine lxc_engine = {
     .modern = keys_modern,
     .manual = keys_doc,
     .check = lxc_check,
-    .populate = archive_unpack,
+    .templates = lxc_templates,
     .depopulate = archive_remove,
     .prepare = lxc_prepare,
     .start = lxc_start,

@@ -19,11 +19,22 @@
 #include "lxc/process.h"
 #include "lxc/sys.h"
 
-/* Lead a new session on this terminal. */
-static void take_terminal(int tty)
+/* Is it a system that the definition begins, or a program of another kind under lxc.init.cmd? */
+static bool is_system(const struct config *c)
+{
+    const char *slash = strrchr(c->argv[0], '/'), *name = slash ? slash + 1 : c->argv[0];
+    return !c->app && (strcmp(name, "init") == 0 || strcmp(name, "systemd") == 0);
+}
+
+/*
+ * Lead a new session on this terminal. A system's init leaves it to who gives logins on it: some
+ * inits (busybox) would never let it go, and then no shell there could stop its jobs.
+ */
+static void take_terminal(int tty, bool system)
 {
     setsid();
-    ioctl(tty, TIOCSCTTY, 0);
+    if (!system)
+        ioctl(tty, TIOCSCTTY, 0);
     for (int fd = 0; fd < 3; fd++)
         dup2(tty, fd);
     if (tty > 2)
@@ -39,7 +50,7 @@ static pid_t command_start(const struct config *c, int tty, int *status, struct 
     pid_t pid = vfork();
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, &none, NULL);
-        take_terminal(tty);
+        take_terminal(tty, false);
         if (process_become(&c->set, 0, err) < 0 || process_label(&c->set, err) < 0)
             failed = 126;
         else
@@ -101,7 +112,7 @@ int init_run(const struct config *c, int sock, int tty, int *status, struct erro
 {
     if (c->app)
         return init_app(c, sock, tty, status, err);
-    take_terminal(tty);
+    take_terminal(tty, is_system(c));
     *status = exec_command(c->argv, c->env, err);
     return -1;
 }

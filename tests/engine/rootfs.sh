@@ -45,7 +45,7 @@ is "an archive cannot write elsewhere" "$(find "$WORK" "$PULT_HOME" -name escape
     -not -path "*/rootfs/*")" ""
 pult destroy "$n" 2>/dev/null
 echo hello >"$WORK/text"
-refused "what is no archive" "does not look like a tar" pult create container "$n" --rootfs "$WORK/text"
+refused "what is no archive" "not an archive" pult create container "$n" --rootfs "$WORK/text"
 ok "leaves nothing" test ! -e "$PULT_HOME/guests/$n"
 
 # ---- hostile directories ----

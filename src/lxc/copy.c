@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Copies of root file systems, see copy.h. The program cp makes them: it knows all of that, and
+ * with its names on a pipe also how far it is.
+ */
+#include "lxc/copy.h"
+
+#include <fcntl.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "lxc/filework.h"
+
+uint64_t tree_count(const char *path)
+{
+    char *const paths[] = {(char *)path, NULL};
+    FTS *t = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV | FTS_NOSTAT, NULL);
+    const FTSENT *e;
+    uint64_t n = 0;
+    while (t && (e = fts_read(t)))
+        n += e->fts_info != FTS_DP;
+    if (t)
+        fts_close(t);
+    return n;
+}
+
+struct copy {
+    const char *from;
+    char *to;
+    uint64_t done, total;
+};
+
+static void copied(void *arg, const char *line)
+{
+    struct copy *c = arg;
+    (void)line;
+    if (++c->done % 64 == 0)
+        filework_progress(min(c->done, c->total), c->total);
+}
+
+static int copy_run(void *arg, struct error *err)
+{
+    struct copy *c = arg;
+    const char *argv[] = {"cp", "-a", "-v",    "-x",  "--reflink=auto",
+                          "-T", "--", c->from, c->to, NULL};
+    setenv("LC_ALL", "C", 1);
+    c->total = max(tree_count(c->from), UINT64_C(1));
+    return filework_program((char *const *)argv, -1, copied, c, err);
+}
+
+int tree_copy(const char *from, const char *dir, const char *name, engine_progress_fn *progress,
+              void *arg, struct error *err)
+{
+    cleanup_free char *to = xasprintf("%s/%s", dir, name);
+    struct copy c = {.from = from, .to = to};
+    const struct filework w = {
+        .dir = dir, .run = copy_run, .arg = &c, .progress = progress, .progress_arg = arg};
+    return filework_do(&w, err) < 0 ? error_wrap(err, "copy '%s'", from) : 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Copies of root file systems: owners, modes, times, ACLs, extended attributes, hard links and holes
+ * are kept, blocks are shared where the file system can do that.
+ */
+#ifndef PULT_LXC_COPY_H
+#define PULT_LXC_COPY_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "guest/engine.h"
+
+/* How many files there are, for progress. Follows no link, crosses no mount. */
+uint64_t tree_count(const char *path);
+/* The directory `from` as dir/name, which is not there yet. */
+int tree_copy(const char *from, const char *dir, const char *name, engine_progress_fn *progress,
+              void *arg, struct error *err);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A Debian, by debootstrap from the mirror that apt uses here. What it made is kept as an archive:
+ *
+ *     CACHE/templates/debian-SUITE-VARIANT-HASH.tar    HASH: of mirror and packages
+ *
+ * Its root has no password, so that the console, which only its owner can enter, lets him in.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/places.h"
+#include "base/util.h"
+#include "lxc/archive.h"
+#include "lxc/filework.h"
+#include "lxc/template.h"
+
+#define VARIANT  "minbase"
+#define PACKAGES "systemd-sysv,dbus,iproute2,netbase"
+
+struct debian {
+    char *suite, *mirror, *variant, *packages;
+    char *root; /* where it is made */
+    unsigned part;
+};
+
+static void debian_clear(struct debian *d)
+{
+    free(d->suite);
+    free(d->mirror);
+    free(d->variant);
+    free(d->packages);
+    free(d->root);
+}
+
+/* ---- what this host has ---- */
+
+/* The value of NAME= in /etc/os-release. Caller frees. NULL: it does not say. */
+static char *os_release(const char *name)
+{
+    cleanup_fclose FILE *f = fopen("/etc/os-release", "re");
+    char line[256];
+    const size_t n = strlen(name);
+    while (f && fgets(line, sizeof line, f)) {
+        if (strncmp(line, name, n) != 0 || line[n] != '=')
+            continue;
+        char *value = line + n + 1;
+        value[strcspn(value, "\r\n")] = '\0';
+        const size_t len = strlen(value);
+        if (len > 1 && *value == '"' && value[len - 1] == '"')
+            return xstrndup(value + 1, len - 2);
+        return xstrdup(value);
+    }
+    return NULL;
+}
+
+/* Is it one of the words? */
+static bool has_word(const char *words, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *p = words; (p = strstr(p, word)); p += n)
+        if ((p == words || isspace((unsigned char)p[-1])) &&
+            (p[n] == '\0' || isspace((unsigned char)p[n])))
+            return true;
+    return false;
+}
+
+/* One file of apt's sources: "deb [options] URI SUITE …", or stanzas with URIs: and Suites:. */
+static char *mirror_of(const char *path, const char *suite)
+{
+    cleanup_fclose FILE *f = fopen(path, "re");
+    char line[1024], uri[512] = "", suites[512] = "", one[512], in[128];
+    bool more = f != NULL;
+    while (more) {
+        more = fgets(line, sizeof line, f) != NULL;
+        if (!more || *line == '\n') { /* the end of a stanza */
+            if (*uri && has_word(suites, suite))
+                return xstrdup(uri);
+            *uri = *suites = '\0';
+        } else if (sscanf(line, "deb [%*[^]]] %511s %127s", one, in) == 2 ||
+                   sscanf(line, "deb %511[^[ ] %127s", one, in) == 2) {
+            if (str_eq(in, suite))
+                return xstrdup(one);
+        } else if (str_starts(line, "URIs:")) {
+            sscanf(line + 5, "%511s", uri);
+        } else if (str_starts(line, "Suites:")) {
+            snprintf(suites, sizeof suites, "%.500s", line + 7);
+        }
+    }
+    return NULL;
+}
+
+/* The mirror that apt uses here for a suite. Caller frees. NULL: apt does not know the suite. */
+static char *host_mirror(const char *suite)
+{
+    static const char parts[] = "/etc/apt/sources.list.d";
+    char *found = mirror_of("/etc/apt/sources.list", suite);
+    cleanup_closedir DIR *d = opendir(parts);
+    const struct dirent *e;
+    while (!found && d && (e = readdir(d))) {
+        cleanup_free char *path = xasprintf("%s/%s", parts, e->d_name);
+        if (e->d_name[0] != '.')
+            found = mirror_of(path, suite);
+    }
+    return found;
+}
+
+/* "+" joins names, as options are separated by commas. */
+static char *packages_of(const struct options *o)
+{
+    char *all = xstrdup(PACKAGES);
+    const char *more;
+    for (size_t i = 0; (more = options_nth(o, "packages", i)); i++) {
+        char *longer = xasprintf("%s,%s", all, more);
+        free(all);
+        all = longer;
+    }
+    for (char *p = all; *p; p++)
+        if (*p == '+' && p[1] && isalpha((unsigned char)p[1]) && p > all && p[-1] != '+')
+            *p = ',';
+    return all;
+}
+
+static bool is_word(const char *s)
+{
+    return *s && *s != '-' &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+               strlen(s);
+}
+
+static int choose(const struct guest_source *s, struct debian *d, struct error *err)
+{
+    cleanup_free char *id = os_release("ID");
+    const char *v = options_get(s->options, "variant");
+    d->suite = *s->source             ? xstrdup(s->source)
+               : str_eq(id, "debian") ? os_release("VERSION_CODENAME")
+                                      : NULL;
+    if (!d->suite)
+        d->suite = xstrdup("stable");
+    d->variant = xstrdup(v ? v : VARIANT);
+    if (!is_word(d->suite) || !is_word(d->variant))
+        return error_set(err, 0, "'%s' is not the name of a suite or variant",
+                         is_word(d->suite) ? d->variant : d->suite);
+    v = options_get(s->options, "mirror");
+    cleanup_free char *here = os_release("VERSION_CODENAME");
+    d->mirror = v ? xstrdup(v) : host_mirror(d->suite);
+    if (!d->mirror && here) /* another suite lies beside this one */
+        d->mirror = host_mirror(here);
+    d->packages = packages_of(s->options);
+    return 0;
+}
+
+/* ---- debootstrap ---- */
+
+/* Its parts, and what of its time has passed when each begins, per cent. */
+static const struct {
+    const char *name;
+    unsigned from, to;
+} parts[] = {
+    {"DOWNREL", 0, 1},   {"DOWNRELSIG", 1, 2},    {"DOWNPKGS", 2, 8},    {"SIZEDEBS", 8, 8},
+    {"DOWNDEBS", 8, 30}, {"EXTRACTPKGS", 30, 40}, {"INSTCORE", 40, 45},  {"UNPACKREQ", 45, 55},
+    {"CONFREQ", 55, 70}, {"UNPACKBASE", 70, 85},  {"INSTBASE", 70, 100}, {"CONFBASE", 85, 100},
+};
+
+/* "P: NOW END [PART]" */
+static void heard(void *arg, const char *line)
+{
+    struct debian *d = arg;
+    unsigned long long now, end;
+    char name[32] = "";
+    if (sscanf(line, "P: %llu %llu %31s", &now, &end, name) < 2 || end == 0)
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++)
+        if (str_eq(name, parts[i].name))
+            d->part = i;
+    const unsigned from = parts[d->part].from, width = parts[d->part].to - from;
+    filework_progress((uint64_t)from * 1000 + min(now, end) * 1000 * width / end, 100000);
+}
+
+static int debootstrap_run(void *arg, struct error *err)
+{
+    struct debian *d = arg;
+    cleanup_free char *variant = xasprintf("--variant=%s", d->variant);
+    cleanup_free char *include = xasprintf("--include=%s", d->packages);
+    const char *argv[] = {"debootstrap", "--debian-installer",
+                          variant,       include,
+                          d->suite,      d->root,
+                          d->mirror,     NULL};
+    const char *path = getenv("PATH");
+    cleanup_free char *wide = xasprintf("%s:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin");
+    setenv("PATH", wide, 1);
+    setenv("LC_ALL", "C", 1);
+    setenv("container", "lxc", 1); /* it makes no device nodes that it may not make */
+    return filework_program((char *const *)argv, -1, heard, d, err);
+}
+
+static int debootstrap(const struct guest_source *s, struct debian *d, const char *dir,
+                       struct error *err)
+{
+    const struct filework w = {.dir = dir,
+                               .run = debootstrap_run,
+                               .arg = d,
+                               .progress = s->progress,
+                               .progress_arg = s->arg};
+    if (!filework_has_owners()) {
+        error_set(err, 0, "a Debian needs more than one user");
+        return error_hint(err, "`pult doctor` says how to have a range in /etc/subuid");
+    }
+    d->root = template_root(dir, err);
+    if (!d->root || filework_do(&w, err) < 0)
+        return error_wrap(err, "make a Debian '%s'", d->suite);
+    return 0;
+}
+
+/* ---- the cache ---- */
+
+static char *cache_path(const struct debian *d)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (const char *p = d->mirror ? d->mirror : ""; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    for (const char *p = d->packages; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    return xasprintf("%s/templates/debian-%s-%s-%08x.tar", place_cache(), d->suite, d->variant,
+                     hash);
+}
+
+/* Keep what was made. That it cannot be kept harms nobody. */
+static void keep(const struct guest_source *s, const struct debian *d, const char *path)
+{
+    static const char *const all[] = {".", NULL};
+    cleanup_free char *dir = xasprintf("%s/templates", place_cache());
+    cleanup_free char *scratch = xasprintf("%s.XXXXXX", path);
+    if (dir_make(dir, 0700, NULL) < 0)
+        return;
+    cleanup_close int fd = mkostemp(scratch, O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (archive_pack(d->root, all, fd, "", s->progress, s->arg, NULL) < 0 || fdatasync(fd) < 0 ||
+        rename(scratch, path) < 0)
+        unlink(scratch);
+}
+
+/* ---- what is its own ---- */
+
+/* Root without a password. In the jail. */
+static int own_run(void *arg, struct error *err)
+{
+    cleanup_free char *text = NULL;
+    size_t len;
+    (void)arg;
+    if (file_read_at(AT_FDCWD, "etc/shadow", 1 << 20, &text, &len, err) < 0)
+        return -1;
+    char *root = strstr(text, "root:*:");
+    if (root && (root == text || root[-1] == '\n')) {
+        memmove(root + 5, root + 6, len - (size_t)(root + 6 - text) + 1);
+        len--;
+    }
+    cleanup_close int fd = open("etc/shadow", O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || write_all(fd, text, len) < 0)
+        return error_set(err, errno, "write '/etc/shadow'");
+    return 0;
+}
+
+static int make_own(const struct guest_source *s, const char *dir, struct error *err)
+{
+    cleanup_free char *root = xasprintf("%s/rootfs", dir);
+    cleanup_free char *hostname = xasprintf("%s\n", s->name);
+    cleanup_free char *hosts = xasprintf("127.0.0.1\tlocalhost\n127.0.1.1\t%s\n"
+                                         "::1\tlocalhost ip6-localhost ip6-loopback\n",
+                                         s->name);
+    const struct template_file files[] = {
+        {"etc/hostname", hostname, 0644},
+        {"etc/hosts", hosts, 0644},
+        {"etc/machine-id", "", 0644},
+        {NULL, NULL, 0},
+    };
+    const struct filework w = {.dir = root, .jail = true, .run = own_run};
+    return template_files(root, files, err) < 0 || filework_do(&w, err) < 0 ? -1 : 0;
+}
+
+int template_debian(const struct guest_source *s, const char *dir, struct conf *conf,
+                    struct error *err)
+{
+    struct debian d = {0};
+    (void)conf;
+    int ret = choose(s, &d, err);
+    cleanup_free char *cached = ret == 0 ? cache_path(&d) : NULL;
+    if (ret == 0 && !options_get(s->options, "fresh") && access(cached, R_OK) == 0) {
+        ret = template_unpack(s, cached, dir, err);
+    } else if (ret == 0) {
+        ret = debootstrap(s, &d, dir, err);
+        if (ret == 0)
+            keep(s, &d, cached);
+    }
+    if (ret == 0)
+        ret = make_own(s, dir, err);
+    debian_clear(&d);
+    return ret;
+}
