@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pult start: a keeper for each guest; with --attach, the console from its first byte on. */
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "cmd/console.h"
+#include "cmd/order.h"
 #include "cmd/table.h"
 #include "cmd/terminal.h"
 #include "guest/def.h"
@@ -57,31 +59,35 @@ static int bring_up_networks(const struct cmd_args *a)
     return status;
 }
 
-/* All guests that want to be started with the host, each failure reported. */
-static int start_autostart(const struct cmd_args *a)
+/* Many guests, in their order, each failure reported; a delay is for whoever comes next. */
+static int start_many(const struct cmd_args *a, bool autostart)
 {
     struct error err = {0};
-    struct guest_info *list;
+    struct ordered *list;
     size_t n;
-    int status = bring_up_networks(a);
-    if (store_list(&list, &n, &err) < 0)
+    int status = autostart ? bring_up_networks(a) : EXIT_OK;
+    if (ordered_guests(a, ON_DOWN, autostart, &list, &n, &err) < 0)
         return cmd_fail(a, &err);
-    for (size_t i = 0; i < n; i++)
-        if (list[i].autostart && !state_alive(list[i].state) &&
-            start_one(a, list[i].name, &err) < 0)
+    for (size_t i = 0; i < n; i++) {
+        if (start_one(a, list[i].name, &err) < 0)
             status = cmd_fail(a, &err);
-    store_list_free(list, n);
+        else if (i + 1 < n && list[i].delay > 0)
+            sleep((unsigned)list[i].delay);
+    }
+    free(list);
     return status;
 }
 
 static int start_run(const struct cmd_args *a)
 {
-    if (cmd_opt(a, "autostart"))
+    const bool autostart = cmd_opt(a, "autostart");
+    if (autostart || cmd_opt(a, "all") || cmd_opt(a, "group"))
         return cmd_npos(a) == 0 && !cmd_opt(a, "attach")
-                   ? start_autostart(a)
-                   : cmd_usage(a, "--autostart goes with neither a NAME nor --attach");
+                   ? start_many(a, autostart)
+                   : cmd_usage(
+                         a, "--autostart, --all and --group go with neither a NAME nor --attach");
     if (cmd_npos(a) == 0)
-        return cmd_usage(a, "missing argument: it takes NAME..., or --autostart");
+        return cmd_usage(a, "missing argument: it takes NAME..., --all, --group or --autostart");
     if (!cmd_opt(a, "attach"))
         return cmd_each(a, start_one);
     return cmd_npos(a) == 1 ? start_attached(a, cmd_pos(a, 0))
@@ -97,11 +103,17 @@ const struct command cmd_start = {
             {"attach", 'a', NULL, false, "enter the console, from its first byte on"},
             {"autostart", 0, NULL, false,
              "all networks with net.autostart and guests with guest.autostart = 1, as at boot"},
+            {"all", 0, NULL, false, "all guests that do not run"},
+            {"group", 'g', "GROUP", true,
+             "those of this group (guest.group, lxc.group); several: of all"},
             {0},
         },
     .help = "start guests",
-    .detail = "It returns when the guest runs, or says why it does not. The guest needs neither\n"
-              "this command nor its terminal any more.",
+    .detail =
+        "It returns when the guest runs, or says why it does not. The guest needs neither\n"
+        "this command nor its terminal any more.\n\n"
+        "Of many, those with the lowest guest.start.order (or lxc.start.order) are first, and\n"
+        "guest.start.delay seconds are waited after each.",
     .safe = true,
     .states = ON_DOWN,
     .run = start_run,

@@ -24,9 +24,20 @@ static int is_type(const char *value, struct error *err)
     return -1;
 }
 
+static int is_order(const char *value, struct error *err)
+{
+    int64_t n;
+    return number_parse(value, INT32_MIN, INT32_MAX, &n, err);
+}
+
 const struct conf_key guest_keys[] = {
     {"guest.type", is_type, false, "the kind of guest: vm or container", NULL},
     {"guest.autostart", conf_is_bool, false, "1: started by `pult start --autostart`", NULL},
+    {"guest.start.order", is_order, false,
+     "the lower, the earlier it starts, and the later it stops", NULL},
+    {"guest.start.delay", conf_is_uint, false, "seconds to wait after its start before the next",
+     NULL},
+    {"guest.group", NULL, true, "a group that it is in, for `pult start --group`", NULL},
     {"guest.memory", conf_is_size, false, "memory of a VM, limit of a container: 512M, 2G", NULL},
     {"guest.cpus", conf_is_cpus, false, "vCPUs of a VM, limit of a container in cores: 2, 0.5",
      NULL},
@@ -86,7 +97,8 @@ static int def_take(struct guest_def *def, struct error *err)
     v = conf_get(def->conf, "guest.cpus");
     if (v && milli_parse(v, 1, 1024 * 1000, &def->cpus_milli, err) < 0)
         return -1;
-    def->autostart = conf_true(conf_get(def->conf, "guest.autostart"));
+    v = conf_get(def->conf, "guest.autostart");
+    def->autostart = conf_true(v ? v : conf_get(def->conf, "lxc.start.auto"));
     return 0;
 }
 
