@@ -7,6 +7,8 @@
  * tells each step over a socket, and does not mind if nobody listens any more. It holds a lock on
  * RUN/.networks/NAME/guardian for as long as it lives.
  *
+ * While it works it is watched itself: a step that hangs must not keep the host cut off.
+ *
  * What it waits for afterwards is in the journal: whoever confirms, or takes back, writes there.
  */
 #include <errno.h>
@@ -28,7 +30,8 @@
 #include "net/journal_private.h"
 #include "net/network.h"
 
-#define LOCK_TRIES 100 /* of 50 ms: then the way back is more important than the lock */
+#define WORK_SECONDS 15u /* at least, for the steps of a plan */
+#define LOCK_TRIES   100 /* of 50 ms: then the way back is more important than the lock */
 
 /* What a guardian tells: a step, or (end) the result. */
 struct word {
@@ -174,17 +177,101 @@ static void wait_for_word(struct journal *j)
         close(lock);
 }
 
+/* ---- steps that hang ---- */
+
+/*
+ * Another process watches the guardian at work. From the first step with a risk on it gives it the
+ * time that there is to confirm (not too little for a slow host); then it ends it, with the program that it waits for, and takes its
+ * place: to put everything back. `begun` has a byte at that step, and ends with the work.
+ */
+static void watch_work(struct journal *j, pid_t guardian, unsigned seconds, int channel, int begun)
+{
+    cleanup_journal struct journal left = {0};
+    struct word last = {.end = true};
+    const struct watcher w = {.progress = tell_step, .arg = &channel};
+    struct pollfd p = {.fd = begun, .events = POLLIN};
+    char byte;
+
+    title_set("pult: network %s, guardian's watch", j->plan.network);
+    if (read(begun, &byte, 1) != 1)
+        return;
+    const uint64_t end = now_boot_ns() + seconds * 1000000000ull;
+    uint64_t now;
+    while ((now = now_boot_ns()) < end)
+        if (poll(&p, 1, (int)min((end - now) / 1000000 + 1, UINT64_C(1000))) > 0)
+            return;
+    kill(-guardian, SIGKILL); /* we left its group */
+    while (poll(&p, 1, 1000) == 0)
+        ;
+    last.rc = error_set(&last.err, ETIMEDOUT, "the steps took more than %u seconds", seconds);
+    if (journal_read(j->plan.network, &left, NULL) == 0) {
+        struct error why;
+        if (journal_carry_out(&left, true, 0, &w, &why) < 0)
+            error_hint(&last.err, "and putting back what was done failed, too: %s", why.text);
+        else
+            error_hint(&last.err, "what had been done was put back");
+        last.network = left.state;
+    }
+    send_word(channel, &last);
+}
+
+/* The pipe to it; -1: there is none, and it goes without. */
+static int start_watch(struct journal *j, unsigned seconds, int channel, pid_t *watch)
+{
+    const pid_t guardian = getpid();
+    int begun[2];
+
+    if (pipe2(begun, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = fork();
+    *watch = pid;
+    if (pid == 0) {
+        close(begun[1]);
+        setpgid(0, 0);
+        watch_work(j, guardian, seconds, channel, begun[0]);
+        _exit(0);
+    }
+    close(begun[0]);
+    if (pid > 0)
+        setpgid(pid, pid);
+    return begun[1];
+}
+
+struct work {
+    int channel, begun; /* -1: nobody watches */
+    bool told;          /* that a step with a risk has begun */
+};
+
+static void work_step(void *arg, const struct plan *p, size_t step, bool undoing)
+{
+    struct work *work = arg;
+
+    if (p->steps[step].risk && work->begun >= 0 && !work->told)
+        work->told = write(work->begun, "", 1) == 1;
+    tell_step(&work->channel, p, step, undoing);
+}
+
 static void guard(struct journal *j, bool undo, unsigned seconds, int lock, int channel)
 {
     struct word last = {.end = true};
-    const struct watcher w = {.progress = tell_step, .arg = &channel};
+    struct work work = {.channel = channel, .begun = -1};
+    pid_t watch = -1;
+    const struct watcher w = {.progress = work_step, .arg = &work};
 
     become_guardian(j->plan.network, lock, channel);
     network_run_make(j->plan.network, NULL);
-    if (!undo)
+    if (!undo) {
         take_post(j->plan.network);
+        work.begun =
+            start_watch(j, max(seconds ? seconds : CONFIRM_SECONDS, WORK_SECONDS), channel, &watch);
+    }
     j->guardian = getpid();
     last.rc = journal_carry_out(j, undo, seconds, &w, &last.err);
+    if (work.begun >= 0) {
+        close(work.begun);
+        if (watch > 0)
+            waitpid(watch, NULL, 0);
+    }
     last.network = j->state;
     flock(lock, LOCK_UN);
     close(lock);

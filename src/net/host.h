@@ -78,6 +78,8 @@ enum manager host_manager(const char *name);
 const char *manager_name(enum manager m);
 /* The DHCP client that keeps this interface; 0: none. command, if not NULL: how it was called. */
 pid_t host_dhclient(const char *name, char **command);
+/* The number by which networkd's DHCP client knows an interface (IAID), in decimal; "": none. */
+void host_networkd_iaid(int index, char out[16]);
 /* The name servers and domains that systemd-resolved asks through an interface; "": none. */
 void host_resolved(int index, char **servers, char **domains);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -268,6 +269,18 @@ enum manager host_manager(const char *name)
     if (host_dhclient(name, NULL))
         return MANAGER_DHCLIENT;
     return has_ifupdown(name) ? MANAGER_IFUPDOWN : MANAGER_NONE;
+}
+
+/* A client identifier of type 255 is IAID and DUID (RFC 4361, 6.1). */
+void host_networkd_iaid(int index, char out[16])
+{
+    cleanup_free char *path = xasprintf("/run/systemd/netif/leases/%d", index);
+    cleanup_free char *id = line_value(path, "CLIENTID");
+    unsigned iaid;
+
+    out[0] = '\0';
+    if (id && strlen(id) > 10 && strncasecmp(id, "ff", 2) == 0 && sscanf(id + 2, "%8x", &iaid) == 1)
+        snprintf(out, 16, "%u", iaid);
 }
 
 /* ---- name servers ---- */

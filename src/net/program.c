@@ -6,11 +6,13 @@
 #include "net/program.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +20,8 @@
 #include "base/file.h"
 #include "base/util.h"
 
-#define PLACES "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define SECONDS_MOST 60
+#define PLACES       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static char *find_in(const char *path, const char *name)
 {
@@ -90,6 +93,23 @@ static int start(const char *file, const char *const argv[], const int fds[3], p
     return rc;
 }
 
+/* Until it ends. One that hangs is ended: nobody could undo what waits for it for ever. */
+static int await(pid_t pid, int *status)
+{
+    cleanup_close int fd = pidfd_open(pid, 0);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    const uint64_t end = now_mono_ns() + (uint64_t)SECONDS_MOST * 1000000000;
+
+    while (fd >= 0 && now_mono_ns() < end && poll(&p, 1, 1000) <= 0)
+        ;
+    if (fd >= 0 && !p.revents)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    return 0;
+}
+
 int program_run(const char *const argv[], const char *input, char **output, struct error *err)
 {
     cleanup_free char *file = program_find(argv[0]);
@@ -113,9 +133,8 @@ int program_run(const char *const argv[], const char *input, char **output, stru
     const int rc = start(file, argv, (const int[]){in, out, words}, &pid);
     if (rc != 0)
         return error_set(err, rc, "start '%s'", file);
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return error_set(err, errno, "wait for '%s'", file);
+    if (await(pid, &status) < 0)
+        return error_set(err, errno, "wait for '%s'", file);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         cleanup_free char *said = file_text(words);
         return complain(argv[0], status, said, err);

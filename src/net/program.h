@@ -16,7 +16,7 @@ char *program_find(const char *name);
 /*
  * Run it and wait. input (NULL: none) is its standard input; *output (NULL: not wanted) gets what it
  * wrote, to be freed. -1 where it could not be started or failed, with the first line of its
- * complaint.
+ * complaint. One that does not end within a minute is killed.
  */
 int program_run(const char *const argv[], const char *input, char **output, struct error *err);
 

@@ -201,6 +201,18 @@ static const struct step_op release = {
     .check = step_release_check,
 };
 
+/* MANAGER BRIDGE COMMAND UNDO IAID, of which the last may be "" */
+static const struct step_op renew = {
+    .name = "renew",
+    .what = "have {1} renew the address of {2}",
+    .command = "{3!}",
+    .undo_command = "{4!}",
+    .proof = "{1} keeps the address of {2}",
+    .apply = step_renew,
+    .undo = step_renew_undo,
+    .check = step_renew_check,
+};
+
 /* FROM TO SERVERS DOMAINS */
 static const struct step_op dns_move = {
     .name = "dns-move",
@@ -215,5 +227,5 @@ static const struct step_op dns_move = {
 const struct step_op *const step_ops[] = {
     &bridge_add,  &vlan_add,  &link_up_op, &link_mtu, &link_mac, &port_add, &address_add,
     &address_del, &route_add, &route_del,  &rule_add, &rule_del, &sysctl,   &firewall,
-    &server,      &mend,      &release,    &dns_move, NULL,
+    &server,      &mend,      &release,    &dns_move, &renew,    NULL,
 };

@@ -173,6 +173,13 @@ static enum manager manager_of(const struct step *s)
     return MANAGER_NONE;
 }
 
+/* Managers take a moment: until this one keeps an interface, or does so no more. */
+static void wait_for_manager(const char *name, enum manager m, bool keeps)
+{
+    for (unsigned tries = 0; tries < 100 && (host_manager(name) == m) != keeps; tries++)
+        usleep(20000);
+}
+
 static int reload_networkd(struct error *err)
 {
     const char *words[] = {"networkctl", "reload", NULL};
@@ -180,37 +187,54 @@ static int reload_networkd(struct error *err)
     return program_run(words, NULL, NULL, err);
 }
 
-/* A file of this boot only, which precedes all others that match the interface. */
+/*
+ * A file of this boot only, which precedes all others that match the interface; text NULL: there
+ * shall be none.
+ */
+static int tell_networkd(const char *name, const char *text, struct error *err)
+{
+    cleanup_free char *file = xasprintf("00-pult-%s.network", name);
+
+    cleanup_close int dir = -1;
+    if (text && dir_make(NETWORKD_DIR, 0755, err) < 0)
+        return -1;
+    dir = open(NETWORKD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return !text ? 0 : error_set(err, errno, "open " NETWORKD_DIR);
+    if (!text && unlinkat(dir, file, 0) < 0)
+        return errno == ENOENT ? 0 : error_set(err, errno, "remove " NETWORKD_DIR "/%s", file);
+    if (text && file_replace_at(dir, file, text, strlen(text), 0644, err) < 0)
+        return -1;
+    if (reload_networkd(err) == 0)
+        return 0;
+    if (text)
+        unlinkat(dir, file, 0);
+    return -1;
+}
+
 static int release_networkd(const char *nic, bool undo, struct error *err)
 {
-    cleanup_free char *name = xasprintf("00-pult-%s.network", nic);
     cleanup_free char *text =
         xasprintf("# by pult: this interface is a port of a bridge for as long as this file is "
                   "here\n[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n",
                   nic);
 
-    cleanup_close int dir = -1;
-    if (!undo && dir_make(NETWORKD_DIR, 0755, err) < 0)
+    if (tell_networkd(nic, undo ? NULL : text, err) < 0)
         return -1;
-    dir = open(NETWORKD_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return undo ? 0 : error_set(err, errno, "open " NETWORKD_DIR);
-    if (undo && unlinkat(dir, name, 0) < 0)
-        return errno == ENOENT ? 0 : error_set(err, errno, "remove " NETWORKD_DIR "/%s", name);
-    if (!undo && file_replace_at(dir, name, text, strlen(text), 0644, err) < 0)
-        return -1;
-    if (reload_networkd(err) == 0)
-        return 0;
     if (!undo)
-        unlinkat(dir, name, 0);
-    return -1;
+        wait_for_manager(nic, MANAGER_NETWORKD, false);
+    return 0;
 }
 
 static int release_nm(const char *nic, const char *managed, struct error *err)
 {
     const char *words[] = {"nmcli", "device", "set", nic, "managed", managed, NULL};
 
-    return program_run(words, NULL, NULL, err);
+    if (program_run(words, NULL, NULL, err) < 0)
+        return -1;
+    if (str_eq(managed, "no"))
+        wait_for_manager(nic, MANAGER_NM, false);
+    return 0;
 }
 
 /* Ended by SIGTERM it leaves address and lease as they are. */
@@ -266,6 +290,43 @@ int step_release_check(const struct step *s, struct error *err)
     return m != MANAGER_IFUPDOWN && host_manager(arg(s, 1)) == m
                ? error_set(err, 0, "%s still has '%s'", arg(s, 0), arg(s, 1))
                : 0;
+}
+
+/* ---- leases ---- */
+
+/* Its addresses and routes are there already, and stay whatever the DHCP server says. */
+static int renew_by_networkd(const char *bridge, const char *iaid, struct error *err)
+{
+    cleanup_free char *text =
+        xasprintf("# by pult: this bridge has the place of an interface with DHCP\n"
+                  "[Match]\nName=%s\n\n[Network]\nDHCP=ipv4\nKeepConfiguration=yes\n%s%s%s",
+                  bridge, *iaid ? "\n[DHCPv4]\nIAID=" : "", iaid, *iaid ? "\n" : "");
+
+    if (tell_networkd(bridge, text, err) < 0)
+        return -1;
+    wait_for_manager(bridge, MANAGER_NETWORKD, true);
+    return 0;
+}
+
+int step_renew(const struct step *s, struct error *err)
+{
+    if (manager_of(s) == MANAGER_NETWORKD)
+        return renew_by_networkd(arg(s, 1), arg(s, 4), err);
+    return host_dhclient(arg(s, 1), NULL) ? 0 : run_text(arg(s, 2), err);
+}
+
+int step_renew_undo(const struct step *s, struct error *err)
+{
+    if (manager_of(s) == MANAGER_NETWORKD)
+        return tell_networkd(arg(s, 1), NULL, err);
+    return stop_dhclient(arg(s, 1), err);
+}
+
+int step_renew_check(const struct step *s, struct error *err)
+{
+    return host_manager(arg(s, 1)) == manager_of(s)
+               ? 0
+               : error_set(err, 0, "%s does not renew the address of '%s'", arg(s, 0), arg(s, 1));
 }
 
 /* ---- name servers ---- */

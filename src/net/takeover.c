@@ -7,6 +7,7 @@
  *     remove        rules, routes (those by a gateway first), addresses, last ones first
  *     add           addresses, routes (those by a gateway last), rules, first ones first
  *     name servers
+ *     renew         who was lent an IPv4 address goes on to renew it, on the bridge
  *
  * Undone, that is the same backwards: so what was first on the NIC is first again, the primary
  * address among others of its subnet, for instance. Addresses of IPv6 the kernel lists newest first.
@@ -30,6 +31,7 @@
 
 /* Everything of the NIC, as indexes into the host's lists, in the order of adding. */
 struct belongings {
+    enum manager manager; /* who keeps it */
     size_t *addresses, address_count;
     size_t *routes, route_count;
     size_t *rules, rule_count;
@@ -124,20 +126,32 @@ static int check_whole(const struct host *h, const struct belongings *b, const c
 
 /* ---- to the bridge ---- */
 
-/* Who was given it for a time, and renews it, lets go of the NIC; a router goes on telling. */
-static bool outlives(const struct host_address *a)
+/* Can who keeps the NIC renew on the bridge what it was lent? */
+static bool renews(enum manager m)
 {
-    return a->dynamic && (a->address.family == AF_INET || !(spec_has(a->spec, "mngtmpaddr", NULL) ||
-                                                            spec_has(a->spec, "proto", "2")));
+    return m == MANAGER_NETWORKD || m == MANAGER_DHCLIENT;
+}
+
+/*
+ * It was lent for a time, and nobody renews it on the bridge: it stays there for good, for without it
+ * the host could not be reached. A router goes on telling.
+ */
+static bool outlives(const struct belongings *b, const struct host_address *a)
+{
+    if (!a->dynamic || (a->address.family == AF_INET && renews(b->manager)))
+        return false;
+    return a->address.family == AF_INET ||
+           !(spec_has(a->spec, "mngtmpaddr", NULL) || spec_has(a->spec, "proto", "2"));
 }
 
 /* An address's spec for another interface: its label begins with the name. */
-static char *spec_for(const struct host_address *a, const char *nic, const char *bridge)
+static char *spec_for(const struct belongings *b, const struct host_address *a, const char *nic,
+                      const char *bridge)
 {
     char label[64], new[IFNAMSIZ];
     char *spec = xstrdup(a->spec);
 
-    if (outlives(a)) {
+    if (outlives(b, a)) {
         cleanup_free char *first = spec_replace(spec, "valid_lft", NULL, NULL);
         free(spec);
         spec = spec_replace(first, "preferred_lft", NULL, NULL);
@@ -176,7 +190,7 @@ static char *route_for(const struct host *h, const struct belongings *b, const s
 
     for (size_t i = 0; i < b->address_count && !r->via.family; i++) {
         const struct host_address *a = &h->addresses[b->addresses[i]];
-        stays |= outlives(a) && address_contains(&r->to, &a->address);
+        stays |= outlives(b, a) && address_contains(&r->to, &a->address);
     }
     if (!stays || !spec_has(spec, "proto", "kernel"))
         return spec;
@@ -218,15 +232,14 @@ static void plan_addition(const struct network *n, const struct host *h, const s
 
     for (size_t i = 0; i < b->address_count; i++) {
         const struct host_address *a = &h->addresses[b->addresses[i]];
-        cleanup_free char *spec = spec_for(a, nic->name, n->name);
+        cleanup_free char *spec = spec_for(b, a, nic->name, n->name);
         char text[ADDRESS_TEXT];
         plan_add(p, "address-add", n->name, spec, NULL);
-        if (outlives(a))
-            plan_note(
-                p,
-                "%s was lent to %s by DHCP; on %s it stays, but nobody renews it there: write "
-                "the bridge into the host's own configuration, with DHCP on %s",
-                address_text(&a->address, true, text), nic->name, n->name, n->name);
+        if (outlives(b, a))
+            plan_note(p,
+                      "%s was lent to %s for a time; on %s it stays for good, but nobody renews it "
+                      "there: see pult network plan %s --persistent",
+                      address_text(&a->address, true, text), nic->name, n->name, n->name);
     }
     for (size_t i = 0; i < b->route_count; i++) {
         const struct host_route *r = &h->routes[b->routes[i]];
@@ -242,10 +255,29 @@ static void plan_addition(const struct network *n, const struct host *h, const s
 
 /* ---- who keeps it ---- */
 
-static void plan_release(const struct link *nic, const char *risk, struct plan *p)
+/* A client's command for an interface: it does not wait until it has an address. */
+static char *client_command(const char *command, const char *nic, const char *on)
 {
-    enum manager m = host_manager(nic->name);
-    cleanup_free char *command = NULL, *undo = NULL;
+    char **words = str_split_words(command, NULL);
+    cleanup_free const char **out = xcalloc(strv_len(words) + 3, sizeof(*out));
+    size_t n = 0;
+
+    for (char **w = words; w && *w; w++) {
+        if (str_eq(*w, "-d") || str_eq(*w, "-w") || str_eq(*w, "-nw"))
+            continue;
+        out[n++] = str_eq(*w, nic) ? on : *w;
+        if (w == words)
+            out[n++] = "-nw";
+    }
+    char *text = str_join_words((char *const *)out);
+    strv_free(words);
+    return text;
+}
+
+static void plan_release(const struct network *n, const struct link *nic, enum manager m,
+                         const char *risk, struct plan *p)
+{
+    cleanup_free char *command = NULL, *undo = NULL, *was = NULL;
     pid_t pid;
 
     switch (m) {
@@ -261,7 +293,8 @@ static void plan_release(const struct link *nic, const char *risk, struct plan *
         undo = xasprintf("nmcli device set %s managed yes", nic->name);
         break;
     case MANAGER_DHCLIENT:
-        pid = host_dhclient(nic->name, &undo);
+        pid = host_dhclient(nic->name, &was);
+        undo = client_command(was ? was : "", nic->name, nic->name);
         command = xasprintf("kill %d", pid);
         break;
     case MANAGER_IFUPDOWN:
@@ -271,10 +304,41 @@ static void plan_release(const struct link *nic, const char *risk, struct plan *
     case MANAGER_NONE:
         return;
     }
-    set_risk(plan_add(p, "release", manager_name(m), nic->name, command, undo ? undo : "", NULL),
-             risk);
-    plan_note(p, "after a reboot %s has %s again as before, until this network comes up",
-              manager_name(m), nic->name);
+    set_risk(plan_add(p, "release", manager_name(m), nic->name, command, undo, NULL), risk);
+    plan_note(p,
+              "after a reboot %s has %s again as before, until this network comes up; what would "
+              "make the bridge at each boot is shown by: pult network plan %s --persistent",
+              manager_name(m), nic->name, n->name);
+}
+
+/* The DHCP client goes on, on the bridge. */
+static void plan_renewal(const struct network *n, const struct host *h, const struct link *nic,
+                         const struct belongings *b, struct plan *p)
+{
+    cleanup_free char *command = NULL, *undo = NULL, *was = NULL;
+    char id[16] = "";
+    bool lent = false;
+
+    for (size_t i = 0; i < b->address_count; i++)
+        lent |= h->addresses[b->addresses[i]].dynamic &&
+                h->addresses[b->addresses[i]].address.family == AF_INET;
+    if (b->manager == MANAGER_DHCLIENT && lent) {
+        pid_t pid = host_dhclient(nic->name, &was);
+        if (!pid)
+            return;
+        command = client_command(was, nic->name, n->name);
+        undo = xasprintf("pkill -f 'dhclient .*%s'", n->name);
+    } else if (b->manager == MANAGER_NETWORKD && lent) {
+        host_networkd_iaid(nic->index, id);
+        command = xasprintf(
+            "printf '[Match]\\nName=%s\\n[Network]\\nDHCP=ipv4\\nKeepConfiguration=yes\\n%s%s' "
+            ">/run/systemd/network/00-pult-%s.network; networkctl reload",
+            n->name, *id ? "[DHCPv4]\\nIAID=" : "", id, n->name);
+        undo = xasprintf("rm /run/systemd/network/00-pult-%s.network; networkctl reload", n->name);
+    } else {
+        return;
+    }
+    plan_add(p, "renew", manager_name(b->manager), n->name, command, undo, id, NULL);
 }
 
 static void plan_dns(const struct network *n, const struct link *nic, struct plan *p)
@@ -292,16 +356,18 @@ int plan_takeover(const struct network *n, const struct host *h, const struct li
     __attribute__((cleanup(belongings_clear))) struct belongings b = {0};
     const char *risk = host_risk(h, nic->name);
 
+    b.manager = host_manager(nic->name);
     find_addresses(h, nic, &b);
     find_routes(h, nic, &b);
     find_rules(h, nic, &b);
     if (check_whole(h, &b, nic->name, err) < 0)
         return -1;
-    plan_release(nic, risk, p);
+    plan_release(n, nic, b.manager, risk, p);
     set_risk(plan_add(p, "port-add", nic->name, n->name, "nomaster", NULL), risk);
     plan_removal(h, nic, &b, risk, p);
     plan_addition(n, h, nic, &b, p);
     plan_dns(n, nic, p);
+    plan_renewal(n, h, nic, &b, p);
     return 0;
 }
 

@@ -206,6 +206,25 @@ static void failing_steps(void **state)
     }
 }
 
+/* A step that hangs, when the NIC is the bridge's already: the time runs from there on. */
+static void hanging_step(void **state)
+{
+    (void)state;
+    need_world();
+    make_world();
+    cleanup_free char *before = everything();
+    define("br0", over_nic);
+    cleanup_plan struct plan p = {0};
+    plan_of("br0", &p);
+    plan_add(&p, "mend", "somebody", "sleep 600", "true", NULL);
+    assert_int_equal(journal_apply(&p, 2, NULL, NULL, &err), -1);
+    assert_non_null(strstr(err.text, "took more than 15 seconds"));
+    assert_non_null(strstr(err.text, "was put back"));
+    assert_int_equal(state_of("br0"), NETWORK_DOWN);
+    cleanup_free char *after = everything();
+    assert_same_host(before, after);
+}
+
 /* ---- killed at every step ---- */
 
 struct blow {
@@ -583,10 +602,10 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        world_test(every_kind),      world_test(moved_exactly), world_test(failing_steps),
-        world_test(killed_nat),      world_test(killed_bridge), world_test(killed_asker),
-        world_test(killed_guardian), world_test(guardians),     world_test(shared_switches),
-        world_test(amending),        world_test(refusals),
+        world_test(every_kind),      world_test(moved_exactly),   world_test(failing_steps),
+        world_test(hanging_step),    world_test(killed_nat),      world_test(killed_bridge),
+        world_test(killed_asker),    world_test(killed_guardian), world_test(guardians),
+        world_test(shared_switches), world_test(amending),        world_test(refusals),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
