@@ -68,8 +68,7 @@ for i in $(seq 24); do
     if pult start "$n" >/dev/null 2>&1; then
         "$PULT" wait "$n" --timeout 10 >/dev/null 2>&1
         started=$((started + 1))
-        said=$(pult log "$n" | tr -d '\r')
-        [ "$said" = done ] || led+="$said "
+        led+=$(pult log "$n" | grep "^[a-z0-9]* /tmp")
     else
         refused=$((refused + 1))
     fi
