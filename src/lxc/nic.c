@@ -299,6 +299,7 @@ static struct nic *add(struct nics *all, const char *where, struct error *err)
         error_set(err, 0, "a container has at most %u network interfaces", NICS_MOST);
         return NULL;
     }
+    all->all = xrealloc(all->all, all->count + 1, sizeof(*all->all));
     struct nic *n = &all->all[all->count++];
     *n = (struct nic){.mode = -1};
     snprintf(n->where, sizeof(n->where), "%s", where);
@@ -383,6 +384,23 @@ static int load_new(const struct guest_def *def, unsigned number, struct nics *a
     return 0;
 }
 
+/* The numbers that there are, a bit each: most have none, and to ask for each key takes its time. */
+static uint64_t numbers_used(const struct conf *conf)
+{
+    static const char prefix[] = "lxc.net.";
+    uint64_t used = 0;
+
+    for (size_t i = 0; i < conf->count; i++) {
+        const char *key = conf->lines[i].key;
+        if (!key || !str_starts(key, prefix))
+            continue;
+        const unsigned long n = strtoul(key + sizeof(prefix) - 1, NULL, 10);
+        if (n < NUMBERS_MOST)
+            used |= UINT64_C(1) << n;
+    }
+    return used;
+}
+
 /* What one says of itself. */
 static int check_whole(const struct nic *n, struct error *err)
 {
@@ -423,6 +441,9 @@ static int settle_names(struct nics *all, struct error *err)
 
 int nics_load(const struct guest_def *def, struct nics *out, struct error *err)
 {
+    const uint64_t used = numbers_used(def->conf);
+
+    out->all = NULL;
     out->count = 0;
     out->host = false;
     if (cards_read(def->conf, def->name, &out->cards, err) < 0)
@@ -431,7 +452,7 @@ int nics_load(const struct guest_def *def, struct nics *out, struct error *err)
         if (add_card(out, &out->cards.all[i], err) < 0)
             return -1;
     for (unsigned i = 0; i < NUMBERS_MOST; i++)
-        if (load_new(def, i, out, err) < 0)
+        if ((used >> i & 1) && load_new(def, i, out, err) < 0)
             return -1;
     for (unsigned i = 0; i < out->count; i++) {
         struct nic *n = &out->all[i];
@@ -453,6 +474,8 @@ void nics_clear(struct nics *n)
     for (unsigned i = 0; i < n->count; i++)
         strv_free(n->all[i].own_forwards);
     cards_clear(&n->cards);
+    free(n->all);
+    n->all = NULL;
     n->count = 0;
 }
 

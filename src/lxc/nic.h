@@ -77,7 +77,7 @@ struct nic {
 
 struct nics {
     unsigned count;
-    struct nic all[NICS_MOST];
+    struct nic *all;    /* at most NICS_MOST */
     bool host;          /* one is NIC_HOST, and the only one */
     struct cards cards; /* whose strings the above have */
 };
