@@ -23,6 +23,10 @@
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_fd = STDERR_FILENO;
 static size_t log_limit, log_written;
+static struct {
+    int fd;
+    const char *before;
+} log_copies[2] = {{-1, NULL}, {-1, NULL}};
 
 /* Write to fd from now on; the one before is closed, unless it is standard error. */
 void log_to(int fd, size_t limit)
@@ -34,6 +38,29 @@ void log_to(int fd, size_t limit)
     log_limit = limit;
     log_written = 0;
     pthread_mutex_unlock(&log_lock);
+}
+
+void log_also(int fd, const char *before)
+{
+    pthread_mutex_lock(&log_lock);
+    for (size_t i = 0; i < ARRAY_SIZE(log_copies); i++)
+        if (log_copies[i].fd < 0) {
+            log_copies[i].fd = fd;
+            log_copies[i].before = before;
+            break;
+        }
+    pthread_mutex_unlock(&log_lock);
+}
+
+/* To where it also goes: one write, which may fail. */
+static void log_copy(const char *line, size_t len)
+{
+    char text[1200];
+    for (size_t i = 0; i < ARRAY_SIZE(log_copies) && log_copies[i].fd >= 0; i++) {
+        int n = snprintf(text, sizeof text, "%s%.*s", log_copies[i].before, (int)len, line);
+        if (n > 0)
+            (void)!write(log_copies[i].fd, text, min((size_t)n, sizeof text - 1));
+    }
 }
 
 /* Now as "2026-02-28T23:59:59.123Z ". Days to a date as in the proleptic Gregorian calendar. */
@@ -60,6 +87,7 @@ static void log_write(const char *line, size_t len)
     static const char full[] = "the log is full: nothing more is written\n";
 
     pthread_mutex_lock(&log_lock);
+    log_copy(line, len);
     if (log_limit == 0 || log_written + len + sizeof full - 1 <= log_limit) {
         write_all(log_fd, line, len);
         log_written += len;

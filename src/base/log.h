@@ -11,6 +11,8 @@
 
 /* Own fd from now on and write at most limit bytes to it, 0: no limit. */
 void log_to(int fd, size_t limit);
+/* Each line also goes to fd, with this text before it; two such at most. Both are kept. */
+void log_also(int fd, const char *before);
 void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same, but at most once for each place in the code: for what a guest can cause at will. */

@@ -97,9 +97,12 @@ static int def_take(struct guest_def *def, struct error *err)
     v = conf_get(def->conf, "guest.cpus");
     if (v && milli_parse(v, 1, 1024 * 1000, &def->cpus_milli, err) < 0)
         return -1;
+    v = conf_get(def->conf, "guest.console.history");
+    if (v && size_parse(v, &def->history, err) < 0)
+        return -1;
     v = conf_get(def->conf, "guest.autostart");
     def->autostart = conf_true(v ? v : conf_get(def->conf, "lxc.start.auto"));
-    return 0;
+    return def->engine->take ? def->engine->take(def, err) : 0;
 }
 
 static void warn_nobody(void *arg, const char *text)

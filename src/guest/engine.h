@@ -158,6 +158,8 @@ struct engine {
      * there are none. NULL: there are none.
      */
     int (*modern)(struct conf *conf, struct error *err);
+    /* Values that every guest has, where keys of the engine's say them. NULL: none do. */
+    int (*take)(struct guest_def *def, struct error *err);
     void (*manual)(FILE *to); /* a page about its keys, in Markdown; NULL: none */
 
     /*
@@ -173,6 +175,9 @@ struct engine {
      * user's container has files of subordinate ids). Crosses no mount. NULL: nothing special.
      */
     int (*depopulate)(const char *dir, struct error *err);
+
+    /* A guest of this definition is about to be destroyed. NULL: nobody cares. */
+    int (*farewell)(const struct guest_def *def, struct error *err);
 
     /*
      * Begin what takes its time elsewhere (a process that sets itself up, say), while the keeper

@@ -432,10 +432,7 @@ static int watch_sigterm(struct keeper *k, struct error *err)
 /* Ring, page, socket, events. */
 static int keeper_open(struct keeper *k, struct error *err)
 {
-    uint64_t history = CONSOLE_RING_SIZE;
-    const char *v = conf_get(k->def->conf, "guest.console.history");
-    if (v && size_parse(v, &history, err) < 0)
-        return -1;
+    const uint64_t history = k->def->history ? k->def->history : CONSOLE_RING_SIZE;
     k->priv->stop_timer = evtimer_new(k->base, stop_timer_cb, k);
     k->priv->ended_event = evtimer_new(k->base, ended_cb, k);
     k->priv->reboot_timer = evtimer_new(k->base, reboot_cb, k);
@@ -499,8 +496,12 @@ static void keeper_main(struct keeper *k, int control, int console,
     else
         event_base_dispatch(k->base);
     control_close(k);
+    const bool ran = k->priv->started_once;
     if (k->priv->janitor < 0)
         run_dir_remove(k->def->name, &k->priv->run); /* behind the back of who waits for the end */
+    if (ran && k->def->ephemeral && !k->def->throwaway && !k->def->foreign &&
+        store_destroy(k->def->name, &err) < 0)
+        log_line("destroy it, as it is ephemeral: %s", err.text);
 }
 
 int keeper_confine(struct keeper *k, const struct confine_plan *plan, struct error *err)

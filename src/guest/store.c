@@ -553,6 +553,10 @@ int store_destroy(const char *name, struct error *err)
         error_set(err, 0, "'%s' is %s", name, state_name((enum guest_state)page.state));
         return error_hint(err, "`pult stop %s` first", name);
     }
+    cleanup_def struct guest_def *def = NULL;
+    if (def_load(name, dir, &def, NULL) == 0 && def->engine->farewell &&
+        def->engine->farewell(def, err) < 0)
+        return -1;
     cleanup_free char *gone = scratch_gone(guests, name);
     if (rename(dir, gone) < 0)
         return error_set(err, errno, "take away '%s'", dir);

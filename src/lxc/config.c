@@ -111,13 +111,15 @@ static void env_load(const struct guest_def *def, struct config *c)
         if ((v = getenv(locale[i])))
             env_set(c, xasprintf("%s=%s", locale[i], v));
 
+    static const char *const keys[] = {"lxc.environment", "lxc.environment.runtime"};
     const struct conf_line *l;
-    conf_for_each (def->conf, "lxc.environment", l) {
-        if (strchr(l->value, '='))
-            env_set(c, xstrdup(l->value));
-        else if ((v = getenv(l->value)))
-            env_set(c, xasprintf("%s=%s", l->value, v));
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        conf_for_each (def->conf, keys[i], l) {
+            if (strchr(l->value, '='))
+                env_set(c, xstrdup(l->value));
+            else if ((v = getenv(l->value)))
+                env_set(c, xasprintf("%s=%s", l->value, v));
+        }
 }
 
 static int mounts_load(const struct guest_def *def, struct config *c, struct error *err)
@@ -131,6 +133,20 @@ static int mounts_load(const struct guest_def *def, struct config *c, struct err
     if (c->tree_count + c->mount_count > MESSAGE_FDS)
         return error_set(err, 0, "more than %d mounts", MESSAGE_FDS);
     return 0;
+}
+
+int config_take(struct guest_def *def, struct error *err)
+{
+    struct config c = {0};
+    const char *autostart = conf_get(def->conf, "lxc.start.auto");
+    int ret = conf_take(def->conf, lxc_keys, &c, err);
+    if (!conf_get(def->conf, "guest.autostart"))
+        def->autostart = conf_true(autostart);
+    if (!def->history)
+        def->history = min(c.set.console_buffer, (uint64_t)CONSOLE_RING_MAX);
+    def->ephemeral = c.set.ephemeral;
+    settings_clear(&c.set);
+    return ret;
 }
 
 int config_load(const struct guest_def *def, struct config *c, struct error *err)

@@ -134,6 +134,8 @@ struct config {
 
 int config_load(const struct guest_def *def, struct config *c, struct error *err);
 void config_clear(struct config *c);
+/* For the engine: what keys of LXC's say of values that every guest has. */
+int config_take(struct guest_def *def, struct error *err);
 /* The filter that it asks for. */
 int config_filter(struct config *c, struct error *err);
 
@@ -341,6 +343,8 @@ int exec_command(char *const *argv, char *const *env, struct error *err);
 /* ttys.c. The keeper's side of lxc.tty.* and lxc.console.* */
 void ttys_take(struct container *c, const int *fds, size_t count);
 void ttys_drop(struct container *c);
+/* The keeper's log goes to other places, too, if that was asked for. */
+int log_copies_open(const struct settings *s, struct error *err);
 /* The console is written to a file, too, if that was asked for. */
 int console_log_open(struct container *c, struct error *err);
 void console_log_close(struct container *c);

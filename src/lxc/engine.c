@@ -277,8 +277,9 @@ static int lxc_begin(struct keeper *k, struct error *err)
     k->engine_data = c;
     cgroup_init(&c->cgroup);
     bool quick = k->def->throwaway && k->raw_console;
-    if (config_load(k->def, &c->config, err) < 0 || mounts_own(&c->config, err) < 0 ||
-        hooks_first(c, err) < 0 || config_filter(&c->config, err) < 0 ||
+    if (config_load(k->def, &c->config, err) < 0 || log_copies_open(&c->config.set, err) < 0 ||
+        mounts_own(&c->config, err) < 0 || hooks_first(c, err) < 0 ||
+        config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0 ||
         devices_apply(&c->cgroup, k->def->conf, err) < 0)
@@ -294,9 +295,11 @@ static int lxc_begin(struct keeper *k, struct error *err)
 /* Hooks print to the log, which is not there yet. */
 static int lxc_prepare(struct keeper *k, struct error *err)
 {
-    if (conf_get(k->def->conf, "lxc.hook.pre-start") ||
-        conf_get(k->def->conf, "lxc.monitor.unshare"))
-        return 0;
+    static const char *const later[] = {"lxc.hook.pre-start", "lxc.monitor.unshare", "lxc.log.file",
+                                        "lxc.log.syslog"};
+    for (size_t i = 0; i < ARRAY_SIZE(later); i++)
+        if (conf_get(k->def->conf, later[i]))
+            return 0;
     return lxc_begin(k, err);
 }
 
@@ -576,10 +579,12 @@ const struct engine lxc_engine = {
     .brief = "ct",
     .keys = lxc_keys,
     .modern = keys_modern,
+    .take = config_take,
     .manual = keys_doc,
     .check = lxc_check,
     .templates = lxc_templates,
     .depopulate = archive_remove,
+    .farewell = hooks_destroy,
     .prepare = lxc_prepare,
     .start = lxc_start,
     .stop = lxc_stop,

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -51,6 +52,37 @@ void ttys_drop(struct container *c)
         close(c->ttys[TTY_FDS * i + 1]);
     }
     memset(c->ttys, -1, sizeof c->ttys);
+}
+
+/* ---- lxc.log.* ---- */
+
+static int syslog_open(const char *facility, struct error *err)
+{
+    static char before[32]; /* the log keeps it */
+    const struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    const unsigned number = str_eq(facility, "daemon") ? 3 : 16 + (unsigned)(facility[5] - '0');
+    cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) < 0)
+        return error_set(err, errno, "reach syslog at '%s' (lxc.log.syslog)", a.sun_path);
+    snprintf(before, sizeof before, "<%u>pult[%d]: ", number * 8 + 5,
+             getpid()); /* RFC 3164: notice */
+    log_also(steal_fd(fd), before);
+    return 0;
+}
+
+int log_copies_open(const struct settings *s, struct error *err)
+{
+    static bool done; /* a reboot has them yet */
+    if (done)
+        return 0;
+    done = true;
+    if (s->log_file) {
+        int fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return error_set(err, errno, "open '%s' (lxc.log.file)", s->log_file);
+        log_also(fd, "");
+    }
+    return s->log_syslog ? syslog_open(s->log_syslog, err) : 0;
 }
 
 /* ---- lxc.console.* ---- */
