@@ -33,8 +33,8 @@
 #include "net/batch.h"
 
 /* Those that spawn.c leaves to this process, which has all capabilities over the others. */
-#define PTY_SLAVE      1 /* of the descriptors of MESSAGE_CONSOLE */
-#define NAMESPACES_OWN (CLONE_NEWNET | CLONE_NEWIPC)
+#define PTY_SLAVE       1 /* of the descriptors of MESSAGE_CONSOLE */
+#define NAMESPACES_LATE (CLONE_NEWNET | CLONE_NEWIPC)
 
 #define LOG 4 /* where hooks print to, while there are some that are the host's */
 
@@ -101,7 +101,7 @@ static int loopback_up(struct error *err)
  */
 static int namespaces_make(const struct config *c, int fds[NS_COUNT - NS_GIVEN], struct error *err)
 {
-    if (unshare(c->nics.host ? NAMESPACES_OWN & ~CLONE_NEWNET : NAMESPACES_OWN) < 0) {
+    if (unshare(namespaces_flags(&c->set) & NAMESPACES_LATE) < 0) {
         int why = errno;
         error_set(err, why, "create the container's namespaces");
         if (why == EPERM || why == ENOSPC || why == EUSERS)
@@ -218,7 +218,8 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
     for (size_t i = 0; i < CONSOLE_FDS; i++)
         if (i != PTY_SLAVE)
             close(fds[i]);
-    if (sethostname(cf->hostname, strlen(cf->hostname)) < 0)
+    if (namespace_kind(&cf->set, SHARE_UTS) == NAMESPACE_OWN &&
+        sethostname(cf->hostname, strlen(cf->hostname)) < 0)
         return error_set(err, errno, "set the host name '%s'", cf->hostname);
     if (process_keyring(&cf->set, err) < 0 || process_surround(&cf->set, err) < 0 ||
         hooks_await(c, sock, err) < 0 || privileges_drop(cf, err) < 0 ||

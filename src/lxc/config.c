@@ -149,6 +149,20 @@ int config_take(struct guest_def *def, struct error *err)
     return ret;
 }
 
+/* lxc.namespace.* may say of the network what lxc.net.N.type = none does, and the reverse. */
+static int network_whose(struct config *c, struct error *err)
+{
+    bool own = namespace_kind(&c->set, SHARE_NET) == NAMESPACE_OWN;
+    if (!own && nics_any(&c->nics))
+        return error_set(err, 0,
+                         "a network that is not its own is given no interfaces "
+                         "(lxc.namespace, lxc.net)");
+    if (c->nics.host)
+        c->set.keep |= 1u << SHARE_NET;
+    c->nics.host |= !own;
+    return 0;
+}
+
 int config_load(const struct guest_def *def, struct config *c, struct error *err)
 {
     *c = (struct config){.privileged = geteuid() == 0};
@@ -156,6 +170,8 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
         command_load(def, c, err) < 0 || mounts_load(def, c, err) < 0 ||
         nics_load(def, &c->nics, err) < 0 || idmap_choose(def, &c->map, err) < 0 ||
         caps_parse(def, c->app, &c->caps, err) < 0)
+        return -1;
+    if (network_whose(c, err) < 0)
         return -1;
     env_load(def, c);
     const char *v = conf_get(def->conf, "lxc.uts.name");

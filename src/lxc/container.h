@@ -96,6 +96,7 @@ struct tree {
     bool recursive;          /* with what is mounted below */
     bool idmap;              /* shown with the container's ids */
     bool optional;           /* may be missing */
+    bool given;              /* fd was there before */
     unsigned propagation;    /* MS_SLAVE, MS_SHARED: mounts of the host's appear in it; 0 */
     const char *type, *data; /* a file system of this type on the device `path`; NULL: a clone */
     int fd;                  /* -1: not open */
@@ -239,7 +240,18 @@ int message_send(int sock, const struct message *m, const int *fds, size_t nfds)
 int message_recv(int sock, struct message *m, int *fds, size_t room);
 
 /* In the order in which setns(2) takes them; behind NS_GIVEN those that the child makes itself. */
-enum { NS_USER, NS_MNT, NS_PID, NS_UTS, NS_CGROUP, NS_GIVEN, NS_IPC = NS_GIVEN, NS_NET, NS_COUNT };
+enum {
+    NS_USER,
+    NS_MNT,
+    NS_PID,
+    NS_UTS,
+    NS_CGROUP,
+    NS_TIME,
+    NS_GIVEN,
+    NS_IPC = NS_GIVEN,
+    NS_NET,
+    NS_COUNT
+};
 extern const char *const namespace_names[NS_COUNT];
 
 #define CONSOLE_FDS (3 + NS_COUNT - NS_GIVEN) /* of MESSAGE_CONSOLE */
@@ -268,6 +280,24 @@ struct container {
     char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };
+
+/* namespaces.c. Whose is each of lxc.namespace.*? */
+enum namespace_kind {
+    NAMESPACE_OWN,
+    NAMESPACE_KEPT,   /* the host's */
+    NAMESPACE_SHARED, /* another's, or one that the keeper makes (time) */
+};
+enum namespace_kind namespace_kind(const struct settings *s, int which);
+/* CLONE_NEW… of those that are its own. */
+int namespaces_flags(const struct settings *s);
+/* Be in those that are shared, for a moment, to have a child there. */
+struct namespaces_back {
+    int fd[SHARE_COUNT];
+};
+int namespaces_enter(struct config *c, struct namespaces_back *back, struct error *err);
+void namespaces_return(struct namespaces_back *back);
+/* Join all that are not the host's; its pid namespace takes only children in. */
+int namespaces_join(const struct settings *s, const int fds[NS_COUNT], struct error *err);
 
 /* Create the first process, which sets up what it can by itself. */
 int spawn_begin(struct container *c, struct error *err);
@@ -303,7 +333,7 @@ int hostroot_mount(struct config *c, int scratch, struct error *err);
 int hostroot_trees(struct config *c, struct error *err);
 
 /* mounts.c, entries.c, dev.c. Everything else that is mounted. */
-int mounts_system(const struct config *c, int rootfd, struct error *err);
+int mounts_system(struct config *c, int rootfd, struct error *err);
 int mounts_entries(struct config *c, int rootfd, struct error *err);
 int mounts_entry(struct mount_entry *m, int rootfd, struct error *err);
 int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err);

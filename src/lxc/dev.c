@@ -188,8 +188,11 @@ int dev_mount(const struct config *c, int rootfd, int pty[3], int *ttys, struct 
     if (pts < 0 || console_make(c, dev, pts, pty, err) < 0 || ttys_make(c, dev, pts, ttys, err) < 0)
         return -1;
     cleanup_close int shmfd = dir_mount(dev, "shm", "tmpfs", shm, err);
-    cleanup_close int mqueue = shmfd < 0 ? -1 : dir_mount(dev, "mqueue", "mqueue", NULL, err);
-    if (mqueue < 0)
+    if (shmfd < 0)
+        return -1;
+    bool queues = namespace_kind(&c->set, SHARE_IPC) == NAMESPACE_OWN; /* others' are not for it */
+    cleanup_close int mqueue = queues ? dir_mount(dev, "mqueue", "mqueue", NULL, err) : -1;
+    if (queues && mqueue < 0)
         return -1;
     pty[2] = openat(pts, "ptmx", O_PATH | O_NOFOLLOW | O_CLOEXEC);
     return pty[2] < 0 ? error_set(err, errno, "open /dev/pts/ptmx") : 0;

@@ -369,6 +369,8 @@ static void lxc_cleanup(struct keeper *k)
         kill(c->init, SIGKILL);
         waitpid(c->init, NULL, 0);
     }
+    if (namespace_kind(&c->config.set, SHARE_PID) != NAMESPACE_OWN)
+        cgroup_kill(&c->cgroup); /* they did not go with init */
     network_unmake(c);
     ttys_drop(c);
     console_log_close(c);

@@ -66,7 +66,7 @@ static bool same_namespace(pid_t pid, const char *name)
     return stat(path, &b) == 0 && a.st_ino == b.st_ino;
 }
 
-static int namespaces_join(pid_t pid, int pidfd, struct error *err)
+static int init_join(pid_t pid, int pidfd, struct error *err)
 {
     static const struct {
         const char *name;
@@ -162,7 +162,7 @@ int foreign_exec(const char *place, const char *name, const struct exec_request 
     if (between == 0) {
         struct error why;
         groups_join(init);
-        if (namespaces_join(init, pidfd, &why) < 0) {
+        if (init_join(init, pidfd, &why) < 0) {
             dprintf(2, "pult: %s\n", why.text);
             _exit(126);
         }

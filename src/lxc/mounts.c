@@ -223,9 +223,36 @@ static int sys_mixed(const struct config *c, int rootfd, struct error *err)
     return 0;
 }
 
-int mounts_system(const struct config *c, int rootfd, struct error *err)
+/* That of the pid namespace which is shared: namespaces.c made it. -1: there is none. */
+static int proc_given(struct config *c)
 {
-    cleanup_close int proc = mount_dir(rootfd, "proc", "proc", ATTR_SAFE, NULL, err);
+    for (size_t i = 0; i < c->mount_count; i++)
+        if (c->mounts[i].tree.given)
+            return steal_fd(c->mounts[i].tree.fd);
+    return -1;
+}
+
+/* Of processes that are not its own alone there can be no new /proc: theirs is bound. */
+static int proc_bind(struct config *c, int rootfd, struct error *err)
+{
+    struct mount_attr attr = {.attr_set = ATTR_SAFE};
+    cleanup_close int at = rootfs_dir(rootfd, "proc", 0755, err);
+    if (at < 0)
+        return -1;
+    cleanup_close int fd = proc_given(c);
+    if (fd < 0)
+        fd = open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0 ||
+        sys_attach(fd, at) < 0)
+        return error_set(err, errno, "mount /proc");
+    return steal_fd(fd);
+}
+
+int mounts_system(struct config *c, int rootfd, struct error *err)
+{
+    const bool own = namespace_kind(&c->set, SHARE_PID) == NAMESPACE_OWN;
+    cleanup_close int proc =
+        own ? mount_dir(rootfd, "proc", "proc", ATTR_SAFE, NULL, err) : proc_bind(c, rootfd, err);
     if (proc < 0)
         return -1;
     if (userns_forbid(c, proc, err) < 0 || process_sysctls(&c->set, proc, err) < 0)

@@ -24,12 +24,12 @@
 #include "lxc/process.h"
 #include "lxc/sys.h"
 
-/* All but NAMESPACES_OWN (child.c). */
-#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWCGROUP)
+/* All but those that child.c makes. */
+#define NAMESPACES_LATER (CLONE_NEWNET | CLONE_NEWIPC)
 
 const char *const namespace_names[NS_COUNT] = {
-    [NS_USER] = "user",     [NS_MNT] = "mnt", [NS_PID] = "pid", [NS_UTS] = "uts",
-    [NS_CGROUP] = "cgroup", [NS_IPC] = "ipc", [NS_NET] = "net",
+    [NS_USER] = "user",     [NS_MNT] = "mnt",   [NS_PID] = "pid", [NS_UTS] = "uts",
+    [NS_CGROUP] = "cgroup", [NS_TIME] = "time", [NS_IPC] = "ipc", [NS_NET] = "net",
 };
 
 union fd_control {
@@ -119,21 +119,28 @@ static void trees_mark(const struct config *c, char *text)
 static int spawn_clone(struct container *c, struct error *err)
 {
     int sock[2];
+    struct namespaces_back back;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
         return error_set(err, errno, "create a socket");
     struct clone_args args = {
-        .flags = NAMESPACES | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
-                 (c->cgroup.v2 >= 0 ? CLONE_INTO_CGROUP : 0),
+        .flags = (uint64_t)(namespaces_flags(&c->config.set) & ~NAMESPACES_LATER) | CLONE_PIDFD |
+                 CLONE_CLEAR_SIGHAND | (c->cgroup.v2 >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)&c->pidfd,
         .exit_signal = SIGCHLD,
         .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)c->cgroup.v2 : 0,
     };
+    if (namespaces_enter(&c->config, &back, err) < 0) {
+        close(sock[0]);
+        close(sock[1]);
+        return -1;
+    }
     c->init = sys_clone3(&args);
     if (c->init == 0) {
         close(sock[0]);
         child_main(c, sock[1]);
     }
     int why = errno;
+    namespaces_return(&back);
     close(sock[1]);
     c->sock = sock[0];
     if (c->init > 0)
@@ -163,10 +170,7 @@ static int spawn_namespaces(struct container *c, struct error *err)
 
 int spawn_join(const struct container *c, struct error *err)
 {
-    for (size_t i = 0; i < NS_COUNT; i++)
-        if ((i != NS_NET || !c->config.nics.host) && setns(c->namespaces[i], 0) < 0)
-            return error_set(err, errno, "join the container's namespaces");
-    return 0;
+    return namespaces_join(&c->config.set, c->namespaces, err);
 }
 
 /* Give the process its ids, and the trees theirs. 1: the root cannot be mapped. */

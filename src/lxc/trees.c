@@ -40,6 +40,8 @@ static int tree_mount(struct tree *t, struct error *err)
 
 static int tree_open(struct tree *t, struct error *err)
 {
+    if (t->given)
+        return 0;
     if (t->type) {
         int ret = tree_mount(t, err);
         return ret < 0 && t->optional ? 0 : ret;
