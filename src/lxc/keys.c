@@ -18,6 +18,7 @@
 #define AT(field) offsetof(struct config, set.field)
 #define ALL       offsetof(struct config, set)
 
+#define GROUP_OURS "the group is pult/NAME: by that it is found should its keeper die"
 #define OLD(old, check, list, today)                               \
     {                                                              \
         old, check, list, "old name of " today, NULL, .now = today \
@@ -31,8 +32,7 @@
 const struct conf_key lxc_keys[] = {
     /* the root file system, and what is mounted into it */
     {"lxc.rootfs.path", value_is_rootfs, false,
-     "root directory (rootfs/ in the guest's); also overlay:LOWER[:LOWER…]:UPPER, loop:FILE for an "
-     "image of a file system, and host:/ for a throwaway copy of this host", NULL},
+     "root directory (rootfs/ in the guest's); host:/ for a throwaway copy of this host", NULL},
     {"lxc.rootfs.options", NULL, false,
      "mount options of the root: ro, nosuid, noexec, noatime, …; idmap=container is always so",
      NULL, .take = take_string, .at = AT(root_options)},
@@ -169,20 +169,16 @@ const struct conf_key lxc_keys[] = {
 
     /* cgroups */
     {"lxc.cgroup.dir", value_is_path_below, false,
-     "the cgroup that the container's is made below (pult)", NULL,
-     .take = take_string, .at = AT(cgroup_dir)},
-    {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", NULL,
-     .take = take_string, .at = AT(cgroup_container)},
+     "the cgroup that the container's is made below (pult)", GROUP_OURS},
+    {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", GROUP_OURS},
     {"lxc.cgroup.dir.container.inner", value_is_path_below, false,
-     "a cgroup below it that the container sees as its root; limits are on the outer one", NULL,
-     .take = take_string, .at = AT(cgroup_inner)},
+     "a cgroup below it that the container sees as its root; limits are on the outer one", GROUP_OURS},
     {"lxc.cgroup.dir.monitor", value_is_path_below, false, "the cgroup of the monitor",
      "the keeper stays where it was started"},
     {"lxc.cgroup.dir.monitor.pivot", value_is_path_below, false, "that of the monitor in the end",
      "the keeper stays where it was started"},
     {"lxc.cgroup.relative", value_is_0_or_1, false,
-     "1: below the cgroup in which pult was called, also for root", NULL,
-     .take = take_flag, .at = AT(cgroup_relative)},
+     "1: below the cgroup in which pult was called, also for root", GROUP_OURS},
     {"lxc.cgroup2.devices.*", devices_is_rule, true,
      "allow and deny: devices that may be used, c|b MAJOR:MINOR rwm, or a for all; those of a user's "
      "container are the ones of its /dev", NULL},

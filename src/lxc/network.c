@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "lxc/container.h"
+#include "lxc/hooks.h"
 #include "net/batch.h"
 #include "net/join.h"
 #include "net/link.h"
@@ -375,6 +376,40 @@ static int route_to(struct making *mk, const struct nic *n, struct error *err)
     return batch_run(&b, err);
 }
 
+/* Networks that the host reaches through it. */
+static int routes_add(struct making *mk, const struct nic *n, struct error *err)
+{
+    const struct address none = {0};
+    cleanup_batch struct batch b = {.fd = mk->host};
+    const int index = n->route_count ? batch_link_index(mk->host, n->pair) : 0;
+
+    for (unsigned i = 0; i < n->route_count; i++)
+        add_route(&b, index, n->routes[i].family, &n->routes[i], &none, false);
+    return n->route_count ? batch_run(&b, err) : 0;
+}
+
+/* The host answers for its addresses on the link, or no longer does. */
+static int proxy_set(int host, struct nic *n, bool yes, struct error *err)
+{
+    cleanup_batch struct batch b = {.fd = host};
+    const int index = batch_link_index(host, n->link);
+    char text[ADDRESS_TEXT];
+
+    for (unsigned i = 0; i < n->address_count; i++) {
+        const struct ndmsg head = {.ndm_family = (uint8_t)n->addresses[i].family,
+                                   .ndm_ifindex = index,
+                                   .ndm_state = NUD_PERMANENT,
+                                   .ndm_flags = NTF_PROXY};
+        struct nl_msg *m =
+            batch_add(&b, yes ? RTM_NEWNEIGH : RTM_DELNEIGH, yes ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+                      &head, sizeof(head), "answer for %s on '%s'",
+                      address_text(&n->addresses[i], false, text), n->link);
+        put_address(m, NDA_DST, &n->addresses[i]);
+    }
+    n->proxied = yes;
+    return n->address_count ? batch_run(&b, err) : 0;
+}
+
 /* A veth in a bridge of the host's, or in none. */
 static int bridge_nic(struct making *mk, struct nic *n, struct error *err)
 {
@@ -388,6 +423,8 @@ static int bridge_nic(struct making *mk, struct nic *n, struct error *err)
         return -1;
     if (n->link[0] ? link_make_port(n->pair, n->link, false, false, err) < 0
                    : link_up(n->pair, err) < 0)
+        return -1;
+    if (routes_add(mk, n, err) < 0)
         return -1;
     return n->router ? route_to(mk, n, err) : 0;
 }
@@ -476,6 +513,34 @@ static int start_pasta(struct making *mk, struct nic *n, struct error *err)
     return 0;
 }
 
+/* ---- scripts ---- */
+
+/* lxc.net.N.script.up and down; command NULL: there is none. */
+static int run_script(const struct container *c, const struct nic *n, const char *command,
+                      const char *kind, struct error *err)
+{
+    static const char *const types[] = {
+        [NIC_VETH] = "veth", [NIC_MACVLAN] = "macvlan", [NIC_IPVLAN] = "ipvlan",
+        [NIC_VLAN] = "vlan", [NIC_PHYS] = "phys",       [NIC_EMPTY] = "empty",
+        [NIC_HOST] = "none", [NIC_USER] = "user",       [NIC_NETWORK] = "veth",
+    };
+    const bool pair = n->kind == NIC_VETH;
+    const bool new = c->config.set.hook_version > 0;
+    if (!command)
+        return 0;
+    cleanup_free char *type = xasprintf("LXC_NET_TYPE=%s", types[n->kind]);
+    cleanup_free char *parent = xasprintf("LXC_NET_PARENT=%s", n->link);
+    cleanup_free char *peer = xasprintf("LXC_NET_PEER=%s", n->pair);
+    char *env[] = {type, parent, pair ? peer : NULL, NULL};
+    char *words[] = {(char *)(uintptr_t)types[n->kind], (char *)(uintptr_t)n->link,
+                     pair ? (char *)(uintptr_t)n->pair : NULL, NULL};
+    const struct hook_facts facts = {.kind = kind, .env = new ? env : NULL};
+
+    if (hook_script(c->keeper->def, &c->config.set, command, &facts, new ? NULL : words, err) < 0)
+        return error_wrap(err, "%s.script.%s", n->where, kind);
+    return 0;
+}
+
 /* ---- all of them ---- */
 
 static int make_one(struct making *mk, struct nic *n, unsigned place, struct error *err)
@@ -510,7 +575,9 @@ static int make_one(struct making *mk, struct nic *n, unsigned place, struct err
     }
     if (ret < 0 || n->kind == NIC_USER)
         return ret;
-    return set_up_inside(mk, n, err);
+    if (set_up_inside(mk, n, err) < 0 || (n->l2proxy && proxy_set(mk->host, n, true, err) < 0))
+        return -1;
+    return run_script(mk->c, n, n->script_up, "up", err);
 }
 
 /* The namespace and a socket in it. None come where the first process failed: it says so later. */
@@ -582,6 +649,11 @@ void network_unmake(struct container *c)
 
     for (unsigned i = 0; i < all->count; i++) {
         struct nic *n = &all->all[i];
+        if (n->made && run_script(c, n, n->script_down, "down", &err) < 0)
+            log_line("%s", err.text);
+        cleanup_close int host = n->proxied ? batch_socket(NULL) : -1;
+        if (host >= 0 && proxy_set(host, n, false, &err) < 0)
+            log_line("%s", err.text);
         if (n->supervisor > 0)
             passt_stop(n->supervisor, n->channel);
         if (n->old_name[0] && c->netns >= 0)

@@ -243,6 +243,62 @@ static int take_gateway6(struct nic *n, const char *value, struct error *err)
     return take_gateway(value, AF_INET6, &n->gateway6, &n->gateway6_auto, &n->gateway6_dev, err);
 }
 
+static int take_route(struct nic *n, const char *value, int family, struct error *err)
+{
+    struct address *a = &n->routes[n->route_count];
+
+    if (n->route_count == NIC_ADDRESSES)
+        return error_set(err, 0, "an interface has at most %u routes", NIC_ADDRESSES);
+    if (address_parse(value, a, err) < 0)
+        return -1;
+    if (a->family != family || !strchr(value, '/'))
+        return error_set(err, 0, "'%s' is no network of IPv%c", value,
+                         family == AF_INET ? '4' : '6');
+    n->route_count++;
+    return 0;
+}
+
+static int take_route4(struct nic *n, const char *value, struct error *err)
+{
+    return take_route(n, value, AF_INET, err);
+}
+
+static int take_route6(struct nic *n, const char *value, struct error *err)
+{
+    return take_route(n, value, AF_INET6, err);
+}
+
+static int take_l2proxy(struct nic *n, const char *value, struct error *err)
+{
+    if (!str_eq(value, "0") && !str_eq(value, "1"))
+        return error_set(err, 0, "'%s' is neither 0 nor 1", value);
+    n->l2proxy = *value == '1';
+    return 0;
+}
+
+static int take_script_up(struct nic *n, const char *value, struct error *err)
+{
+    if (value[0] != '/')
+        return error_set(err, 0, "'%s' does not begin with the absolute path of a program", value);
+    n->script_up = value;
+    return 0;
+}
+
+static int take_script_down(struct nic *n, const char *value, struct error *err)
+{
+    (void)err;
+    n->script_down = value;
+    return 0;
+}
+
+static int take_port_vlan(struct nic *n, const char *value, struct error *err)
+{
+    (void)n;
+    (void)value;
+    error_set(err, 0, "the VLANs of a port are not set here");
+    return error_hint(err, "`bridge vlan` in lxc.net.N.script.up can do it");
+}
+
 /* ---- keys ---- */
 
 /* Checks of the values, for NIC_KEYS. */
@@ -268,6 +324,11 @@ CHECK(macvlan_mode)
 CHECK(ipvlan_mode)
 CHECK(isolation)
 CHECK(vlan)
+CHECK(route4)
+CHECK(route6)
+CHECK(l2proxy)
+CHECK(script_up)
+CHECK(port_vlan)
 
 static const struct attribute {
     const char *key;
@@ -289,6 +350,11 @@ static const struct attribute {
     {"ipvlan.mode", take_ipvlan_mode},
     {"ipvlan.isolation", take_isolation},
     {"vlan.id", take_vlan},
+    {"veth.ipv4.route", take_route4},
+    {"veth.ipv6.route", take_route6},
+    {"l2proxy", take_l2proxy},
+    {"script.up", take_script_up},
+    {"script.down", take_script_down},
 };
 
 /* ---- the list ---- */
@@ -414,6 +480,8 @@ static int check_whole(const struct nic *n, struct error *err)
         return error_set(err, 0, "%s: %s.vlan.id is missing", n->where, n->where);
     if (n->router && n->link[0])
         return error_set(err, 0, "%s: with veth.mode = router it is in no bridge", n->where);
+    if (n->l2proxy && !n->link[0])
+        return error_set(err, 0, "%s: l2proxy needs a link", n->where);
     if ((n->gateway_auto || n->gateway6_auto) && !n->link[0])
         return error_set(err, 0, "%s: there is no link whose address the gateway could be",
                          n->where);

@@ -72,6 +72,10 @@ struct nic {
     struct address gateway, gateway6;
     bool gateway_auto, gateway6_auto; /* the address of the bridge */
     bool gateway_dev, gateway6_dev;   /* none, just the interface */
+    const char *script_up, *script_down;            /* scripts, or NULL */
+    struct address routes[NIC_ADDRESSES]; /* of the host's, to it; prefixes */
+    unsigned route_count;
+    bool l2proxy, proxied;            /* the host answers for its addresses on the link; does so */
     const char *const *forwards;      /* NIC_USER: as of struct passt_request */
 };
 
@@ -85,8 +89,8 @@ struct nics {
 /* Rows of lxc_keys, and the checks of their values. */
 conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, nic_is_mtu,
     nic_is_ipv4, nic_is_gateway4, nic_is_ipv6, nic_is_gateway6, nic_is_pair, nic_is_veth_mode,
-    nic_is_macvlan_mode, nic_is_ipvlan_mode, nic_is_isolation, nic_is_vlan;
-#define NIC_SCRIPTS "scripts are not run; networks of pult's do what those are for"
+    nic_is_macvlan_mode, nic_is_ipvlan_mode, nic_is_isolation, nic_is_vlan, nic_is_route4,
+    nic_is_route6, nic_is_l2proxy, nic_is_script_up, nic_is_port_vlan;
 /* clang-format off */
 #define NIC_KEYS \
     {"lxc.net.#.type", nic_is_type, false, \
@@ -109,7 +113,18 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     {"lxc.net.#.ipvlan.mode", nic_is_ipvlan_mode, false, "l2, l3 or l3s", NULL}, \
     {"lxc.net.#.ipvlan.isolation", nic_is_isolation, false, "bridge, private or vepa", NULL}, \
     {"lxc.net.#.vlan.id", nic_is_vlan, false, "the VLAN's number", NULL}, \
-    {"lxc.net.#.script.*", NULL, true, "programs to be run", NIC_SCRIPTS}
+    {"lxc.net.#.veth.ipv4.route", nic_is_route4, true, "NETWORK/PREFIX that the host reaches through it", NULL}, \
+    {"lxc.net.#.veth.ipv6.route", nic_is_route6, true, "NETWORK/PREFIX that the host reaches through it", NULL}, \
+    {"lxc.net.#.veth.n_rxqueues", conf_is_uint, false, "queues of a veth", "one queue serves it"}, \
+    {"lxc.net.#.veth.n_txqueues", conf_is_uint, false, "queues of a veth", "one queue serves it"}, \
+    {"lxc.net.#.veth.vlan.id", nic_is_port_vlan, false, "the VLAN of its port of the bridge: refused, " \
+     "since what it keeps apart would not be; a script.up can set it", NULL}, \
+    {"lxc.net.#.veth.vlan.tagged.id", nic_is_port_vlan, true, "likewise", NULL}, \
+    {"lxc.net.#.l2proxy", nic_is_l2proxy, false, "1: the host answers on the link for its addresses", NULL}, \
+    {"lxc.net.#.script.up", nic_is_script_up, false, \
+     "a program run on the host when the interface is there, with NAME net up TYPE [LINK [PAIR]], " \
+     "or by lxc.hook.version 1 LXC_NET_TYPE, LXC_NET_PARENT, LXC_NET_PEER", NULL}, \
+    {"lxc.net.#.script.down", nic_is_script_up, false, "one run before it goes", NULL}
 #define NIC_OLD(old, check, today) \
     {"lxc.network." old, check, true, "old name of lxc.net.N." today, NULL, .now = "lxc.net.#." today}
 #define NIC_KEYS_OLD \
@@ -126,7 +141,9 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     NIC_OLD("veth.pair", nic_is_pair, "veth.pair"), \
     NIC_OLD("macvlan.mode", nic_is_macvlan_mode, "macvlan.mode"), \
     NIC_OLD("vlan.id", nic_is_vlan, "vlan.id"), \
-    {"lxc.network.script.*", NULL, true, "old name of lxc.net.N.script.*", NIC_SCRIPTS, .now = "lxc.net.#.script.*"}
+    NIC_OLD("script.up", nic_is_script_up, "script.up"), \
+    NIC_OLD("script.down", nic_is_script_up, "script.down"), \
+    {"lxc.network.script", nic_is_script_up, true, "old name of lxc.net.N.script.up", NULL, .now = "lxc.net.#.script.up"}
 /* clang-format on */
 
 int nics_load(const struct guest_def *def, struct nics *out, struct error *err);

@@ -42,16 +42,11 @@ int value_is_hostname(const char *value, struct error *err)
 
 int value_is_rootfs(const char *value, struct error *err)
 {
-    static const char *const kinds[] = {"dir:/", "overlay:/", "overlayfs:/", "loop:/", "/", NULL};
-    for (size_t i = 0; kinds[i]; i++)
-        if (str_starts(value, kinds[i]))
-            return 0;
-    if (str_eq(value, "host:/"))
+    if (str_eq(value, "host:/") || str_starts(value, "/") || str_starts(value, "dir:/"))
         return 0;
     error_set(err, 0, "'%s' is not the absolute path of a directory", value);
-    return error_hint(err, "or overlay:LOWER:UPPER, loop:FILE, or host:/ for a copy of this "
-                           "machine; what else LXC knows (nbd, zfs, lvm, …) is to be mounted "
-                           "before");
+    return error_hint(err, "or host:/ for a copy of this machine; what else LXC knows (loop, nbd, "
+                           "overlay, …) is to be mounted before");
 }
 
 int value_is_command(const char *value, struct error *err)

@@ -138,4 +138,38 @@ is "config modernize" "$(pult config get "$n" | grep -c -e '^lxc.utsname' -e '^l
     -e '^lxc.devttydir' -e '^lxc.mount ')" 0
 is "into today's" "$(pult config get "$n" lxc.net.0.type) $(pult config get "$n" lxc.prlimit.nofile)" "empty 100:200"
 pult destroy "$n"
+is "docs/lxc-keys.md is of this table (pult help --keys)" \
+    "$(pult help --keys | diff - "$TOP/docs/lxc-keys.md" 2>&1 | head -n 5)" ""
+
+# ---- namespaces ----
+begin() { local name=$1; shift; conf "$@" 'lxc.execute.cmd = /bin/sleep 1000'
+    pult create container "$name" --config "$WORK/c" --net none && pult start "$name"; }
+end() { pult kill "$1"; pult destroy "$1" 2>/dev/null; }
+of() { readlink "/proc/$(id_of "$1" pid)/ns/$2"; }
+both() { local k; for k in "$@"; do [ "$(of "$n" "$k")" = "$(of "$n-2" "$k")" ] && printf '%s ' "$k"; done; }
+begin "$n"
+begin "$n-2" "lxc.namespace.share.net = $n" "lxc.namespace.share.ipc = $n" "lxc.namespace.share.uts = $n"
+is "lxc.namespace.share" "$(both net ipc uts pid user mnt)" "net ipc uts "
+is "also of what is run in it" "$(pult exec "$n-2" -- readlink /proc/self/ns/net)" "$(of "$n" net)"
+end "$n-2"
+begin "$n-2" "lxc.namespace.share.pid = $n"
+is "lxc.namespace.share.pid, with a /proc of these" "$(pult exec "$n-2" -- ps | grep -c '[s]leep 1000')" 2
+end "$n-2"
+begin "$n-2" "lxc.namespace.keep = uts ipc"
+is "lxc.namespace.keep" "$(of "$n-2" uts) $(of "$n-2" ipc)" "$(readlink /proc/self/ns/uts) $(readlink /proc/self/ns/ipc)"
+end "$n-2"
+begin "$n-2" "lxc.time.offset.boot = 1000h"
+ok "lxc.time.offset" test "$(pult exec "$n-2" -- sed 's/[.].*//' /proc/uptime)" -ge 3600000
+end "$n-2"
+end "$n"
+
+# ---- around it ----
+begin "$n" "lxc.ephemeral = 1" "lxc.hook.destroy = /bin/touch $WORK/destroyed" "lxc.hook.version = 1" \
+    "lxc.log.file = $WORK/log" "lxc.start.auto = 1" "lxc.console.buffer.size = 64kB"
+like "lxc.start.auto" "$(pult info "$n" -o json)" '"autostart": true'
+is "lxc.console.buffer.size" "$(stat -c %s "$PULT_RUN/$n/console")" $((65536 + 4096))
+pult kill "$n"
+ok "lxc.ephemeral" wait_for 5 test ! -e "$PULT_HOME/guests/$n"
+ok "lxc.hook.destroy" test -e "$WORK/destroyed"
+like "lxc.log.file" "$(cat "$WORK/log")" "ended: killed"
 finish
