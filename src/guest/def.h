@@ -27,8 +27,8 @@ struct guest_def {
     bool throwaway;
     bool foreign; /* another program's: conf is from its place, dir is ours and may be missing */
     bool autostart;
-    bool ephemeral;   /* a lasting one that is destroyed when it ends */
-    uint64_t history; /* bytes of the console's; 0: the default */
+    bool ephemeral;     /* a lasting one that is destroyed when it ends */
+    uint64_t history;   /* bytes of the console's; 0: the default */
     uint64_t memory;    /* bytes; 0: the engine's default (a VM), or no limit (a container) */
     int64_t cpus_milli; /* thousandths of a core; 0: not said */
 };

@@ -70,13 +70,13 @@ struct nic {
     struct address addresses[NIC_ADDRESSES], broadcast[NIC_ADDRESSES];
     unsigned address_count;
     struct address gateway, gateway6;
-    bool gateway_auto, gateway6_auto; /* the address of the bridge */
-    bool gateway_dev, gateway6_dev;   /* none, just the interface */
-    const char *script_up, *script_down;            /* scripts, or NULL */
+    bool gateway_auto, gateway6_auto;     /* the address of the bridge */
+    bool gateway_dev, gateway6_dev;       /* none, just the interface */
+    const char *script_up, *script_down;  /* scripts, or NULL */
     struct address routes[NIC_ADDRESSES]; /* of the host's, to it; prefixes */
     unsigned route_count;
-    bool l2proxy, proxied;            /* the host answers for its addresses on the link; does so */
-    const char *const *forwards;      /* NIC_USER: as of struct passt_request */
+    bool l2proxy, proxied;       /* the host answers for its addresses on the link; does so */
+    const char *const *forwards; /* NIC_USER: as of struct passt_request */
 };
 
 struct nics {
