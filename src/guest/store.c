@@ -435,8 +435,8 @@ struct parts {
 static int guest_fill(void *arg, int dir_fd, const char *dir, struct error *err)
 {
     const struct parts *p = arg;
-    if (p->fill && (p->fill(p->arg, dir, err) < 0 ||
-                    conf_acceptable(p->name, dir, p->conf, err) < 0))
+    if (p->fill &&
+        (p->fill(p->arg, dir, err) < 0 || conf_acceptable(p->name, dir, p->conf, err) < 0))
         return -1;
     return config_write(dir_fd, p->conf, err);
 }
