@@ -138,10 +138,7 @@ static int mounts_load(const struct guest_def *def, struct config *c, struct err
 int config_take(struct guest_def *def, struct error *err)
 {
     struct config c = {0};
-    const char *autostart = conf_get(def->conf, "lxc.start.auto");
     int ret = conf_take(def->conf, lxc_keys, &c, err);
-    if (!conf_get(def->conf, "guest.autostart"))
-        def->autostart = conf_true(autostart);
     if (!def->history)
         def->history = min(c.set.console_buffer, (uint64_t)CONSOLE_RING_MAX);
     def->ephemeral = c.set.ephemeral;
