@@ -121,7 +121,9 @@ static int changes_read(const struct cmd_args *a, json_t *set, struct error *err
             error_set(err, 0, "'%s' is no limit", name);
             return error_hint(err, "memory, swap, cpus, cpu-weight, cpuset, pids, io, io-weight");
         }
-        const bool none = !equals[1] || str_eq(equals + 1, "none") || str_eq(equals + 1, "max");
+        if (!equals[1])
+            return error_set(err, 0, "%s has no value; \"none\" takes the limit away", name);
+        const bool none = str_eq(equals + 1, "none") || str_eq(equals + 1, "max");
         cleanup_free char *value = none ? NULL : w->value(equals + 1, err);
         if (!none && !value)
             return error_wrap(err, "%s", name);

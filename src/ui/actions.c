@@ -430,6 +430,36 @@ static void act_edit(struct ui *ui, int argc, char *const *argv)
     open_program(ui, "config", words);
 }
 
+/* What a guest may use at most, to be changed where it stands: the command of it, filled in. */
+static void act_limits(struct ui *ui, int argc, char *const *argv)
+{
+    (void)argc, (void)argv;
+    if (!selected_is(ui, "limits", ON_ANY))
+        return;
+    const struct watched *w = roster_selected(&ui->roster);
+    const struct conf *conf = w && w->info.def ? w->info.def->conf : NULL;
+    static const struct {
+        const char *word, *key;
+    } most[] = {{"memory", "guest.memory"},
+                {"cpus", "guest.cpus"},
+                {"pids", "lxc.cgroup2.pids.max"}};
+    char line[256];
+    int len = snprintf(line, sizeof line, "limit %s", ui->roster.selected), begin = len;
+    const bool vm = w && w->info.engine && !w->info.engine->limit; /* memory alone */
+    for (size_t i = 0; i < (vm ? 1 : ARRAY_SIZE(most)); i++) {
+        const char *v = conf ? conf_get(conf, most[i].key) : NULL;
+        if (v)
+            len += snprintf(line + len, sizeof line - (size_t)len, " %s=%.40s", most[i].word, v);
+    }
+    if (len == begin)
+        snprintf(line + len, sizeof line - (size_t)len, " memory=");
+    struct prompt *p = prompt_begin(ui, ":");
+    edit_set(&p->edit, line);
+    p->complete = true;
+    p->done = command_done;
+    prompt_open(ui);
+}
+
 /* Each of the guests meant gets what it lacks: those that run freeze, the frozen ones thaw. */
 static void act_freeze_or_thaw(struct ui *ui, int argc, char *const *argv)
 {
@@ -587,6 +617,8 @@ const struct action actions[] = {
     {"exec", "[CMD…]", "open a second shell of the guest's, or run a command in a container",
      act_exec, ON_STATE(GUEST_RUNNING), NULL},
     {"edit", NULL, "edit the selected guest's definition", act_edit, ON_ANY, NULL},
+    {"limits", NULL, "change what the selected guest may use: memory, cpus, pids …", act_limits,
+     ON_ANY, NULL},
     {"freeze-or-thaw", NULL, "freeze what runs, thaw what is frozen", act_freeze_or_thaw,
      ON_STATE(GUEST_RUNNING) | ON_STATE(GUEST_FROZEN), NULL},
     {"select", "up|down|…|NAME", "move the selection", act_select, 0, select_words},

@@ -36,6 +36,7 @@ static const struct {
     {KEYS_MAIN, "p", "snapshot create", NULL, 0, NULL},
     {KEYS_MAIN, "e", "exec", "Shell", 6, NULL},
     {KEYS_MAIN, "E", "edit", NULL, 0, NULL},
+    {KEYS_MAIN, "b", "limits", NULL, 0, NULL},
     {KEYS_MAIN, "i", "info", NULL, 0, NULL},
     {KEYS_MAIN, "/", "filter", "Filter", 5, NULL},
     {KEYS_MAIN, ":", "command", "Command", 5, NULL},
