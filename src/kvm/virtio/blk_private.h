@@ -97,6 +97,7 @@ struct blk_lane {
     struct worker_call done_call, retry_call, drain_call, end_call;
     _Atomic bool draining; /* drain_call is on its way, and counts as a request */
     uint64_t slow_until;   /* ns: until then nothing that may block is done here; 0: no */
+    unsigned long_ones;    /* of what was done here, how many took long, one after another */
     size_t moved;          /* bytes, since the driver was last told */
 };
 

@@ -13,6 +13,8 @@
 
 #define INLINE_MOST (128u << 10) /* bytes that are copied here rather than elsewhere */
 #define SLOW_NS     2000000ull   /* that took long */
+#define LONG_NS     100000ull    /* that would be worth doing beside others */
+#define LONG_ONES   8u           /* so many of those in a row are no chance */
 #define SLOW_FOR_NS 500000000ull /* so it is not tried for as long as this */
 #define MOVED_MOST  (512u << 10) /* bytes that are moved before the driver is told of them */
 
@@ -298,17 +300,23 @@ static bool is_quick(struct blk_lane *lane)
     return true;
 }
 
-/* Read or write here and now, and look how long it takes. True: it is all done. */
+/*
+ * Read or write here and now, and look how long it takes: what always takes long is done elsewhere
+ * while others wait behind it. True: it is all done.
+ */
 static bool move_here(struct blk_request *r)
 {
+    struct blk_lane *lane = r->lane;
     const struct disk_map *m = &r->map;
     const uint64_t from = now_mono_ns();
     ssize_t n = r->op == BLK_WRITE ? pwritev(m->fd, r->at, (int)r->cut, (off_t)m->offset)
                                    : preadv(m->fd, r->at, (int)r->cut, (off_t)m->offset);
     const uint64_t to = now_mono_ns();
 
-    if (to - from > SLOW_NS)
-        r->lane->slow_until = to + SLOW_FOR_NS;
+    lane->long_ones = to - from > LONG_NS ? lane->long_ones + 1 : 0;
+    if (to - from > SLOW_NS ||
+        (lane->long_ones >= LONG_ONES && virtqueue_is_waiting(r->chain.queue)))
+        lane->slow_until = to + SLOW_FOR_NS;
     return n >= 0 && (uint64_t)n == m->length;
 }
 

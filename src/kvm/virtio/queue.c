@@ -245,6 +245,12 @@ void virtqueue_unpop(struct virtqueue *q, struct chain *c)
     c->queue = NULL;
 }
 
+bool virtqueue_is_waiting(const struct virtqueue *q)
+{
+    return q->state == VIRTQUEUE_LIVE &&
+           __atomic_load_n(&q->avail[RING_INDEX], __ATOMIC_RELAXED) != q->next_avail;
+}
+
 /* ---- giving chains back ---- */
 
 void virtqueue_push(struct virtqueue *q, const struct chain *c, size_t written)

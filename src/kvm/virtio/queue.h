@@ -97,6 +97,8 @@ bool virtqueue_retake(struct virtqueue *q, uint16_t head, struct chain *c, struc
                       unsigned room);
 /* Undo the last pop, of a chain of which nothing was written: it comes again. */
 void virtqueue_unpop(struct virtqueue *q, struct chain *c);
+/* Has the driver made more chains available? Changes nothing. */
+bool virtqueue_is_waiting(const struct virtqueue *q);
 /* Give it back with so many bytes written into it, from its first writable byte on. */
 void virtqueue_push(struct virtqueue *q, const struct chain *c, size_t written);
 void virtqueue_flush(struct virtqueue *q);
