@@ -53,16 +53,21 @@ static int tree_clone(int from, const char *path, uint64_t attr)
     return steal_fd(tree);
 }
 
-/* What covers hide things with. */
+/*
+ * What covers hide things with. Before Linux 6.15 a mount can be cloned only if it is somewhere: so the
+ * first directory is covered by the new file system itself, and the others by clones of that.
+ */
 struct covers {
-    int dir, file; /* mounts */
+    int dir;   /* a mount */
+    int file;  /* the host's /dev/null, by O_PATH */
+    bool used; /* dir is somewhere */
 };
 
 static int covers_make(struct covers *v, struct error *err)
 {
     static const char *const options[] = {"mode", "0555", "size", "4k", "nr_inodes", "1", NULL};
     struct stat st;
-    v->file = tree_clone(AT_FDCWD, "/dev/null", ATTR_SAFE & ~(uint64_t)MOUNT_ATTR_NODEV);
+    v->file = open("/dev/null", O_PATH | O_CLOEXEC);
     if (v->file < 0 || fstat(v->file, &st) < 0)
         return error_set(err, errno, "open the host's /dev/null");
     if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
@@ -71,8 +76,25 @@ static int covers_make(struct covers *v, struct error *err)
     return v->dir < 0 ? -1 : 0;
 }
 
+static int cover_file(const struct covers *v, int at)
+{
+    const uint64_t attr = (ATTR_SAFE & ~(uint64_t)MOUNT_ATTR_NODEV) | MOUNT_ATTR_RDONLY;
+    cleanup_close int tree = tree_clone(v->file, "", attr);
+    return tree < 0 ? -1 : sys_attach(tree, at);
+}
+
+static int cover_dir(struct covers *v, int at)
+{
+    cleanup_close int tree =
+        v->used ? tree_clone(v->dir, "", MOUNT_ATTR_RDONLY) : fcntl(v->dir, F_DUPFD_CLOEXEC, 3);
+    if (tree < 0 || sys_attach(tree, at) < 0)
+        return -1;
+    v->used = true;
+    return 0;
+}
+
 /* Hide what is there of these files and directories below a mount of ours. */
-static int cover(const struct covers *v, int below, const char *const *names, struct error *err)
+static int cover(struct covers *v, int below, const char *const *names, struct error *err)
 {
     struct stat st;
     for (; *names; names++) {
@@ -81,9 +103,7 @@ static int cover(const struct covers *v, int below, const char *const *names, st
             continue; /* this kernel has no such thing */
         if (at < 0 || fstat(at, &st) < 0)
             return error_set(err, errno, "cover '%s'", *names);
-        cleanup_close int tree =
-            tree_clone(S_ISDIR(st.st_mode) ? v->dir : v->file, "", MOUNT_ATTR_RDONLY);
-        if (tree < 0 || sys_attach(tree, at) < 0)
+        if ((S_ISDIR(st.st_mode) ? cover_dir(v, at) : cover_file(v, at)) < 0)
             return error_set(err, errno, "cover '%s'", *names);
     }
     return 0;
@@ -108,7 +128,7 @@ static int system_protect(const struct config *c, int proc, int sys, struct erro
     const bool net = !c->nics.host;
     cleanup_close int settings = net ? tree_clone(proc, "sys/net", 0) : -1;
     cleanup_close int file = -1, dir = -1;
-    struct covers v = {-1, -1};
+    struct covers v = {.dir = -1, .file = -1};
     int ret = covers_make(&v, err);
     file = v.file;
     dir = v.dir;
