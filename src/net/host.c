@@ -191,14 +191,41 @@ static void again_rules(void *arg)
         free(h->rules[--h->rule_count].spec);
 }
 
+/*
+ * NetworkManager has the kernel make no route of an address (noprefixroute), and makes one that looks
+ * like the kernel's itself. Such a route does not come with the address.
+ */
+static void find_made_routes(struct host *h)
+{
+    for (size_t i = 0; i < h->route_count; i++) {
+        struct host_route *r = &h->routes[i];
+        bool follows = false, made = false;
+        for (size_t k = 0; k < h->address_count && r->kernel; k++) {
+            const struct host_address *a = &h->addresses[k];
+            const struct address net = address_network(&a->address);
+            if (a->index != r->index || !address_equal(&net, &r->to) ||
+                a->address.prefix != r->to.prefix)
+                continue;
+            if (spec_has(a->spec, "noprefixroute", NULL))
+                made = true;
+            else
+                follows = true;
+        }
+        if (made && !follows)
+            r->kernel = false;
+    }
+}
+
 int host_look(struct host *out, struct error *err)
 {
     *out = (struct host){0};
     if (rtnl_dump(RTM_GETLINK, AF_UNSPEC, add_link, again_links, out, err) == 0 &&
         rtnl_dump(RTM_GETADDR, AF_UNSPEC, add_address, again_addresses, out, err) == 0 &&
         rtnl_dump(RTM_GETROUTE, AF_UNSPEC, add_route, again_routes, out, err) == 0 &&
-        rtnl_dump(RTM_GETRULE, AF_UNSPEC, add_rule, again_rules, out, err) == 0)
+        rtnl_dump(RTM_GETRULE, AF_UNSPEC, add_rule, again_rules, out, err) == 0) {
+        find_made_routes(out);
         return 0;
+    }
     host_clear(out);
     return error_wrap(err, "look at the host's network");
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -206,6 +207,16 @@ static char *join_nul(const char *words, size_t len)
     return text;
 }
 
+/* One in a container may have an interface of the same name. */
+static bool is_here(const char *pid)
+{
+    cleanup_free char *path = xasprintf("/proc/%s/ns/net", pid);
+    struct stat theirs, ours;
+
+    return stat(path, &theirs) == 0 && stat("/proc/thread-self/ns/net", &ours) == 0 &&
+           theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+}
+
 pid_t host_dhclient(const char *name, char **command)
 {
     cleanup_closedir DIR *d = opendir("/proc");
@@ -217,7 +228,7 @@ pid_t host_dhclient(const char *name, char **command)
         size_t len;
         if (!isdigit((unsigned char)*e->d_name) ||
             file_read_at(AT_FDCWD, path, 65536, &words, &len, NULL) < 0 ||
-            !is_dhclient(words, len, name))
+            !is_dhclient(words, len, name) || !is_here(e->d_name))
             continue;
         if (command)
             *command = join_nul(words, len);
