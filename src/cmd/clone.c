@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pult clone: another guest like one that there is. */
+#include <sys/file.h>
+
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "cmd/diskfile.h"
@@ -12,6 +14,21 @@ static int fill(void *arg, const char *dir, struct error *err)
 {
     const struct engine_clone *c = arg;
     return c->def->engine->clone(c, NULL, dir, err);
+}
+
+/* Files without locks of their own: nobody starts the guest as long as the descriptor is open. */
+static int hold_down(const char *name, struct error *err)
+{
+    cleanup_close int lock = store_lock(name, LOCK_EX, err);
+    struct guest_info info = {0};
+    if (lock < 0 || store_info(name, &info, err) < 0)
+        return -1;
+    const bool alive = state_alive(info.state);
+    guest_info_clear(&info);
+    if (!alive)
+        return steal_fd(lock);
+    error_set(err, 0, "'%s' is running", name);
+    return error_hint(err, "stop it first, or clone one of its snapshots");
 }
 
 static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct error *err)
@@ -32,6 +49,10 @@ static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct 
         return -1;
     conf_unset(conf, "guest.autostart");
     if (def->engine->clone(c, conf, NULL, err) < 0)
+        return -1;
+    cleanup_close int lock = -1;
+    if (!c->snapshot && def->engine->snapshots && def->engine->snapshots->copy &&
+        (lock = hold_down(def->name, err)) < 0)
         return -1;
     return store_create(cmd_pos(a, 1), conf, fill, c, err);
 }
@@ -58,14 +79,17 @@ const struct command cmd_clone = {
     .max = 2,
     .options =
         (const struct cmd_option[]){
-            {"snapshot", 0, "SNAPSHOT", false, "with the disks as they were in this snapshot"},
+            {"snapshot", 0, "SNAPSHOT", false,
+             "with the disks or files as they were in this snapshot"},
             {0},
         },
-    .help = "define another VM like one that does not run, with copies of its disks",
-    .detail = "The new VM has the definition of the other, but network addresses of its own, and\n"
-              "copies of the disks that it writes to, in its own directory. Disks that are only\n"
-              "read are shared. It is not started, and has no snapshots.\n\n"
-              "  pult clone web1 web2",
+    .help = "define another guest like one that does not run, with copies of its disks or files",
+    .detail =
+        "The new guest has the definition of the other, but network addresses of its own, and\n"
+        "copies of the disks that it writes to, in its own directory. Disks that are only\n"
+        "read are shared. A container gets a copy of its root file system, which shares\n"
+        "blocks where the file system can do that. It is not started, and has no snapshots.\n\n"
+        "  pult clone web1 web2",
     .safe = true,
     .states = ON_DOWN,
     .run = clone_run,

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/places.h"
@@ -34,6 +36,7 @@ static int create_run(const struct cmd_args *a)
     }
     if (store_load(cmd_pos(a, 0), &def, &err) < 0)
         return cmd_fail(a, &err);
+    meter.percent = def->engine->snapshots && def->engine->snapshots->copy;
     disk_cancellable();
     int rc = snapshot_create(def, name, disk_meter, &meter, &err);
     disk_meter_end(&meter);
@@ -48,14 +51,16 @@ const struct command cmd_snapshot_create = {
     .args = "NAME [SNAPSHOT]",
     .min = 1,
     .max = 2,
-    .help = "keep the state of a running VM: memory, devices and disks",
+    .help = "keep the state of a guest: of a running VM memory, devices and disks, of a container "
+            "its files",
     .detail = "The guest stands still for a moment and goes on while its memory is written. What\n"
               "is kept lies in its own directory; disks in qcow2 keep their state in the image\n"
               "itself (pult:SNAPSHOT), raw ones in files that share blocks with them, where their\n"
-              "file system can do that. Without SNAPSHOT the name is the time. It is printed.\n\n"
+              "file system can do that. Of a container, which may be stopped, a copy of its root\n"
+              "file system is kept. Without SNAPSHOT the name is the time. It is printed.\n\n"
               "  pult snapshot create web1 before-upgrade",
     .safe = true,
-    .states = ON_STATE(GUEST_RUNNING) | ON_STATE(GUEST_FROZEN),
+    .states = ON_STATE(GUEST_RUNNING) | ON_STATE(GUEST_FROZEN) | ON_DOWN,
     .run = create_run,
 };
 
@@ -133,6 +138,25 @@ static int bring_down(const struct cmd_args *a, const char *name, struct error *
     return ask_until_down(name, control, ASK_MS, err);
 }
 
+/* A kind that is files: they are put back; what ran is started again. */
+static int put_back(const struct cmd_args *a, struct guest_def *def, const char *dir, bool was_up)
+{
+    struct error err = {0};
+    struct disk_meter meter = {.what = "restore", .percent = true};
+    const struct launch how = {0};
+    cleanup_close int control = -1;
+    disk_cancellable();
+    cleanup_close int lock = store_lock(def->name, LOCK_EX, &err);
+    int rc = lock < 0 ? -1 : def->engine->snapshots->back(def, dir, disk_meter, &meter, &err);
+    disk_meter_end(&meter);
+    if (rc < 0)
+        return disk_fail(a, &err);
+    if (!was_up)
+        return EXIT_OK;
+    close(steal_fd(lock));
+    return keeper_launch(def, &how, &control, &err) < 0 ? cmd_fail(a, &err) : EXIT_OK;
+}
+
 static int restore_run(const struct cmd_args *a)
 {
     struct error err = {0};
@@ -140,10 +164,15 @@ static int restore_run(const struct cmd_args *a)
     cleanup_free char *dir = NULL;
     cleanup_close int control = -1;
     const char *name = cmd_pos(a, 0);
+    struct guest_info info = {0};
+    const bool was_up = store_info(name, &info, &err) == 0 && state_alive(info.state);
+    guest_info_clear(&info);
 
     if (store_load(name, &def, &err) < 0 || snapshot_check(def, cmd_pos(a, 1), &dir, &err) < 0 ||
         bring_down(a, name, &err) < 0)
         return cmd_fail(a, &err);
+    if (def->engine->snapshots->back)
+        return put_back(a, def, dir, was_up);
     const struct launch how = {.snapshot = cmd_pos(a, 1), .snapshot_dir = dir};
     return keeper_launch(def, &how, &control, &err) < 0 ? cmd_fail(a, &err) : EXIT_OK;
 }
@@ -158,12 +187,12 @@ const struct command cmd_snapshot_restore = {
             {"force", 'f', NULL, false, "also if it runs: what it did since is lost"},
             {0},
         },
-    .help = "let a VM go on from a snapshot",
+    .help = "let a guest go back to a snapshot",
     .detail =
         "Its disks are what they were then: what was written since is gone, unless another\n"
         "snapshot has it. Its clock shows the present time. Memory is read as it is used, so\n"
         "it runs at once. The definition must have the same memory, CPUs, disks and other\n"
-        "devices as then.\n\n"
+        "devices as then. A container gets its files back, and is started again if it ran.\n\n"
         "  pult snapshot restore web1 before-upgrade",
     .confirm = "Let '%s' go back to a snapshot, and lose what it did since?",
     .states = ON_ANY,

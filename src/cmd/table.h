@@ -12,7 +12,7 @@ extern const struct command cmd_list, cmd_info, cmd_create_container, cmd_create
     cmd_disk_create, cmd_disk_info, cmd_disk_convert, cmd_disk_resize, cmd_disk_check,
     cmd_disk_snapshot, cmd_disk_commit;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_restore,
-    cmd_snapshot_delete, cmd_clone;
+    cmd_snapshot_delete, cmd_clone, cmd_rename, cmd_export, cmd_import;
 extern const struct command cmd_limit, cmd_device_add, cmd_device_remove;
 extern const struct command cmd_network_list, cmd_network_info, cmd_network_create,
     cmd_network_plan, cmd_network_apply, cmd_network_confirm, cmd_network_rollback,

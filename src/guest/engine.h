@@ -107,6 +107,14 @@ struct engine_clone {
  */
 struct engine_snapshots {
     /*
+     * Of a kind whose guests are nothing but files: copy them into dir, and put a copy back. Run by
+     * a command while the guest stands still. Then files, take and cancel are NULL.
+     */
+    int (*copy)(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
+                void *arg, struct error *err);
+    int (*back)(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
+                void *arg, struct error *err);
+    /*
      * The names of these files: a NULL-terminated array for strv_free(). -1: this guest cannot have
      * snapshots, and why. Called before anything else is done.
      */
@@ -255,6 +263,15 @@ struct engine {
                  struct error *err);
 
     const struct engine_foreign *foreign; /* NULL: there are none */
+
+    /*
+     * A guest that does not run as one file: pack it into fd, in the format that the name `file`
+     * asks for; unpack it into a new directory and add its definition to conf. NULL: it cannot.
+     */
+    int (*pack)(const struct guest_def *def, int fd, const char *file, engine_progress_fn *progress,
+                void *arg, struct error *err);
+    int (*unpack)(const char *dir, int fd, struct conf *conf, engine_progress_fn *progress,
+                  void *arg, struct error *err);
 
     /* Report what this host can do for such guests: doctor_line() for each. deep: try it. */
     void (*doctor)(struct doctor *d, bool deep);

@@ -507,6 +507,9 @@ static int do_snapshot(struct conn *c, const json_t *request, json_t *answer, in
     if (k->priv->snapshot.active)
         return error_set(err, 0, "a snapshot of '%s' is being taken already", k->def->name);
     char **names;
+    if (!k->def->engine->snapshots->files)
+        return error_set(err, 0, "snapshots of a %s are made by `pult snapshot`",
+                         k->def->engine->type);
     if (k->def->engine->snapshots->files(k->def, &names, err) < 0)
         return -1;
     const size_t n = strv_len(names);

@@ -75,6 +75,13 @@ static int forget(const struct guest_def *def, const char *name, struct error *e
                        NULL, 0, CALL_MS, NULL, NULL, err);
 }
 
+/* Its files may have others than the caller as owners. */
+static int discard(const struct guest_def *def, const char *name, struct error *err)
+{
+    cleanup_free char *path = xasprintf("%s/snapshots/%s", def->dir, name);
+    return scratch_discard(path, err);
+}
+
 /* Remove what is not whole. What cannot be removed now stays for the next. */
 static void sweep(const struct guest_def *def, int dir)
 {
@@ -88,7 +95,7 @@ static void sweep(const struct guest_def *def, int dir)
     while (d && (e = readdir(d))) {
         if (e->d_name[0] == '.' && guest_name_check(e->d_name + 1, &err) == 0 &&
             forget(def, e->d_name + 1, &err) == 0)
-            tree_remove_at(dir, e->d_name, NULL);
+            discard(def, e->d_name, NULL);
     }
 }
 
@@ -262,13 +269,74 @@ static int take(const struct guest_def *def, const char *name, int dir, char *co
     return rc < 0 ? -1 : wait_done(control, progress, arg, err);
 }
 
+/* ---- of a kind that is files ---- */
+
+/* Stop and let go what runs. false: it does not run. */
+static bool stand_still(const struct guest_def *def, const char *cmd)
+{
+    cleanup_close int control = client_connect(def->name, NULL);
+    return control >= 0 && client_call(control, json_pack("{s:s}", "cmd", cmd), NULL, 0, CALL_MS,
+                                       NULL, NULL, NULL) == 0;
+}
+
+/* Copy the files into `scratch`: of a guest that is frozen meanwhile, or that nobody can start. */
+static int copy_files(const struct guest_def *def, int all, const char *scratch,
+                      snapshot_progress_fn *progress, void *arg, struct error *err)
+{
+    struct guest_info info = {0};
+    size_t len;
+    cleanup_free char *text = conf_text(def->conf, &len);
+    cleanup_free char *path = xasprintf("%s/snapshots/%s", def->dir, scratch);
+    cleanup_close int dir = openat(all, scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (dir < 0)
+        return error_set(err, errno, "open '%s'", path);
+    if (store_info(def->name, &info, err) < 0)
+        return -1;
+    const enum guest_state state = info.state;
+    guest_info_clear(&info);
+    cleanup_close int lock = state_alive(state) ? -1 : store_lock(def->name, LOCK_EX, err);
+    if (lock < 0 && !state_alive(state))
+        return -1;
+    const bool froze = state == GUEST_RUNNING;
+    if (froze && !stand_still(def, "freeze"))
+        return error_set(err, 0, "'%s' cannot be frozen", def->name);
+    int rc = def->engine->snapshots->copy(def, path, progress, arg, err);
+    if (froze && !stand_still(def, "thaw") && rc == 0)
+        rc = error_set(err, 0, "'%s' stays frozen", def->name);
+    return rc < 0 ? -1 : file_replace_at(dir, "config", text, len, 0600, err);
+}
+
+static int copy_create(const struct guest_def *def, const char *name,
+                       snapshot_progress_fn *progress, void *arg, struct error *err)
+{
+    struct stat st;
+    cleanup_free char *scratch = xasprintf(".%s", name);
+    cleanup_close int all = open_locked(def, err);
+    if (all < 0)
+        return -1;
+    if (fstatat(all, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return error_set(err, EEXIST, "'%s' has a snapshot '%s'", def->name, name);
+    if (mkdirat(all, scratch, 0700) < 0)
+        return error_set(err, errno, "make the snapshot '%s'", name);
+    int rc = copy_files(def, all, scratch, progress, arg, err);
+    if (rc == 0 && (renameat(all, scratch, all, name) < 0 || fsync(all) < 0))
+        rc = error_set(err, errno, "keep the snapshot '%s'", name);
+    if (rc < 0)
+        sweep(def, all);
+    return rc;
+}
+
 int snapshot_create(const struct guest_def *def, const char *name, snapshot_progress_fn *progress,
                     void *arg, struct error *err)
 {
     char **names;
     struct stat st;
 
-    if (check_kind(def, name, err) < 0 || def->engine->snapshots->files(def, &names, err) < 0)
+    if (check_kind(def, name, err) < 0)
+        return -1;
+    if (def->engine->snapshots->copy)
+        return copy_create(def, name, progress, arg, err);
+    if (def->engine->snapshots->files(def, &names, err) < 0)
         return -1;
     cleanup_free char *scratch = xasprintf(".%s", name);
     cleanup_close int all = open_locked(def, err);
@@ -329,5 +397,5 @@ int snapshot_delete(const struct guest_def *def, const char *name, struct error 
         renameat(all, scratch, all, name);
         return error_wrap(err, "remove the snapshot '%s'", name);
     }
-    return tree_remove_at(all, scratch, err);
+    return discard(def, scratch, err);
 }

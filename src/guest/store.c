@@ -569,6 +569,61 @@ int store_destroy(const char *name, struct error *err)
     return error_hint(err, "see '%s'", gone);
 }
 
+/* The definition in dir with all that lies in the directory `from` in `to` instead. */
+static int config_move(int dir_fd, const char *dir, const char *from, const char *to,
+                       struct error *err)
+{
+    cleanup_free char *path = xasprintf("%s/config", dir);
+    cleanup_conf struct conf *conf = NULL;
+    const size_t n = strlen(from);
+    if (conf_read(path, &conf, err) < 0)
+        return -1;
+    for (size_t i = 0; i < conf->count; i++) {
+        struct conf_line *l = &conf->lines[i];
+        const char *at = l->key && l->depth == 0 ? strstr(l->value, from) : NULL;
+        if (!at || at[n] != '/')
+            continue;
+        char *value = xasprintf("%.*s%s%s", (int)(at - l->value), l->value, to, at + n);
+        free(l->value);
+        free(l->raw);
+        l->value = value;
+        l->raw = NULL;
+    }
+    return config_write(dir_fd, conf, err);
+}
+
+int store_rename(const char *name, const char *new_name, struct error *err)
+{
+    struct guest_info info;
+    struct status_page page;
+    if (store_info(name, &info, err) < 0)
+        return -1;
+    const bool throwaway = info.throwaway;
+    guest_info_clear(&info);
+    if (throwaway)
+        return error_set(err, 0, "'%s' is a throwaway guest", name);
+    if (name_free(new_name, err) < 0)
+        return -1;
+    cleanup_free char *from = guest_dir(name);
+    cleanup_free char *to = guest_dir(new_name);
+    cleanup_close int fd = store_lock(name, LOCK_EX, err);
+    if (fd < 0)
+        return -1;
+    if (run_dir_look(name, &page))
+        return error_set(err, 0, "'%s' is %s", name, state_name((enum guest_state)page.state));
+    if (config_move(fd, from, from, to, err) < 0)
+        return -1;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0) {
+        error_set(err, errno, "rename '%s'", name);
+        config_move(fd, from, to, from, NULL);
+        return -1;
+    }
+    struct error why;
+    if (network_forget_guest(name, &why) < 0)
+        log_line("%s: its address is not free yet: %s", name, why.text);
+    return 0;
+}
+
 int store_fresh_name(const char *prefix, char out[GUEST_NAME_MAX + 1], struct error *err)
 {
     static const char *const animals[] = {

@@ -90,6 +90,8 @@ typedef int store_edit_fn(void *arg, struct conf *conf, struct error *err);
 int store_edit(const char *name, store_edit_fn *edit, void *arg, struct error *err);
 /* Replace a definition, which may be a broken one, by this text: checked, under its lock. */
 int store_replace(const char *name, const char *text, size_t len, struct error *err);
+/* Give a guest that is not running another name. EEXIST where that is taken. */
+int store_rename(const char *name, const char *new_name, struct error *err);
 /* Remove a guest that is not running, with all that is in its directory. */
 int store_destroy(const char *name, struct error *err);
 

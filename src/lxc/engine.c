@@ -35,6 +35,7 @@
 #include "lxc/foreign.h"
 #include "lxc/devices.h"
 #include "lxc/hooks.h"
+#include "lxc/snapshot.h"
 #include "lxc/template.h"
 #include "lxc/limits.h"
 
@@ -603,5 +604,9 @@ const struct engine lxc_engine = {
     .cleans_late = true,
     .recover = lxc_recover,
     .foreign = &lxc_foreign,
+    .snapshots = &lxc_snapshots,
+    .clone = lxc_clone,
+    .pack = lxc_pack,
+    .unpack = lxc_unpack,
     .doctor = lxc_doctor,
 };

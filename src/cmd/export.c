@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pult export and pult import: a container as one file, to be taken along. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "cmd/diskfile.h"
+#include "cmd/table.h"
+#include "guest/engine.h"
+#include "guest/store.h"
+
+/* ---- export ---- */
+
+/* The guest does not run, and nobody starts it, as long as the descriptor is open. */
+static int hold_down(const char *name, struct error *err)
+{
+    struct guest_info info = {0};
+    cleanup_close int lock = store_lock(name, LOCK_EX, err);
+    if (lock < 0 || store_info(name, &info, err) < 0)
+        return -1;
+    const bool alive = state_alive(info.state);
+    guest_info_clear(&info);
+    if (!alive)
+        return steal_fd(lock);
+    error_set(err, 0, "'%s' is running", name);
+    return error_hint(err, "`pult stop %s` first", name);
+}
+
+static int export_to(const struct guest_def *def, const char *file, struct disk_meter *meter,
+                     struct error *err)
+{
+    cleanup_free char *scratch = xasprintf("%s.XXXXXX", file);
+    if (!def->engine->pack)
+        return error_set(err, 0, "'%s' is a %s, which cannot be exported", def->name,
+                         def->engine->type);
+    cleanup_close int lock = hold_down(def->name, err);
+    if (lock < 0)
+        return -1;
+    if (access(file, F_OK) == 0)
+        return error_set(err, EEXIST, "write '%s'", file);
+    cleanup_close int fd = mkostemp(scratch, O_CLOEXEC);
+    if (fd < 0)
+        return error_set(err, errno, "write '%s'", file);
+    int ret = def->engine->pack(def, fd, file, disk_meter, meter, err);
+    if (ret == 0 && (fsync(fd) < 0 || rename(scratch, file) < 0))
+        ret = error_set(err, errno, "write '%s'", file);
+    if (ret < 0)
+        unlink(scratch);
+    return ret;
+}
+
+static int export_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    struct disk_meter meter = {.what = "export", .percent = true};
+    cleanup_def struct guest_def *def = NULL;
+    if (store_load(cmd_pos(a, 0), &def, &err) < 0)
+        return cmd_fail(a, &err);
+    disk_cancellable();
+    int rc = export_to(def, cmd_pos(a, 1), &meter, &err);
+    disk_meter_end(&meter);
+    return rc < 0 ? disk_fail(a, &err) : EXIT_OK;
+}
+
+const struct command cmd_export = {
+    .name = "export",
+    .args = "NAME FILE",
+    .min = 2,
+    .max = 2,
+    .help = "write a container that does not run into one file, to be imported elsewhere",
+    .detail =
+        "FILE is an archive of its definition and its root file system, compressed as its\n"
+        "name says: .tar, .tar.gz, .tar.xz, .tar.zst. Owners are numbers, as they are inside;\n"
+        "extended attributes, ACLs, hard links and holes are kept.\n\n"
+        "  pult export web1 web1.tar.zst",
+    .safe = true,
+    .states = ON_DOWN,
+    .run = export_run,
+};
+
+/* ---- import ---- */
+
+struct import {
+    const struct engine *engine;
+    int fd;
+    struct conf *conf;
+    struct disk_meter meter;
+};
+
+static int import_fill(void *arg, const char *dir, struct error *err)
+{
+    struct import *i = arg;
+    return i->engine->unpack(dir, i->fd, i->conf, disk_meter, &i->meter, err);
+}
+
+/* /srv/web1.tar.zst → web1 */
+static char *name_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *name = xstrdup(slash ? slash + 1 : file);
+    char *end = strstr(name, ".tar");
+    if (!end)
+        end = strrchr(name, '.');
+    if (end)
+        *end = '\0';
+    return name;
+}
+
+static int import_run(const struct cmd_args *a)
+{
+    struct error err = {0};
+    cleanup_free char *name = cmd_pos(a, 1) ? xstrdup(cmd_pos(a, 1)) : name_of(cmd_pos(a, 0));
+    cleanup_close int fd = open(cmd_pos(a, 0), O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    cleanup_conf struct conf *conf = conf_new("the archive");
+    struct import i = {engine_by_type("container"), fd, conf, {.what = "import", .percent = true}};
+    int rc;
+    conf_set(conf, "guest.type", "container");
+    disk_cancellable();
+    if (fd < 0)
+        rc = error_set(&err, errno, "open '%s'", cmd_pos(a, 0));
+    else if (!i.engine || !i.engine->unpack)
+        rc = error_set(&err, 0, "this pult imports no containers");
+    else
+        rc = store_create(name, conf, import_fill, &i, &err);
+    disk_meter_end(&i.meter);
+    if (rc < 0)
+        return disk_fail(a, &err);
+    puts(name);
+    return EXIT_OK;
+}
+
+const struct command cmd_import = {
+    .name = "import",
+    .args = "FILE [NAME]",
+    .min = 1,
+    .max = 2,
+    .help = "make a container out of what `pult export` wrote",
+    .detail =
+        "NAME is that of FILE if none is given, and is printed. Its definition may name hooks\n"
+        "and directories of the host: import what you trust.\n\n"
+        "  pult import web1.tar.zst web2",
+    .safe = true,
+    .run = import_run,
+};
