@@ -37,7 +37,7 @@ static int stop_some(const struct cmd_args *a, const char *const *names, size_t 
     int *controls = xcalloc(n, sizeof *controls);
     for (size_t i = 0; i < n; i++) {
         controls[i] = ask_to_stop(names[i], seconds, &err);
-        if (controls[i] < 0)
+        if (controls[i] == -1)
             status = cmd_fail(a, &err);
     }
     for (size_t i = 0; i < n && !cmd_opt(a, "no-wait"); i++)
