@@ -21,7 +21,7 @@ int ask_connect(const char *name, struct error *err)
     if (store_info(name, &info, err) < 0)
         return -1;
     if (info.elsewhere) {
-        error_set(err, 0, "'%s' is run by %s, not by pult", name, info.engine->foreign->whose);
+        error_set(err, 0, "'%s' is run by %s, not by pult", name, guest_whose(&info));
         err->code = ESRCH;
         guest_info_clear(&info);
         return -1;

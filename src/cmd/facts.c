@@ -101,8 +101,7 @@ json_t *facts_guest(const struct watched *w)
     json_object_set_new(o, "net_sent_bytes_per_second", json_integer((json_int_t)w->now.net_tx));
     bool vm = alive && *info->page.exits[0].name;
     json_object_set_new(o, "exits_per_second", integer_or_null(vm, (uint64_t)w->now.exits));
-    json_object_set_new(o, "foreign",
-                        info->place ? json_string(info->engine->foreign->whose) : json_null());
+    json_object_set_new(o, "foreign", string_or_null(guest_whose(info)));
     json_object_set_new(o, "throwaway", json_boolean(info->throwaway));
     json_object_set_new(o, "autostart", json_boolean(info->autostart));
     json_object_set_new(o, "reason",

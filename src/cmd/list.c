@@ -31,8 +31,8 @@ static void add_row(struct table *t, const struct watched *w)
     table_cell(t, "%s", alive ? memory : "-");
     table_cell(t, "%s", alive ? up : "-");
     const char *note = facts_note(w);
-    if (info->place)
-        table_cell(t, "%s%s%s", info->engine->foreign->whose, *note ? ": " : "", note);
+    if (guest_whose(info))
+        table_cell(t, "%s%s%s", guest_whose(info), *note ? ": " : "", note);
     else
         table_cell(t, "%s", note);
 }

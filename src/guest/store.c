@@ -199,6 +199,11 @@ static bool place_has(void *arg, const struct engine *e, const char *place)
     return true;
 }
 
+const char *guest_whose(const struct guest_info *info)
+{
+    return info->place && info->engine ? info->engine->foreign->whose : NULL;
+}
+
 /*
  * Look for the guest among those. dir: where what is kept of it is. 1: loaded; 0: broken, and why;
  * -1: there is none.

@@ -63,6 +63,8 @@ void store_list_free(struct guest_info *list, size_t count);
 size_t store_names(char ***out);
 /* Where another program's guests may be: a NULL-terminated array for strv_free(). */
 char **store_places(void);
+/* The program that a guest of another's belongs to, such as "lxc"; NULL: it is pult's. */
+const char *guest_whose(const struct guest_info *info);
 /* One guest. -1 with code ENOENT if there is none, and the nearest name in the text. */
 int store_info(const char *name, struct guest_info *info, struct error *err);
 /* Its definition: -1 with ENOENT, or with what is wrong with it. */

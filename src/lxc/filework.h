@@ -41,9 +41,9 @@ void filework_progress(uint64_t done, uint64_t total);
 typedef void filework_line_fn(void *arg, const char *line);
 /*
  * For run(): a program, to its end. What it says goes to line(), which may be NULL; where it fails
- * the error is the last that it said. out: its standard output, or -1: that is what it says, too.
+ * the error is the last that it said. to: its standard output, or -1: that is what it says, too.
  */
-int filework_program(char *const *argv, int out, filework_line_fn *line, void *arg,
+int filework_program(char *const *argv, int to, filework_line_fn *line, void *arg,
                      struct error *err);
 
 #endif

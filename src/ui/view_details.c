@@ -78,7 +78,7 @@ static void draw_alive(const struct watched *w, int y, struct rect in)
     if (w->info.throwaway)
         screen_put(y + 3, x + n, w4 - n, EL_CHANGING, "  throwaway");
     else if (w->info.place)
-        screen_putf(y + 3, x + n, w4 - n, EL_FAINT, "  of %s", w->info.engine->foreign->whose);
+        screen_putf(y + 3, x + n, w4 - n, EL_FAINT, "  of %s", guest_whose(&w->info));
     const char *note = w->info.page.note;
     if (w->info.state == GUEST_FROZEN && note[0]) /* why: it did not ask for it */
         screen_wrapped(y + 4, x, w4, max(in.y + in.h - y - 4, 1), EL_BAD, note);
@@ -96,8 +96,7 @@ static void draw_down(const struct watched *w, int y, struct rect in, int h)
     }
     if (!last->known) {
         if (w->info.place)
-            screen_putf(y, x, width, EL_FAINT, "of %s: %s", w->info.engine->foreign->whose,
-                        w->info.place);
+            screen_putf(y, x, width, EL_FAINT, "of %s: %s", guest_whose(&w->info), w->info.place);
         else
             screen_put(y, x, width, EL_FAINT, "never started");
         return;

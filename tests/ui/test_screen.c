@@ -202,10 +202,10 @@ static void form_makes_a_container(void **state)
     tty_send(t, "\025");
     tty_send(t, cwd);
     tty_send(t, "/text\r"); /* what the command refuses can be mended */
-    tty_expect(t, "does not look like a tar");
+    tty_expect(t, "is not an archive");
     tty_expect(t, "web1b");
     tty_send(t, "\025");
-    tty_expect_gone(t, "does not look like a tar");
+    tty_expect_gone(t, "is not an archive");
     tty_send(t, cwd);
     free(cwd);
     tty_send(t, "/myroot\t12Q");
