@@ -139,8 +139,8 @@ static void profiles(void **state)
     static const char *const right[] = {
         "2\ndenylist\nmknod errno 1\n",
         "2\nblacklist allow\n[all]\nreject_force_umount # comment\nno_such_call errno 1\n",
-        "2\nallowlist errno 38\n[x86_64]\nread\nwrite allow\n[x86]\nioctl allow "
-        "[1,0x5401,SCMP_CMP_EQ]\n",
+        ("2\nallowlist errno 38\n[x86_64]\nread\nwrite allow\n[x86]\nioctl allow "
+         "[1,0x5401,SCMP_CMP_EQ]\n"),
         "2\ndenylist\nclone errno 1 [0,0x10000000,SCMP_CMP_MASKED_EQ,0x10000000]\n",
         "1\nwhitelist\n0\n1\n60\n"};
     static const struct {
