@@ -120,7 +120,6 @@ static void put_common(struct nl_msg *m, const char *name, const uint8_t *mac, u
         nla_put_u32(m, IFLA_MTU, mtu);
 }
 
-/* The host's end has an address that is higher than any bridge's own, see tap.c. */
 static int try_veth(struct making *mk, const struct nic *n, struct error *err)
 {
     const struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
@@ -128,8 +127,7 @@ static int try_veth(struct making *mk, const struct nic *n, struct error *err)
     cleanup_free char *alias = xasprintf("%s %s", mk->c->keeper->def->name, n->name);
     uint8_t mac[6];
 
-    memcpy(mac, n->mac, sizeof(mac));
-    mac[0] = 0xfe;
+    link_host_mac(n->mac, mac);
     struct nl_msg *m = batch_add(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head),
                                  "create the veth pair '%s'", n->pair);
     put_common(m, n->pair, n->has_mac ? mac : NULL, n->mtu);

@@ -170,6 +170,14 @@ int link_set_mac(const char *name, const uint8_t mac[6], struct error *err)
                : error_set(err, errno, "set the address of '%s'", name);
 }
 
+void link_host_mac(const uint8_t guest[6], uint8_t out[6])
+{
+    memcpy(out, guest, 6);
+    out[0] = 0xfe;
+    if (guest[0] == out[0])
+        out[5] ^= 1;
+}
+
 void link_distrust(const char *name)
 {
     static const char *const files[] = {"accept_ra", "accept_redirects", "autoconf"};

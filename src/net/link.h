@@ -41,6 +41,12 @@ int link_set_mac(const char *name, const uint8_t mac[6], struct error *err);
 void link_distrust(const char *name);
 /* The hardware address that a bridge of ours of this name has on this host each time. */
 void link_own_mac(const char *name, uint8_t out[6]);
+/*
+ * The address of the host's end of what leads to a guest, made of the guest's. A bridge takes the lowest
+ * of its ports' for its own, and would change it with each guest that comes and goes: this is higher
+ * than any other. It is never the guest's own, or the bridge would keep the guest's frames.
+ */
+void link_host_mac(const uint8_t guest[6], uint8_t out[6]);
 /* Make it a port of a bridge. */
 int link_join(const char *name, const char *bridge, struct error *err);
 /*

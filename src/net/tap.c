@@ -183,11 +183,7 @@ static int open_queues(const struct tap_request *rq, struct tap *t, struct error
                : 0;
 }
 
-/*
- * At its other end is a guest, which is not to configure this host. A bridge takes the lowest address
- * of its ports for its own, and would change it with each guest that comes and goes: a new port gets
- * one that is higher than any other's.
- */
+/* At its other end is a guest, which is not to configure this host. */
 static int set_up_new(const struct tap_request *rq, const struct tap *t, struct error *err)
 {
     uint8_t mac[6];
@@ -195,8 +191,7 @@ static int set_up_new(const struct tap_request *rq, const struct tap *t, struct 
     link_distrust(t->name);
     if ((!rq->bridge && !rq->port) || !rq->mac)
         return 0;
-    memcpy(mac, rq->mac, sizeof(mac));
-    mac[0] = 0xfe;
+    link_host_mac(rq->mac, mac);
     return link_set_mac(t->name, mac, err);
 }
 

@@ -11,7 +11,8 @@ serve_lan
 
 ok "nat: defined" "$PULT" network create nat0 --kind nat --subnet 10.9.0.0/24 --subnet fd00:9::/64
 ok "nat: a guest" guest a nat0
-ok "nat: another" guest b nat0
+# One whose address begins as that of the host's end does.
+ok "nat: another" guest b nat0,mac=fe:00:00:00:00:02
 reaches nat a http://192.0.2.1/ outside
 reaches nat a 'http://[2001:db8::1]/' outside
 reaches nat a http://www.example/ outside
