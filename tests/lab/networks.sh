@@ -32,6 +32,7 @@ o ip address add 198.51.100.1/24 dev lan1.5
 lan=lan patience=60
 serve_lan --enable-ra --dhcp-range=2001:db8::,ra-only,64,120 --ra-param=lan,10,60 --interface=lan1.5 \
     --dhcp-range=set:five,198.51.100.100,198.51.100.200 --dhcp-option=tag:five,option:router
+ip -6 route del default # there would be no room for the other's
 advertised() { ip -6 route show default proto ra dev "$1" | grep -q .; }
 ok "the host hears of a router" wait_for 200 advertised eth0
 before=$(host)

@@ -78,8 +78,9 @@ in_guest() { "$PULT" exec "$test_id-$1" -- "${@:2}"; }
 # busybox' own wget does not run on every host.
 fetch()
 {
-    local url=${2#http://} run=(in_guest "$1") nc=nc host port=80
-    url=${url%/}
+    local url=${2#http://} run=(in_guest "$1") nc=nc host port=80 path
+    path=${url#*/}
+    url=${url%%/*}
     case $1 in
     host)    run=() nc="busybox nc" ;;
     outside) run=(o) nc="busybox nc" ;;
@@ -90,7 +91,7 @@ fetch()
     fi
     host=${url#[}
     host=${host%]}
-    ${run[@]+"${run[@]}"} sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | $nc -w 3 $host $port" </dev/null |
+    ${run[@]+"${run[@]}"} sh -c "printf 'GET /$path HTTP/1.0\r\n\r\n' | $nc -w 3 $host $port" </dev/null |
         sed '1,/^\r$/d'
 } 2>/dev/null
 wait_for 10 eval 'fetch outside http://192.0.2.1/ | grep -q outside'
