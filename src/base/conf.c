@@ -188,15 +188,12 @@ static bool is_key_char(char ch)
  * LXC takes quotes off that are around a whole value. Commands are cut into words, which takes
  * care of theirs.
  */
-static char *unquote(const char *key, char *value)
+static bool is_quoted(const char *key, const char *value)
 {
     size_t len = strlen(value), key_len = strlen(key);
     bool command = key_len > 4 && str_eq(key + key_len - 4, ".cmd");
-    if (!str_starts(key, "lxc.") || command || len < 2 || !strchr("'\"", value[0]) ||
-        strchr(value + 1, value[0]) != value + len - 1)
-        return value;
-    value[len - 1] = '\0';
-    return value + 1;
+    return str_starts(key, "lxc.") && !command && len >= 2 && strchr("'\"", value[0]) &&
+           value[len - 1] == value[0];
 }
 
 /* One line, which the conf owns from here on; raw is it as read. */
@@ -214,7 +211,9 @@ static int parse_line(struct conf *c, char *raw, const char *file, unsigned numb
         char *rest = text + n + strspn(text + n, " \t");
         if (n > 0 && *rest == '=') {
             line.key = xstrndup(text, n);
-            line.value = xstrdup(unquote(line.key, str_trim(rest + 1)));
+            const char *value = str_trim(rest + 1);
+            line.value = is_quoted(line.key, value) ? xstrndup(value + 1, strlen(value) - 2)
+                                                    : xstrdup(value);
         }
     }
     line_insert(c, c->count, line);
@@ -391,7 +390,8 @@ char *conf_text(const struct conf *c, size_t *len)
         if (l->raw != NULL)
             fprintf(f, "%s\n", l->raw);
         else
-            fprintf(f, "%s =%s%s\n", l->key, *l->value ? " " : "", l->value);
+            fprintf(f, is_quoted(l->key, l->value) ? "%s =%s\"%s\"\n" : "%s =%s%s\n", l->key,
+                    *l->value ? " " : "", l->value);
     }
     if (f != NULL)
         fclose(f);
