@@ -30,7 +30,7 @@ like "and says it in words" "$("$PULT" info "$a")" "networks.0.bridge: +br7"
 ok "it starts" "$PULT" start "$a"
 is "its tap is a port of the bridge" "$(ip -br link show master br7 | wc -l)" 1
 is "the other is there" "$(ip -br link show "p$$" | wc -l)" 1
-like "the log says which" "$(cat "$PULT_HOME/guests/$a/log")" "network 0: tap 'vtap[0-9]+' \(made\) in bridge br7, served by pult"
+like "the log says which" "$(cat "$PULT_HOME/guests/$a/log")" "network 0: tap 'vtap[0-9]+' \(made\) in br7, served by pult"
 
 # Whose address is whose.
 ok "another with that address" vm "$b" --net "tap,mac=${mac^^}"

@@ -142,7 +142,7 @@ ok "remove it while the guest does not run" "$PULT" snapshot delete "$v" one
 holds "none is left"
 
 # Who takes one is killed, or changes his mind.
-"$PULT" config set "$v" guest.memory=3G
+"$PULT" config set "$v" guest.memory=$(awk '/^MemTotal/ { m = int($2 * 0.7 / 1024); print (m < 3072 ? m : 3072) "M" }' /proc/meminfo)
 ok "start one with more memory" "$PULT" start "$v"
 ok "it counts" wait_for 30 counted 1
 taking() { "$PULT" snapshot create "$v" big >"$WORK/out" 2>&1 & pid=$!; wait_for 20 test -e "$kept/.big/config" -o -e "$kept/big"; }
