@@ -38,6 +38,11 @@ const uint64_t cpu_gdt[CPU_GDT_ENTRIES] = {
     [CPU_GDT_TSS] = 0x00008b0000000067,
 };
 
+/* Leaves that are not the host's to tell: the topology, told anew, and AMD's newest form of it. */
+enum { LEAF_TOPOLOGY = 0xb, LEAF_TOPOLOGY_V2 = 0x1f, LEAF_TOPOLOGY_AMD = 0x80000026 };
+/* This one is AMD's way that Linux before 6.9 knows; where the host's CPU lacks it, it is added. */
+#define LEAF_AMD_IDS 0x8000001e
+
 /* One vCPU, and what all share. */
 struct place {
     const struct cpu_topology *t;
@@ -85,11 +90,20 @@ static void patch_amd_caches(struct kvm_cpuid_entry2 *e, const struct place *p)
         set_bits(&e->eax, 25, 14, sharing(e, p));
 }
 
-/* AMD: that there are siblings, and that they are told by leaf 1's count too. */
+/* AMD: that there are siblings, told by leaf 1's count too, and which of them are threads of a core. */
 static void patch_amd_features(struct kvm_cpuid_entry2 *e, const struct place *p)
 {
-    if (p->amd)
-        set_bits(&e->ecx, 1, 1, p->siblings > 1);
+    if (!p->amd)
+        return;
+    set_bits(&e->ecx, 1, 1, p->siblings > 1);
+    set_bits(&e->ecx, 22, 22, 1);
+}
+
+/* AMD: the last of the leaves, whatever the host's own is. */
+static void patch_amd_last(struct kvm_cpuid_entry2 *e, const struct place *p)
+{
+    if (p->amd && e->eax < LEAF_AMD_IDS)
+        e->eax = LEAF_AMD_IDS;
 }
 
 /* AMD: number of threads, and how many bits of the APIC id number them. */
@@ -114,16 +128,11 @@ static const struct {
     uint32_t leaf;
     void (*patch)(struct kvm_cpuid_entry2 *e, const struct place *p);
 } patches[] = {
-    {0x1, patch_features},
-    {0x4, patch_caches},
-    {0x80000001, patch_amd_features},
-    {0x80000008, patch_amd_cores},
-    {0x8000001d, patch_amd_caches},
-    {0x8000001e, patch_amd_ids},
+    {0x1, patch_features},         {0x4, patch_caches},
+    {0x80000000, patch_amd_last},  {0x80000001, patch_amd_features},
+    {0x80000008, patch_amd_cores}, {0x8000001d, patch_amd_caches},
+    {LEAF_AMD_IDS, patch_amd_ids},
 };
-
-/* Leaves that are not the host's to tell: the topology, told anew, and AMD's newest form of it. */
-enum { LEAF_TOPOLOGY = 0xb, LEAF_TOPOLOGY_V2 = 0x1f, LEAF_TOPOLOGY_AMD = 0x80000026 };
 
 /* Extended topology: sublevel 0 is the thread, 1 the core. */
 static void add_topology(struct kvm_cpuid2 *c, uint32_t leaf, const struct place *p)
@@ -173,6 +182,7 @@ void cpu_describe(const struct kvm_cpuid2 *features, const struct cpu_topology *
         .siblings = t->cores * t->threads,
     };
     uint32_t last = 0;
+    bool ids = false;
 
     out->nent = 0;
     for (unsigned i = 0; i < features->nent; i++) {
@@ -187,7 +197,13 @@ void cpu_describe(const struct kvm_cpuid2 *features, const struct cpu_topology *
         for (unsigned n = 0; n < ARRAY_SIZE(patches); n++)
             if (patches[n].leaf == e.function)
                 patches[n].patch(&e, &p);
+        ids |= e.function == LEAF_AMD_IDS;
         out->entries[out->nent++] = e;
+    }
+    if (p.amd && !ids && out->nent < CPU_LEAVES) {
+        struct kvm_cpuid_entry2 *e = &out->entries[out->nent++];
+        *e = (struct kvm_cpuid_entry2){.function = LEAF_AMD_IDS};
+        patch_amd_ids(e, &p);
     }
     if (last >= LEAF_TOPOLOGY)
         add_topology(out, LEAF_TOPOLOGY, &p);

@@ -185,12 +185,33 @@ static void test_bounds(void **state)
     free(c);
 }
 
+/* An AMD that has no leaf of ids, as one that is emulated, still tells of threads. */
+static void test_amd_without_ids(void **state)
+{
+    const struct cpu_topology t = {2, 2, 2};
+    struct cpuid *features = xcalloc(1, sizeof(*features)), *c = xcalloc(1, sizeof(*c));
+
+    (void)state;
+    leaf(features, 0, 0, 0xd, 0x68747541, 0x444d4163, 0x69746e65);
+    leaf(features, 0x80000000, 0, 0x8000000a, 0, 0, 0);
+    leaf(features, 0x80000001, 0, 0, 0, 2, 0);
+    cpu_describe(&features->c, &t, 5, &c->c);
+    assert_int_equal(get(c, 0x80000000, 0)->eax, 0x8000001e);
+    assert_int_equal(bits(get(c, 0x80000001, 0)->ecx, 22, 22), 1);
+    assert_int_equal(get(c, 0x8000001e, 0)->eax, 5);
+    assert_int_equal(get(c, 0x8000001e, 0)->ebx, 0x100);
+    assert_int_equal(get(c, 0x8000001e, 0)->ecx, 1);
+    free(features);
+    free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_topology),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_amd_without_ids),
     };
     return cmocka_run_group_tests_name("cpu", tests, NULL, NULL);
 }
