@@ -35,7 +35,9 @@ for flavour in amd64 cloud-amd64; do
     out=$(in_guest "" <<<"$look")
     like "$flavour: the host bridge is found" "$out" 'found 0000:00:00\.0 0x1b36 0x0008 0x060000'
     like "$flavour: and the entropy device" "$out" 'found 0000:00:01\.0 0x1af4 0x1044'
-    is "$flavour: and nothing else" "$(grep -c '^found' <<<"$out")" 2
+    like "$flavour: the console" "$out" 'found 0000:00:02\.0 0x1af4 0x1043'
+    like "$flavour: and the balloon" "$out" 'found 0000:00:03\.0 0x1af4 0x1045'
+    is "$flavour: and nothing else" "$(grep -c '^found' <<<"$out")" 4
     like "$flavour: its driver takes it" "$out" 'driver virtio-pci'
     like "$flavour: and gives random bytes" "$out" 'random 100000'
     like "$flavour: interrupts are messages" "$out" 'irq .*PCI-MSI.*virtio0-input'
