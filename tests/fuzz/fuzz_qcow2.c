@@ -267,8 +267,12 @@ static void do_unmap(struct state *s, struct held *h, bool done)
         done = went_well(s, disk_map_io(&h->map, &v, 1, &err), &err);
     bool well = went_well(s, disk_unmap(&h->map, done, &err), &err);
     h->out = false;
-    if (s->broken || !done || !well || h->clash || at >= m->size)
+    if (s->broken || at >= m->size)
         return;
+    if (!done || !well || h->clash) { /* a zero meanwhile: either may have come last */
+        know(m, at, len, false);
+        return;
+    }
     len = min(len, m->size - at);
     memcpy(m->data + at, bytes, len);
     know(m, at, len, true);
