@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -93,17 +94,17 @@ static void no_power(void *arg, enum power_request what)
 }
 
 #ifndef BOARD_PAGES /* a fuzzer, which makes very many boards, has its own */
-#define BOARD_PAGES(len)         aligned_alloc(4096, len)
-#define BOARD_FREE_PAGES(p, len) free(p)
-#endif
+#define BOARD_PAGES(len)         fresh_pages(len)
+#define BOARD_FREE_PAGES(p, len) munmap(p, len)
 
-/* RAM as a host has it: whole pages, so that a device may give some back. */
-static void *zeroed_pages(size_t len)
+/* RAM as a host has it: whole pages of zeroes, so that a device may give some back. NULL fails. */
+static void *fresh_pages(size_t len)
 {
-    void *p = BOARD_PAGES(len);
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    return p ? memset(p, 0, len) : NULL;
+    return p == MAP_FAILED ? NULL : p;
 }
+#endif
 
 int board_init(struct board *b, bool threads)
 {
@@ -117,10 +118,10 @@ int board_init(struct board *b, bool threads)
     b->next = FIRST_FREE;
     b->own_memory = (struct memory){.size = BOARD_LOW + BOARD_HIGH, .count = 2, .fd = -1};
     b->own_memory.slots[0] =
-        (struct memory_slot){.size = BOARD_LOW, .host = zeroed_pages(BOARD_LOW)};
+        (struct memory_slot){.size = BOARD_LOW, .host = BOARD_PAGES(BOARD_LOW)};
     b->own_memory.slots[1] = (struct memory_slot){.base = MEMORY_HIGH,
                                                   .size = BOARD_HIGH,
-                                                  .host = zeroed_pages(BOARD_HIGH)};
+                                                  .host = BOARD_PAGES(BOARD_HIGH)};
     memory_place_window(b->memory, 39);
     pci_init(&b->pci, &board_wires, b, b->memory->window, b->memory->window_size);
     b->bridge = (struct bridge){.power = {.request = no_power}, .pci = &b->pci};

@@ -63,8 +63,8 @@ static int load(struct board *b, const void *data, size_t len, struct error *err
     cleanup_free uint8_t *copy = memcpy(malloc(len + 1), data, len);
     struct state s;
 
-    for (unsigned i = 0; i < b->memory->count; i++)
-        memcpy(b->memory->slots[i].host, one.memory->slots[i].host, one.memory->slots[i].size);
+    /* All that the driver took of its RAM. */
+    memcpy(b->memory->slots[0].host, one.memory->slots[0].host, one.next);
     state_load(&s, copy, len, err);
     pci_state(&b->pci, &s);
     virtio_state_all(&b->virtio, &s);

@@ -51,9 +51,10 @@ static inline void *fuzz_pages(size_t len)
             void *p = fuzz_kept[i];
             fuzz_kept[i] = NULL;
             ASAN_UNPOISON_MEMORY_REGION(p, len);
-            return p;
+            return memset(p, 0, len);
         }
-    return aligned_alloc(4096, len);
+    void *p = aligned_alloc(4096, len);
+    return p ? memset(p, 0, len) : NULL;
 }
 
 static inline void fuzz_free_pages(void *p, size_t len)
