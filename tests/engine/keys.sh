@@ -103,9 +103,10 @@ like "lxc.seccomp.profile" "$(x 'mkdir /tmp/x')" "not supported"
 like "lxc.autodev.tmpfs.size" "$(x 'grep " /dev " /proc/mounts')" "size=256k"
 is "lxc.include of a directory" "$(x 'echo $FROM')" include
 is "lxc.hook.mount writes into the root" "$(x 'cat /dev/hooked')" "by hook"
-echo typed | pult console "$n" --port tty1 >/dev/null 2>&1 &
+echo typed | "$PULT" console "$n" --port tty1 >/dev/null 2>&1 &
+console=$!
 is "a tty is a terminal" "$(r 'read line </dev/tty1; echo "$line"')" typed
-wait
+kill "$console" && wait "$console" 2>/dev/null
 start=$SECONDS
 pult kill "$n"
 ok "lxc.signal.stop, and SIGKILL after it" test $((SECONDS - start)) -ge 2
