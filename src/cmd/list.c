@@ -4,6 +4,7 @@
 
 #include "base/util.h"
 #include "cmd/facts.h"
+#include "cmd/order.h"
 #include "cmd/print.h"
 #include "cmd/table.h"
 #include "guest/engine.h"
@@ -47,7 +48,7 @@ static int print_names(const struct cmd_args *a, bool all, enum guest_state stat
         return cmd_fail(a, &err);
     json_t *names = json_array();
     for (size_t i = 0; i < n; i++)
-        if (all || list[i].state == state)
+        if ((all || list[i].state == state) && in_groups(a, list[i].def))
             json_array_append_new(names, json_string(list[i].name));
     store_list_free(list, n);
     if (cmd_json(a)) {
@@ -82,7 +83,7 @@ static int list_run(const struct cmd_args *a)
     struct table *t = table_new(head);
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++) {
-        if (wanted && list[i]->info.state != state)
+        if ((wanted && list[i]->info.state != state) || !in_groups(a, list[i]->info.def))
             continue;
         add_row(t, list[i]);
         json_array_append_new(array, facts_guest(list[i]));
@@ -105,6 +106,7 @@ const struct command cmd_list = {
     .options =
         (const struct cmd_option[]){
             {"state", 's', "STATE", false, "only guests in this state"},
+            {"group", 'g', "GROUP", true, "only those of this group; several: of all"},
             {"names", 'n', NULL, false, "names alone, one a line"},
             {0},
         },

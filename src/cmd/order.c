@@ -28,11 +28,11 @@ static bool in_group(const struct conf *conf, const char *group)
     return false;
 }
 
-static bool in_groups(const struct cmd_args *a, const struct conf *conf)
+bool in_groups(const struct cmd_args *a, const struct guest_def *def)
 {
     const char *group;
     for (int i = 0; (group = cmd_opt_nth(a, "group", i)); i++)
-        if (!in_group(conf, group))
+        if (!def || !in_group(def->conf, group))
             return false;
     return true;
 }
@@ -57,7 +57,7 @@ int ordered_guests(const struct cmd_args *a, unsigned states, bool autostart, st
     for (size_t i = 0; i < count; i++) {
         const struct guest_info *g = &all[i];
         if (!(states & ON_STATE(g->state)) || !g->def || (autostart && !g->autostart) ||
-            !in_groups(a, g->def->conf))
+            !in_groups(a, g->def))
             continue;
         struct ordered *o = &(*list)[(*n)++];
         snprintf(o->name, sizeof o->name, "%s", g->name);

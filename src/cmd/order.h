@@ -23,4 +23,7 @@ struct ordered {
 int ordered_guests(const struct cmd_args *a, unsigned states, bool autostart, struct ordered **list,
                    size_t *n, struct error *err);
 
+/* Is it in all groups that the arguments name with --group? def: NULL for a broken one. */
+bool in_groups(const struct cmd_args *a, const struct guest_def *def);
+
 #endif

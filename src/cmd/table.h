@@ -6,10 +6,10 @@
 #include "cmd/command.h"
 
 extern const struct command cmd_list, cmd_info, cmd_create_container, cmd_create_vm, cmd_start,
-    cmd_stop, cmd_kill, cmd_freeze, cmd_unfreeze, cmd_balloon, cmd_wait, cmd_adopt, cmd_console,
-    cmd_log, cmd_exec, cmd_run, cmd_destroy, cmd_config_get, cmd_config_set, cmd_config_unset,
-    cmd_config_edit, cmd_config_modernize, cmd_stat, cmd_doctor, cmd_help, cmd_version,
-    cmd_disk_create, cmd_disk_info, cmd_disk_convert, cmd_disk_resize, cmd_disk_check,
+    cmd_stop, cmd_reboot, cmd_monitor, cmd_kill, cmd_freeze, cmd_unfreeze, cmd_balloon, cmd_wait,
+    cmd_adopt, cmd_console, cmd_log, cmd_exec, cmd_run, cmd_destroy, cmd_config_get, cmd_config_set,
+    cmd_config_unset, cmd_config_edit, cmd_config_modernize, cmd_stat, cmd_doctor, cmd_help,
+    cmd_version, cmd_disk_create, cmd_disk_info, cmd_disk_convert, cmd_disk_resize, cmd_disk_check,
     cmd_disk_snapshot, cmd_disk_commit;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_restore,
     cmd_snapshot_delete, cmd_clone, cmd_rename, cmd_export, cmd_import;

@@ -318,25 +318,33 @@ int client_resize(const char *name, const char *port, unsigned cols, unsigned ro
 
 /* ---- waiting for a state ---- */
 
-/* 1: the guest is in this state now; 0: it is not; -1: there is no such guest. */
-static int in_state(const char *name, enum guest_state s, struct error *err)
+/* 1: the guest is in one of these states now; 0: it is not; -1: there is no such guest. */
+static int in_state(const char *name, unsigned states, struct error *err)
 {
     struct guest_info info;
     if (store_info(name, &info, err) < 0)
         return -1;
-    int ret = info.state == s;
+    int ret = (states >> info.state) & 1;
     guest_info_clear(&info);
     return ret;
 }
 
-/* Listen to the keeper until the state comes. 1: it came; 0: the keeper ended first; -1. */
-static int wait_events(int fd, enum guest_state s, uint64_t until, struct error *err)
+/* Does it tell of one of these states? */
+static bool tells(const json_t *message, unsigned states)
+{
+    enum guest_state s;
+    const char *name = json_string_value(json_object_get(message, "state"));
+    return name && state_parse(name, &s, NULL) == 0 && (states >> s) & 1;
+}
+
+/* Listen to the keeper until a state comes. 1: it came; 0: the keeper ended first; -1. */
+static int wait_events(int fd, unsigned states, uint64_t until, struct error *err)
 {
     json_t *answer = NULL;
     if (client_call(fd, json_pack("{s:s}", "cmd", "subscribe"), NULL, 0, ANSWER_MS, &answer, NULL,
                     NULL) < 0)
         return 0;
-    bool there = str_eq(json_string_value(json_object_get(answer, "state")), state_name(s));
+    bool there = tells(answer, states);
     json_decref(answer);
     struct error why;
     while (!there) {
@@ -346,7 +354,7 @@ static int wait_events(int fd, enum guest_state s, uint64_t until, struct error 
                 *err = why;
             return why.code == ETIMEDOUT ? -1 : 0;
         }
-        there = str_eq(json_string_value(json_object_get(e, "state")), state_name(s));
+        there = tells(e, states);
         json_decref(e);
     }
     return 1;
@@ -366,7 +374,7 @@ static void wait_gone(int fd, uint64_t until)
         poll(&p, 1, !until ? -1 : now < until ? (int)((until - now + 999999) / 1000000) : 0);
 }
 
-int client_wait(const char *name, enum guest_state s, int ms, struct error *err)
+int client_wait(const char *name, unsigned states, int ms, struct error *err)
 {
     uint64_t until = ms < 0 ? 0 : now_mono_ns() + (uint64_t)ms * 1000000;
     if (store_init(err) < 0)
@@ -376,12 +384,12 @@ int client_wait(const char *name, enum guest_state s, int ms, struct error *err)
         return error_set(err, errno, "watch '%s'", place_run());
     for (bool seen = false;; seen = true) {
         cleanup_close int fd = client_connect(name, NULL);
-        int ret = fd >= 0 ? wait_events(fd, s, until, err) : 0;
+        int ret = fd >= 0 ? wait_events(fd, states, until, err) : 0;
         if (ret == 0 && fd >= 0)
             wait_gone(fd, until);
         if (ret == 0)
-            ret = in_state(name, s, err);
-        if (ret < 0 && seen && s == GUEST_STOPPED && err && err->code == ENOENT)
+            ret = in_state(name, states, err);
+        if (ret < 0 && seen && (states >> GUEST_STOPPED) & 1 && err && err->code == ENOENT)
             return 0; /* a throwaway guest that stopped is gone */
         if (ret != 0)
             return ret < 0 ? -1 : 0;
@@ -389,7 +397,7 @@ int client_wait(const char *name, enum guest_state s, int ms, struct error *err)
         struct pollfd p = {.fd = watch, .events = POLLIN};
         int wait = !until ? -1 : now < until ? (int)((until - now + 999999) / 1000000) : 0;
         if (poll(&p, 1, wait) == 0)
-            return error_set(err, ETIMEDOUT, "wait for '%s' to be %s", name, state_name(s));
+            return error_set(err, ETIMEDOUT, "wait for '%s'", name);
         char trash[4096];
         while (read(watch, trash, sizeof trash) > 0)
             ;

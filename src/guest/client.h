@@ -52,7 +52,10 @@ int client_answer(const char *line, size_t len, struct error *err);
 int client_resize(const char *name, const char *port, unsigned cols, unsigned rows,
                   struct error *err);
 
-/* Wait until the guest is in state s, ms at most (-1: for ever). -1 with ETIMEDOUT. */
-int client_wait(const char *name, enum guest_state s, int ms, struct error *err);
+/*
+ * Wait until the guest is in one of these states, a mask of 1 << guest_state, ms at most (-1: for
+ * ever). -1 with ETIMEDOUT.
+ */
+int client_wait(const char *name, unsigned states, int ms, struct error *err);
 
 #endif
