@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pult device add and remove: devices, directories and files of the host's for a container, while
- * it runs. What they send to its keeper is the line that the definition would have.
+ * pult device add and remove: devices, directories and files of the host's for a container, and
+ * network cards, while it runs. What they send to its keeper is what the definition would have.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,9 @@
 #include "base/util.h"
 #include "cmd/ask.h"
 #include "cmd/table.h"
+#include "guest/client.h"
 #include "guest/store.h"
+#include "net/card.h"
 
 /* What is to be added, or was. */
 struct part {
@@ -108,6 +111,147 @@ static int edit_remove(void *arg, struct conf *conf, struct error *err)
     return 0;
 }
 
+/* ---- network cards ---- */
+
+/* One of them: as asked for, and then as the keeper says that it is. */
+struct nic_part {
+    char *net;        /* a value of guest.net.N, or phys=INTERFACE; to be taken away: its name */
+    const char *name; /* in the guest; NULL: not said */
+    char *key, *value, *called;
+};
+
+static void nic_part_clear(struct nic_part *n)
+{
+    free(n->net);
+    free(n->key);
+    free(n->value);
+    free(n->called);
+}
+
+#define PHYS "phys="
+
+static char *member(const json_t *answer, const char *name)
+{
+    const char *text = json_string_value(json_object_get(answer, name));
+    return text ? xstrdup(text) : NULL;
+}
+
+static int nic_ask(const char *guest, const char *cmd, struct nic_part *n, struct error *err)
+{
+    cleanup_close int control = ask_connect(guest, err);
+    json_t *answer = NULL;
+    if (control < 0)
+        return -1;
+    json_t *request = json_pack("{s:s, s:s, s:s*}", "cmd", cmd, "net", n->net, "name", n->name);
+    if (client_call(control, request, NULL, 0, ASK_MS, &answer, NULL, err) < 0)
+        return -1;
+    n->key = member(answer, "key");
+    n->value = member(answer, "value");
+    n->called = member(answer, "name");
+    json_decref(answer);
+    return n->key ? 0 : error_set(err, EPROTO, "hear which card it is");
+}
+
+/* Set what is below a key of LXC's. */
+static void set_below(struct conf *conf, const char *key, const char *below, const char *value)
+{
+    cleanup_free char *whole = xasprintf("%s.%s", key, below);
+    conf_set(conf, whole, value);
+}
+
+/* The first guest.net.N, or lxc.net.N, that the definition does not have. */
+static char *key_free(const struct conf *conf, bool phys)
+{
+    for (unsigned i = 0; i < CARDS_MOST; i++) {
+        cleanup_free char *key = xasprintf(phys ? "lxc.net.%u" : CARD_KEY "%u", i);
+        cleanup_free char *type = xasprintf("%s.type", key);
+        if (!conf_get(conf, phys ? type : key))
+            return steal_ptr(key);
+    }
+    return NULL;
+}
+
+/* store_edit_fn: as its keeper has it, or the first that is free. */
+static int edit_nic_add(void *arg, struct conf *conf, struct error *err)
+{
+    struct nic_part *n = arg;
+    const bool phys = str_starts(n->net, PHYS);
+    if (!n->key && !(n->key = key_free(conf, phys)))
+        return error_set(err, 0, "there is room for no further card");
+    cleanup_free char *type = xasprintf("%s.type", n->key);
+    if (conf_get(conf, phys ? type : n->key))
+        return error_set(err, EEXIST, "the definition has another %s", n->key);
+    if (!phys) {
+        cleanup_free char *named =
+            n->name && !n->value ? xasprintf("%s,name=%s", n->net, n->name) : NULL;
+        conf_set(conf, n->key, n->value ? n->value : named ? named : n->net);
+        return 0;
+    }
+    set_below(conf, n->key, "type", "phys");
+    set_below(conf, n->key, "link", n->net + strlen(PHYS));
+    set_below(conf, n->key, "flags", "up");
+    if (n->called || n->name)
+        set_below(conf, n->key, "name", n->called ? n->called : n->name);
+    return 0;
+}
+
+/* store_edit_fn: what the keeper had is taken out, not what has come in its place since. */
+static int edit_nic_remove(void *arg, struct conf *conf, struct error *err)
+{
+    const struct nic_part *n = arg;
+    const size_t len = strlen(n->key);
+    const bool card = str_starts(n->key, CARD_KEY);
+    (void)err;
+    if (card && (!n->value || !conf_get(conf, n->key) || !str_eq(conf_get(conf, n->key), n->value)))
+        return 0;
+    for (size_t i = conf->count; i-- > 0;) {
+        const char *key = conf->lines[i].key;
+        if (key && strncmp(key, n->key, len) == 0 && key[len] == (card ? '\0' : '.'))
+            conf_remove(conf, i);
+    }
+    return 0;
+}
+
+static int nic_add(const struct cmd_args *a, const char *net, const char *name, bool alive)
+{
+    struct error err = {0};
+    struct nic_part n = {.net = xstrdup(net), .name = name};
+    int ret = str_starts(net, PHYS) ? 0 : card_is_value(net, &err);
+    if (ret == 0 && alive)
+        ret = nic_ask(cmd_pos(a, 0), "device-add", &n, &err);
+    if (ret == 0 && cmd_opt(a, "keep"))
+        ret = store_edit(cmd_pos(a, 0), edit_nic_add, &n, &err);
+    if (ret == 0 && n.called)
+        puts(n.called);
+    nic_part_clear(&n);
+    return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
+}
+
+static int nic_remove(const struct cmd_args *a, const char *name, bool alive, bool throwaway)
+{
+    struct error err = {0};
+    struct nic_part n = {.net = xstrdup(name)};
+    int ret = 0;
+    if (!alive) {
+        ret = error_set(&err, 0, "'%s' does not run", cmd_pos(a, 0));
+        error_hint(&err, "pult config unset takes a card out of its definition");
+    }
+    if (ret == 0)
+        ret = nic_ask(cmd_pos(a, 0), "device-remove", &n, &err);
+    if (ret == 0 && !throwaway)
+        ret = store_edit(cmd_pos(a, 0), edit_nic_remove, &n, &err);
+    nic_part_clear(&n);
+    return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
+}
+
+/* ---- the verbs ---- */
+
+/* An interface of the host's, and no file: LXC's rule is the same. */
+static bool is_interface(const char *word)
+{
+    return !strchr(word, '/') && if_nametoindex(word) > 0;
+}
+
 static int add_run(const struct cmd_args *a)
 {
     struct error err = {0};
@@ -117,11 +261,21 @@ static int add_run(const struct cmd_args *a)
     if (store_info(name, &info, &err) < 0)
         return cmd_fail(a, &err);
     const bool alive = state_alive(info.state), keep = cmd_opt(a, "keep");
+    const char *net = cmd_opt(a, "net"), *what = cmd_pos(a, 1);
     guest_info_clear(&info);
+    if (!net && !what)
+        return cmd_usage(a, "missing argument: PATH, INTERFACE or --net CARD");
+    if (net && cmd_pos(a, 2))
+        return cmd_usage(a, "--net goes with one name at most");
+    if (!alive && !keep) {
+        error_set(&err, 0, "'%s' does not run; with --keep it has it when it is started", name);
+        return cmd_fail(a, &err);
+    }
+    if (net || is_interface(what)) {
+        cleanup_free char *card = net ? card_expand(net) : xasprintf(PHYS "%s", what);
+        return nic_add(a, card, net ? what : cmd_pos(a, 2), alive);
+    }
     int ret = part_make(a, &p, &err);
-    if (ret == 0 && !alive && !keep)
-        ret =
-            error_set(&err, 0, "'%s' does not run; with --keep it has it when it is started", name);
     if (ret == 0 && alive)
         ret = ask(name, json_pack("{s:s, s:s}", "cmd", "device-add", "entry", p.entry), &err);
     if (ret == 0 && keep)
@@ -132,22 +286,29 @@ static int add_run(const struct cmd_args *a)
 
 const struct command cmd_device_add = {
     .name = "device add",
-    .args = "NAME PATH [TARGET]",
-    .min = 2,
+    .args = "NAME [PATH|INTERFACE] [TARGET]",
+    .min = 1,
     .max = 3,
     .options =
         (const struct cmd_option[]){
             {"ro", 'r', NULL, false, "it can only be read"},
             {"idmap", 'i', NULL, false, "its files are shown as the container's own users'"},
+            {"net", 'N', "CARD", false,
+             "a network card, as `pult create --net` has it: a network, user, bridge=NAME"},
             {"keep", 'k', NULL, false, "write it into the definition, too"},
             {0},
         },
-    .help = "give a running container a device, a directory or a file of the host's",
+    .help = "give a running container a device, a directory, a file or a network card",
     .detail =
         "It appears as TARGET, or under the path that it has here. A device gets a node that\n"
-        "the container's root owns, and the container may use it.\n\n"
+        "the container's root owns, and the container may use it. With --net it is another\n"
+        "network card, called TARGET or eth1 and so on, which is printed; an INTERFACE of the\n"
+        "host's moves into the container and comes back when that ends. Without --keep it\n"
+        "has it for as long as it runs.\n\n"
         "  pult device add web1 /dev/fuse\n"
-        "  pult device add web1 /srv/data /data --ro --keep",
+        "  pult device add web1 /srv/data /data --ro --keep\n"
+        "  pult device add web1 --net lan\n"
+        "  pult device add web1 enp3s0 eth2",
     .safe = true,
     .states = ON_STATE(GUEST_RUNNING),
     .run = add_run,
@@ -158,12 +319,14 @@ static int remove_run(const struct cmd_args *a)
     struct error err = {0};
     struct guest_info info = {0};
     const char *name = cmd_pos(a, 0), *target = cmd_pos(a, 1);
-    if (target[0] != '/')
+    if (strchr(target, '/') && target[0] != '/')
         return cmd_usage(a, "'%s' is not an absolute path", target);
     if (store_info(name, &info, &err) < 0)
         return cmd_fail(a, &err);
     const bool alive = state_alive(info.state), throwaway = info.throwaway;
     guest_info_clear(&info);
+    if (target[0] != '/')
+        return nic_remove(a, target, alive, throwaway);
     cleanup_free char *inside = escape(target + 1);
     /* The device of that name, should it be one, is no more to be used. */
     const char *path = cmd_pos(a, 2) ? cmd_pos(a, 2) : target;
@@ -183,11 +346,12 @@ static int remove_run(const struct cmd_args *a)
 
 const struct command cmd_device_remove = {
     .name = "device remove",
-    .args = "NAME TARGET [PATH]",
+    .args = "NAME TARGET|INTERFACE [PATH]",
     .min = 2,
     .max = 3,
     .help = "take from a container what `pult device add` gave it",
-    .detail = "What is mounted on TARGET goes, from the definition, too. The device PATH of the\n"
+    .detail = "An INTERFACE is meant by its name in the container.\n"
+              "What is mounted on TARGET goes, from the definition, too. The device PATH of the\n"
               "host, or the one that is called TARGET there, can be used no more.",
     .safe = true,
     .states = ON_STATE(GUEST_RUNNING),

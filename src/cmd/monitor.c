@@ -78,7 +78,7 @@ static int look(struct monitor *m, const struct watch *w, bool quiet, struct err
         if (!quiet && ret == 0 && (!before || before->state != now[i].state))
             ret = tell(m, now[i].name, now[i].state, err);
     }
-    for (size_t i = 0; i < m->count && ret == 0; i++)
+    for (size_t i = 0; m->all && i < m->count && ret == 0; i++)
         if (!find(now, n, m->all[i].name) && state_alive(m->all[i].state))
             ret = tell(m, m->all[i].name, GUEST_STOPPED, err);
     free(m->all);
@@ -90,7 +90,7 @@ static int look(struct monitor *m, const struct watch *w, bool quiet, struct err
 static int monitor_run(const struct cmd_args *a)
 {
     struct error err = {0};
-    struct monitor m = {.a = a, .all = xcalloc(1, sizeof *m.all), .left = -1};
+    struct monitor m = {.a = a, .left = -1};
     const char *count = cmd_opt(a, "count");
     if (count && number_parse(count, 1, INT64_MAX, &m.left, &err) < 0)
         return cmd_usage(a, "--count: %s", err.text);

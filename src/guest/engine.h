@@ -40,6 +40,16 @@ struct status_page;
 /* What can be sent to a guest's console besides bytes. */
 enum console_signal { CONSOLE_BREAK, CONSOLE_CTRL_ALT_DEL };
 
+/* What a running guest is given, or what is taken from it: one of the two. */
+struct plug_request {
+    const char *entry; /* a part of the host's files or a device: a line of lxc.mount.entry */
+    const char *net;   /* a network card: a value of guest.net.N, or phys=INTERFACE of the host's;
+                        * when it is taken away: its name in the guest */
+    char name[16];     /* of a card, in the guest: what it shall be called, or ""; filled in */
+    /* Filled in: the key of the definition that it is, and its value (freed by the caller). */
+    char key[32], *value;
+};
+
 /* A command to be run inside a guest (containers). Strings are UTF-8 and owned by the caller. */
 struct exec_request {
     char **argv;      /* NULL-terminated, at least one */
@@ -215,10 +225,10 @@ struct engine {
     bool (*limit_key)(const char *key);
     int (*limit)(struct keeper *k, const struct guest_def *now, struct error *err);
     /*
-     * Give the running guest a part of the host's files or one of its devices, or take it away: a
-     * line as its definition has it. NULL: this kind has no such thing.
+     * Give the running guest something, or take it away, for as long as it runs, reboots included.
+     * NULL: this kind has no such thing.
      */
-    int (*plug)(struct keeper *k, const char *line, bool remove, struct error *err);
+    int (*plug)(struct keeper *k, struct plug_request *p, bool remove, struct error *err);
     /*
      * Start a command inside. Returns the pid of a child of the keeper, which the keeper waits
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.

@@ -263,31 +263,42 @@ static int do_limit(struct conn *c, const json_t *request, json_t *answer, int *
 }
 
 /* Add something of the host's to the guest, or take it away. */
-static int plug(struct conn *c, const json_t *request, bool remove, struct error *err)
+static int plug(struct conn *c, const json_t *request, json_t *answer, bool remove,
+                struct error *err)
 {
     struct keeper *k = conn_keeper(c);
-    const char *entry = json_string_value(json_object_get(request, "entry"));
+    struct plug_request p = {.entry = json_string_value(json_object_get(request, "entry")),
+                             .net = json_string_value(json_object_get(request, "net"))};
+    const char *name = json_string_value(json_object_get(request, "name"));
     if (!k->def->engine->plug)
         return error_set(err, 0, "a running %s is given no devices", k->def->engine->type);
-    if (!entry)
-        return error_set(err, 0, "\"entry\" must be a line of lxc.mount.entry");
-    return k->def->engine->plug(k, entry, remove, err);
+    if (!p.entry == !p.net)
+        return error_set(err, 0, "it takes \"entry\", a line of lxc.mount.entry, or \"net\"");
+    if (name && strlen(name) >= sizeof p.name)
+        return error_set(err, 0, "\"name\" is too long for an interface");
+    snprintf(p.name, sizeof p.name, "%s", name ? name : "");
+    int ret = k->def->engine->plug(k, &p, remove, err);
+    if (ret == 0 && p.net) {
+        json_object_set_new(answer, "name", json_string(p.name));
+        json_object_set_new(answer, "key", json_string(p.key));
+        json_object_set_new(answer, "value", p.value ? json_string(p.value) : json_null());
+    }
+    free(p.value);
+    return ret;
 }
 
 static int do_device_add(struct conn *c, const json_t *request, json_t *answer, int *fd,
                          struct error *err)
 {
-    (void)answer;
     (void)fd;
-    return plug(c, request, false, err);
+    return plug(c, request, answer, false, err);
 }
 
 static int do_device_remove(struct conn *c, const json_t *request, json_t *answer, int *fd,
                             struct error *err)
 {
-    (void)answer;
     (void)fd;
-    return plug(c, request, true, err);
+    return plug(c, request, answer, true, err);
 }
 
 /* The connection becomes the console: after this answer it carries nothing but its bytes. */

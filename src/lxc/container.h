@@ -214,6 +214,8 @@ void trees_close(struct config *c);
 
 /* hotplug.c. Add what a line of lxc.mount.entry says to the running container, or take it away. */
 int hotplug(struct container *c, const char *line, bool remove, struct error *err);
+/* Write what its name servers are into the running container. */
+int hotplug_resolver(struct container *c, struct error *err);
 
 /* ---- spawn.c: keeper and first process talk ---- */
 

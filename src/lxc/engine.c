@@ -506,9 +506,11 @@ static int lxc_limit(struct keeper *k, const struct guest_def *now, struct error
     return 0;
 }
 
-static int lxc_plug(struct keeper *k, const char *line, bool remove, struct error *err)
+static int lxc_plug(struct keeper *k, struct plug_request *p, bool remove, struct error *err)
 {
-    return hotplug(k->engine_data, line, remove, err);
+    if (p->entry)
+        return hotplug(k->engine_data, p->entry, remove, err);
+    return remove ? network_unplug(k->engine_data, p, err) : network_plug(k->engine_data, p, err);
 }
 
 static pid_t lxc_exec(struct keeper *k, const struct exec_request *req, int *master,

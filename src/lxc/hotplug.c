@@ -36,10 +36,11 @@
 
 #define HELPER_MS 3000 /* more than enough on a machine that is all but dead */
 #define ALLOW     "lxc.cgroup2.devices.allow"
+#define ENTRY     "lxc.mount.entry"
 
 struct plug {
     struct container *c;
-    struct mount_entry *entry;
+    struct mount_entry *entry; /* NULL: its resolv.conf */
     bool remove;
 };
 
@@ -67,7 +68,7 @@ static int plug_here(const struct plug *p, struct error *err)
     const struct container *c = p->c;
     if (setns(c->namespaces[NS_USER], 0) < 0)
         return error_set(err, errno, "join the container's user namespace");
-    if (!c->config.privileged && !p->remove &&
+    if (!c->config.privileged && p->entry && !p->remove &&
         (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
          tree_take(&c->config, &p->entry->tree, -1, err) < 0))
         return err->code ? -1 : error_set(err, errno, "copy the host's mounts");
@@ -80,8 +81,12 @@ static int plug_here(const struct plug *p, struct error *err)
     if (p->remove)
         return unplug(p->entry->target, err);
     cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return root < 0 ? error_set(err, errno, "open the container's root")
-                    : mounts_entry(p->entry, root, err);
+    if (root < 0)
+        return error_set(err, errno, "open the container's root");
+    if (p->entry)
+        return mounts_entry(p->entry, root, err);
+    network_resolver(&c->config, root, c->names);
+    return 0;
 }
 
 /* ---- in the keeper ---- */
@@ -158,6 +163,32 @@ static int device_allow(struct container *c, const char *path, bool allow, struc
     return 0;
 }
 
+/* The keeper's copy of the definition has it, too: a container that reboots has what it had. */
+static void remember(struct container *c, const char *line, const struct mount_entry *m,
+                     bool remove)
+{
+    struct conf *conf = c->keeper->def->conf;
+    if (!remove) {
+        conf_add(conf, ENTRY, line);
+        return;
+    }
+    for (size_t i = conf->count; i-- > 0;) {
+        struct mount_entry have;
+        if (!str_eq(conf->lines[i].key, ENTRY) ||
+            mount_entry_parse(conf->lines[i].value, &have, NULL) < 0)
+            continue;
+        if (str_eq(have.target, m->target))
+            conf_remove(conf, i);
+        mount_entry_clear(&have);
+    }
+}
+
+int hotplug_resolver(struct container *c, struct error *err)
+{
+    const struct plug p = {.c = c};
+    return plug_there(&p, err);
+}
+
 int hotplug(struct container *c, const char *line, bool remove, struct error *err)
 {
     struct mount_entry m;
@@ -178,6 +209,8 @@ int hotplug(struct container *c, const char *line, bool remove, struct error *er
     struct error why;
     if ((ret == 0) == remove && device_allow(c, m.source, false, &why) < 0)
         log_line("%s", why.text);
+    if (ret == 0)
+        remember(c, line, &m, remove);
     if (m.tree.fd >= 0)
         close(m.tree.fd);
     m.tree.fd = -1;

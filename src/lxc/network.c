@@ -630,39 +630,103 @@ static int socket_in(int ns, int here, struct error *err)
 }
 
 /* A NIC of the host's goes back, with the name that it had. */
-static void give_back(const struct container *c, const struct nic *n)
+static int give_back(const struct container *c, struct nic *n, struct error *err)
 {
-    struct error err = {0};
     cleanup_close int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    cleanup_close int there = here < 0 ? -1 : socket_in(c->netns, here, &err);
+    cleanup_close int there = here < 0 ? -1 : socket_in(c->netns, here, err);
 
-    if (there < 0 || move_link(there, n->name, here, n->old_name, &err) < 0)
-        log_line("'%s' does not come back: %s", n->old_name, err.text);
+    if (here < 0)
+        return error_set(err, errno, "open the host's network");
+    if (there < 0 || move_link(there, n->name, here, n->old_name, err) < 0)
+        return error_wrap(err, "'%s' does not come back", n->old_name);
+    n->old_name[0] = '\0';
+    return 0;
+}
+
+/* What is in the container's namespace alone, and does not go with its other end. */
+static int remove_inside(const struct container *c, const struct nic *n, struct error *err)
+{
+    cleanup_close int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    cleanup_close int there = here < 0 ? -1 : socket_in(c->namespaces[NS_NET], here, err);
+    struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+    cleanup_batch struct batch b = {.fd = there};
+
+    if (there < 0)
+        return here < 0 ? error_set(err, errno, "open the host's network") : -1;
+    head.ifi_index = batch_link_index(there, n->name);
+    if (!head.ifi_index)
+        return error_set(err, ENODEV, "find '%s' in the container", n->name);
+    batch_add(&b, RTM_DELLINK, 0, &head, sizeof(head), "remove '%s'", n->name);
+    return batch_run(&b, err);
+}
+
+/* Give one back, as far as it was made. */
+static void unmake_one(struct container *c, struct nic *n)
+{
+    const struct guest_def *def = c->keeper->def;
+    struct error err;
+
+    if (n->made && run_script(c, n, n->script_down, "down", &err) < 0)
+        log_line("%s", err.text);
+    cleanup_close int host = n->proxied ? batch_socket(NULL) : -1;
+    if (host >= 0 && proxy_set(host, n, false, &err) < 0)
+        log_line("%s", err.text);
+    if (n->supervisor > 0)
+        passt_stop(n->supervisor, n->channel);
+    if (n->old_name[0] && c->netns >= 0 && give_back(c, n, &err) < 0)
+        log_line("%s", err.text);
+    if (n->joined && (network_leave(n->network, def->name, n->number, &err) < 0 ||
+                      (def->throwaway && pool_release(n->network, def->name, &err) < 0)))
+        log_line("%s: %s", n->where, err.text);
+    else if (!n->joined && n->made)
+        link_delete(n->pair, NULL);
 }
 
 void network_unmake(struct container *c)
 {
     struct nics *all = &c->config.nics;
-    struct error err;
 
-    for (unsigned i = 0; i < all->count; i++) {
-        struct nic *n = &all->all[i];
-        if (n->made && run_script(c, n, n->script_down, "down", &err) < 0)
-            log_line("%s", err.text);
-        cleanup_close int host = n->proxied ? batch_socket(NULL) : -1;
-        if (host >= 0 && proxy_set(host, n, false, &err) < 0)
-            log_line("%s", err.text);
-        if (n->supervisor > 0)
-            passt_stop(n->supervisor, n->channel);
-        if (n->old_name[0] && c->netns >= 0)
-            give_back(c, n);
-        const struct guest_def *def = c->keeper->def;
-        if (n->joined && (network_leave(n->network, def->name, n->number, &err) < 0 ||
-                          (def->throwaway && pool_release(n->network, def->name, &err) < 0)))
-            log_line("%s: %s", n->where, err.text);
-        else if (!n->joined && n->made)
-            link_delete(n->pair, NULL);
-    }
+    for (unsigned i = 0; i < all->count; i++)
+        unmake_one(c, &all->all[i]);
     if (c->netns >= 0)
         close(steal_fd(c->netns));
+}
+
+/* ---- while it runs ---- */
+
+static bool is_upper(const struct nic *n)
+{
+    return n->kind == NIC_MACVLAN || n->kind == NIC_IPVLAN || n->kind == NIC_VLAN;
+}
+
+int network_add(struct container *c, struct nic *n, struct error *err)
+{
+    struct making mk = {.c = c, .ns = c->namespaces[NS_NET], .inside = -1, .host = -1};
+    const unsigned place = (unsigned)(n - c->config.nics.all);
+
+    if (c->netns < 0)
+        c->netns = fcntl(mk.ns, F_DUPFD_CLOEXEC, 3);
+    /* A user's is pasta's alone, who finds the way in by himself. */
+    cleanup_close int here = geteuid() ? -1 : open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    cleanup_close int inside = here < 0 ? -1 : socket_in(mk.ns, here, err);
+    cleanup_close int host = inside < 0 ? -1 : batch_socket(err);
+    if (geteuid() == 0 && host < 0)
+        return here < 0 ? error_set(err, errno, "open the host's network") : -1;
+    mk.inside = inside;
+    mk.host = host;
+    if (make_one(&mk, n, place, err) == 0)
+        return 0;
+    unmake_one(c, n);
+    if (is_upper(n))
+        remove_inside(c, n, NULL);
+    return -1;
+}
+
+int network_remove(struct container *c, struct nic *n, struct error *err)
+{
+    if ((is_upper(n) && remove_inside(c, n, err) < 0) ||
+        (n->old_name[0] && give_back(c, n, err) < 0))
+        return -1;
+    unmake_one(c, n);
+    return 0;
 }

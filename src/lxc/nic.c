@@ -280,14 +280,7 @@ static int take_script_up(struct nic *n, const char *value, struct error *err)
 {
     if (value[0] != '/')
         return error_set(err, 0, "'%s' does not begin with the absolute path of a program", value);
-    n->script_up = value;
-    return 0;
-}
-
-static int take_script_down(struct nic *n, const char *value, struct error *err)
-{
-    (void)err;
-    n->script_down = value;
+    (void)n;
     return 0;
 }
 
@@ -354,7 +347,7 @@ static const struct attribute {
     {"veth.ipv6.route", take_route6},
     {"l2proxy", take_l2proxy},
     {"script.up", take_script_up},
-    {"script.down", take_script_down},
+    {"script.down", take_script_up},
 };
 
 /* ---- the list ---- */
@@ -389,6 +382,8 @@ static int add_card(struct nics *all, const struct card *card, struct error *err
     n->kind = card->kind == CARD_TAP ? NIC_VETH : card->kind == CARD_USER ? NIC_USER : NIC_NETWORK;
     n->number = card->number;
     n->network = card->network;
+    if (card->name)
+        snprintf(n->name, sizeof(n->name), "%s", card->name);
     if (card->bridge)
         snprintf(n->link, sizeof(n->link), "%s", card->bridge);
     memcpy(n->mac, card->mac, sizeof(n->mac));
@@ -424,6 +419,14 @@ static int take(struct nic *n, const struct attribute *a, const char *value, con
         return error_wrap(err, "%s.%s", n->where, a->key);
     if (a->take == take_mac)
         settle_mac(n, value, guest, place);
+    /* Strings of its own: the definition is another one as soon as a limit is changed. */
+    char **script = str_eq(a->key, "script.up")     ? &n->script_up
+                    : str_eq(a->key, "script.down") ? &n->script_down
+                                                    : NULL;
+    if (script) {
+        free(*script);
+        *script = xstrdup(value);
+    }
     return 0;
 }
 
@@ -488,21 +491,34 @@ static int check_whole(const struct nic *n, struct error *err)
     return 0;
 }
 
+bool nics_named(const struct nics *all, const char *name)
+{
+    for (unsigned i = 0; i < all->count; i++)
+        if (str_eq(all->all[i].name, name))
+            return true;
+    return false;
+}
+
 static int settle_names(struct nics *all, struct error *err)
 {
     unsigned place = 0;
 
+    for (unsigned i = 0; i < all->count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (all->all[i].name[0] && str_eq(all->all[j].name, all->all[i].name))
+                return error_set(err, 0, "%s and %s are both called %s", all->all[j].where,
+                                 all->all[i].where, all->all[i].name);
     for (unsigned i = 0; i < all->count; i++) {
         struct nic *n = &all->all[i];
         if (n->kind == NIC_EMPTY || n->kind == NIC_HOST)
             continue;
-        if (!n->name[0])
-            snprintf(n->name, sizeof(n->name), "eth%u", place);
+        for (unsigned try = place; !n->name[0]; try++) {
+            char name[IFNAMSIZ];
+            snprintf(name, sizeof(name), "eth%u", try);
+            if (!nics_named(all, name))
+                memcpy(n->name, name, sizeof(name));
+        }
         place++;
-        for (unsigned j = 0; j < i; j++)
-            if (str_eq(all->all[j].name, n->name))
-                return error_set(err, 0, "%s and %s are both called %s", all->all[j].where,
-                                 n->where, n->name);
     }
     return 0;
 }
@@ -537,14 +553,59 @@ int nics_load(const struct guest_def *def, struct nics *out, struct error *err)
     return settle_names(out, err);
 }
 
+static void nic_clear(struct nic *n)
+{
+    strv_free(n->own_forwards);
+    free(n->script_up);
+    free(n->script_down);
+    if (n->of)
+        nics_clear(n->of);
+    free(n->of);
+}
+
 void nics_clear(struct nics *n)
 {
     for (unsigned i = 0; i < n->count; i++)
-        strv_free(n->all[i].own_forwards);
+        nic_clear(&n->all[i]);
     cards_clear(&n->cards);
     free(n->all);
     n->all = NULL;
     n->count = 0;
+}
+
+struct nic *nics_take(struct nics *all, const struct guest_def *def, const char *where,
+                      struct error *err)
+{
+    struct nics *more = xcalloc(1, sizeof(*more));
+    struct nic *n = NULL;
+
+    const bool loaded = nics_load(def, more, err) == 0;
+    for (unsigned i = 0; loaded && i < more->count; i++)
+        if (str_eq(more->all[i].where, where))
+            n = &more->all[i];
+    if (loaded && (!n || all->count == NICS_MOST))
+        error_set(err, 0, "%s is no interface that can be added", where);
+    if (n && nics_named(all, n->name)) {
+        error_set(err, EEXIST, "there is an interface '%s' already", n->name);
+        n = NULL;
+    }
+    if (!n || all->count == NICS_MOST) {
+        nics_clear(more);
+        free(more);
+        return NULL;
+    }
+    all->all = xrealloc(all->all, all->count + 1, sizeof(*all->all));
+    struct nic *to = &all->all[all->count++];
+    *to = *n;
+    to->of = more;
+    n->script_up = n->script_down = NULL; /* they are `to`'s now */
+    return to;
+}
+
+void nics_drop(struct nics *all, struct nic *n)
+{
+    nic_clear(n);
+    memmove(n, n + 1, (size_t)(all->all + --all->count - n) * sizeof(*n));
 }
 
 bool nics_any(const struct nics *n)

@@ -6,7 +6,8 @@
  *     lxc.net.N.KEY                LXC's, which say each thing by itself
  *     lxc.network.KEY              those of 2010: each `type` begins another interface
  *
- * They become one list, in that order; who says no name is called eth0, eth1, … by its place.
+ * They become one list, in that order; who says no name is called eth0, eth1, … by its place, or
+ * the next that no other is called.
  *
  *   keeper                                   first process
  *     network_check()  could it be?
@@ -72,11 +73,12 @@ struct nic {
     struct address gateway, gateway6;
     bool gateway_auto, gateway6_auto;     /* the address of the bridge */
     bool gateway_dev, gateway6_dev;       /* none, just the interface */
-    const char *script_up, *script_down;  /* scripts, or NULL */
+    char *script_up, *script_down;        /* scripts, or NULL; freed by nics_clear() */
     struct address routes[NIC_ADDRESSES]; /* of the host's, to it; prefixes */
     unsigned route_count;
     bool l2proxy, proxied;       /* the host answers for its addresses on the link; does so */
     const char *const *forwards; /* NIC_USER: as of struct passt_request */
+    struct nics *of;             /* it was added later: the list that its strings are of */
 };
 
 struct nics {
@@ -148,6 +150,16 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
 
 int nics_load(const struct guest_def *def, struct nics *out, struct error *err);
 void nics_clear(struct nics *n);
+/*
+ * Of a definition that has one more: it becomes the last of the list. where: "guest.net.2".
+ * Returns it, NULL on failure.
+ */
+struct nic *nics_take(struct nics *all, const struct guest_def *def, const char *where,
+                      struct error *err);
+/* Is one of them called so? */
+bool nics_named(const struct nics *all, const char *name);
+/* Forget one. */
+void nics_drop(struct nics *all, struct nic *n);
 /* Is there anything to be made? */
 bool nics_any(const struct nics *n);
 
@@ -159,6 +171,13 @@ int network_check(const struct guest_def *def, const struct nics *all, struct er
 /* Before the first process is told to go: hear of its namespace and make them. */
 int network_make(struct container *c, struct error *err);
 void network_unmake(struct container *c);
+/* The same of one, while the container runs; n is one of its list. */
+int network_add(struct container *c, struct nic *n, struct error *err);
+int network_remove(struct container *c, struct nic *n, struct error *err);
+/* netplug.c. Give a running container another interface, or take one away. */
+struct plug_request;
+int network_plug(struct container *c, struct plug_request *p, struct error *err);
+int network_unplug(struct container *c, struct plug_request *p, struct error *err);
 
 /* In the container: put that into the root file system. What cannot be written stays. */
 void network_resolver(const struct config *c, int rootfd, const char *text);

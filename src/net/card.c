@@ -115,6 +115,7 @@ static const struct option known[] = {
     {"address", OPTION_VALUE, is_address},
     {"mac", OPTION_VALUE, is_mac},
     {"mtu", OPTION_VALUE, is_mtu},
+    {"name", OPTION_VALUE, link_name_check},
     {"queues", OPTION_VALUE, is_queues},
     {"vhost", OPTION_VALUE, is_vhost},
     {"forward", OPTION_LIST, passt_is_forward},
@@ -133,6 +134,7 @@ static const struct {
     {"address", 1u << CARD_NETWORK},
     {"mac", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
     {"mtu", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
+    {"name", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
 };
 
 /* What kind it is, or -1: the options contradict each other. */
@@ -175,6 +177,7 @@ static int parse(const char *value, struct card *n, struct error *err)
     n->tap = options_get(o, "tap");
     n->bridge = options_get(o, "bridge");
     n->network = options_get(o, "network");
+    n->name = options_get(o, "name");
     const char *address = options_get(o, "address");
     if (address && parse_address(address, &n->address, err) < 0)
         return -1;

@@ -2,7 +2,7 @@
 /*
  * A guest's network cards as its definition has them: each guest.net.N is one value,
  *
- *     network=NAME[,address=ADDRESS][,queues=N][,vhost=auto|on|off][,mac=ADDRESS][,mtu=N]
+ *     network=NAME[,address=ADDRESS][,queues=N][,vhost=auto|on|off][,mac=ADDRESS][,mtu=N][,name=IF]
  *     tap[=NAME][,bridge=NAME][,queues=N][,vhost=auto|on|off][,mac=ADDRESS][,mtu=N]
  *     bridge=NAME…                          a tap (VM) or veth (container) of its own in that bridge
  *     user[,forward=PROTOCOL:[ADDRESS:]PORT[-PORT][:PORT[-PORT]]]…[,mac=…][,mtu=N]
@@ -11,6 +11,7 @@
  * NAME of a network is one of network.h; a NAME alone, without an `=`, is short for it where a
  * person types one (card_expand()). A card that is given no MAC has one that stays the same as long
  * as the guest keeps its name. Taps, queues and vhost are of VMs; who is no VM ignores the last two.
+ * IF is what a container calls its interface; a VM names its own.
  */
 #ifndef PULT_NET_CARD_H
 #define PULT_NET_CARD_H
@@ -36,6 +37,7 @@ struct card {
     enum card_kind kind;
     const char *tap, *bridge; /* tap: "" or NULL is one without a name; of `options` */
     const char *network;      /* of `options` */
+    const char *name;         /* likewise; NULL: not said */
     struct address address;   /* in that network; family 0: not said */
     uint8_t mac[6];
     unsigned queues, mtu; /* mtu 0: not said */

@@ -53,6 +53,44 @@ is "what was kept is there again" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")
 ok "and goes for good" pult device remove "$n" "/mnt/a b"
 refused "from the definition, too" "does not set" pult config get "$n" lxc.mount.entry
 
+# ---- network cards ----
+if ip link add br-$$ type bridge 2>/dev/null; then
+    at_exit "ip link delete br-$$ 2>/dev/null; ip link delete nic-$$ 2>/dev/null"
+    ip link add "nic-$$" type veth peer name "far-$$"
+    links() { pult exec "$n" -- /bin/ls /sys/class/net | paste -sd ' '; }
+    ports() { ip -o link show master "br-$$" | wc -l; }
+    here() { ip -o link show "nic-$$" 2>/dev/null | grep -c .; }
+    is "it has no card" "$(links)" lo
+    is "one is added" "$(pult device add "$n" --net bridge=br-$$)" eth0
+    is "is there, and on" "$(links) $(pult exec "$n" -- /bin/cat /sys/class/net/eth0/carrier)" "eth0 lo 1"
+    is "its other end is in the bridge" "$(ports)" 1
+    is "with the name it is to have" "$(pult device add "$n" --net bridge=br-$$,mtu=1400 lan --keep)" lan
+    is "kept with it" "$(pult config get "$n" guest.net.1)" "bridge=br-$$,mtu=1400,name=lan"
+    refused "a name that is taken" "already" pult device add "$n" --net bridge=br-$$ lan
+    refused "a bridge that is none" "No such device|nowhere" pult device add "$n" --net bridge=nowhere
+    ok "one of the host's moves" pult device add "$n" "nic-$$" wan
+    is "it is there, not here" "$(links) $(here)" "eth0 lan lo wan 0"
+    ok "it is taken away" pult device remove "$n" wan
+    is "it is here again" "$(links) $(here)" "eth0 lan lo 1"
+    ok "so is another kind" pult device remove "$n" eth0
+    is "the bridge has one less" "$(links) $(ports)" "lan lo 1"
+    refused "nothing to be taken" "no interface 'eth7'" pult device remove "$n" eth7
+    pult kill "$n"
+    pult start "$n"
+    is "what was kept is there again" "$(links)" "lan lo"
+    ok "and goes for good" pult device remove "$n" lan
+    refused "from the definition, too" "does not set" pult config get "$n" guest.net.1
+    is "its name is free" "$(links)" lo
+    pult device add "$n" "nic-$$" >/dev/null
+    pult kill "$n"
+    pult wait "$n" -s 'stopped|crashed'
+    ok "the end brings it back" ip link show "nic-$$"
+    is "no interface is left" "$(ports)" 0
+    pult start "$n"
+else
+    skip "network cards" "no bridge can be made here"
+fi
+
 # ---- one process that cannot be stopped: its file system does not answer ----
 mkdir "$WORK/hang"
 exec 7<>/dev/fuse
