@@ -357,7 +357,8 @@ static const char *const guard_rules[] = {
     "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
     "ether type ip iif . ip saddr != @four-{} !",
     "ether type ip udp sport 67 !",
-    "ether type ip6 udp sport 547 !",
+    "ether type != ip6 accept", /* the rest, which most packets need not pass, is of IPv6 */
+    "udp sport 547 !",
     "icmpv6 type { nd-router-advert, nd-redirect } !",
     "ip6 saddr @taken-{} iif . ip6 saddr != @six-{} !",
     "icmpv6 type nd-neighbor-advert @th,64,128 @ndtaken-{} iif . @th,64,128 != @nd-{} !",
