@@ -199,7 +199,7 @@ static struct net_port *join_network(struct machine *m, struct keeper *k, struct
 {
     struct join j;
 
-    if (network_join(n->network, k->def->name, n->number, n->mac, &n->address, &j, err) < 0)
+    if (network_join(n->network, k->def->name, n->number, n->mac, false, &n->address, &j, err) < 0)
         return NULL;
     if (!n->mtu)
         n->mtu = j.mtu;

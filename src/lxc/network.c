@@ -449,7 +449,8 @@ static int join_nic(struct making *mk, struct nic *n, struct error *err)
     const struct address wanted = n->addresses[0];
     struct join j;
 
-    if (network_join(n->network, c->keeper->def->name, n->number, n->mac, &wanted, &j, err) < 0)
+    if (network_join(n->network, c->keeper->def->name, n->number, n->mac, true, &wanted, &j, err) <
+        0)
         return -1;
     n->joined = true;
     if (j.kind == NET_USER)

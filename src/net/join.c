@@ -207,8 +207,8 @@ static void take_gateways(const struct network *n, struct join *j)
 }
 
 /* Its own addresses, out of the pool, where the network has one. */
-static int take_addresses(const struct network *n, const struct address *wanted, struct join *j,
-                          struct error *err)
+static int take_addresses(const struct network *n, bool sets, const struct address *wanted,
+                          struct join *j, struct error *err)
 {
     if (!net_kind_has_server(n->kind) || !n->dhcp_first.family) {
         if (wanted && wanted->family)
@@ -217,7 +217,7 @@ static int take_addresses(const struct network *n, const struct address *wanted,
                              n->name, address_text(wanted, true, j->dns));
         return 0;
     }
-    if (pool_take(n, j->guest, j->mac, wanted, &j->address, err) < 0)
+    if (pool_take(n, j->guest, j->mac, sets, wanted, &j->address, err) < 0)
         return -1;
     take_gateways(n, j);
     if (j->gateway6.family)
@@ -245,7 +245,7 @@ static int use_bridge(struct join *j, struct error *err)
 }
 
 int network_join(const char *network, const char *guest, unsigned card, const uint8_t mac[6],
-                 const struct address *wanted, struct join *out, struct error *err)
+                 bool sets, const struct address *wanted, struct join *out, struct error *err)
 {
     cleanup_network struct network *n = NULL;
 
@@ -268,7 +268,7 @@ int network_join(const char *network, const char *guest, unsigned card, const ui
         snprintf(out->parent, sizeof(out->parent), "%s", n->port);
     /* What a former life left, whose keeper may have been killed. */
     if (network_leave(network, guest, card, err) < 0 || make_ports(network, err) < 0 ||
-        take_addresses(n, wanted, out, err) < 0 || write_record(out, err) < 0)
+        take_addresses(n, sets, wanted, out, err) < 0 || write_record(out, err) < 0)
         return -1;
     /* From here on who would take the network down sees that it is used. */
     if (bring_up(n, err) == 0 && use_bridge(out, err) == 0 && firewall_forwards(n, guest, err) == 0)

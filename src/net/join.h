@@ -17,6 +17,7 @@
 #define PULT_NET_JOIN_H
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -43,8 +44,9 @@ struct join {
 /* A name for the host's interface of a guest's card, the same each time. */
 void network_port_name(const char *guest, unsigned card, char out[IFNAMSIZ]);
 
+/* sets: the engine will set the addresses, so that the guest has them without asking. */
 int network_join(const char *network, const char *guest, unsigned card, const uint8_t mac[6],
-                 const struct address *wanted, struct join *out, struct error *err);
+                 bool sets, const struct address *wanted, struct join *out, struct error *err);
 int network_attach(const struct join *j, const char *port, struct error *err);
 /* Also where it was never there, or has left already. */
 int network_leave(const char *network, const char *guest, unsigned card, struct error *err);

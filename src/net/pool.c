@@ -21,6 +21,7 @@
 #include "net/server.h"
 
 #define FILE_MAX  (4u << 20)
+#define SET       "set"
 #define RANGE_MAX 65536u /* more addresses than that are never looked through */
 
 struct pool {
@@ -36,23 +37,24 @@ static void pool_clear(struct pool *p)
 
 /* ---- the file ---- */
 
-/* "MAC,ADDRESS,NAME". What is no such line is none of ours, and is dropped. */
+/* "MAC,ADDRESS,NAME[,set]". What is no such line is none of ours, and is dropped. */
 static bool parse_line(char *line, struct pool_entry *e)
 {
     uint8_t *m = e->mac;
     char *rest = line, *mac = strsep(&rest, ","), *address = strsep(&rest, ",");
+    char *guest = strsep(&rest, ",");
     int end = 0;
 
-    *e = (struct pool_entry){0};
-    if (!rest || !*rest || strlen(rest) >= sizeof(e->guest) || strpbrk(rest, ", \t") ||
-        strlen(mac) != 17 || mac[strspn(mac, "0123456789abcdefABCDEF:")] ||
+    *e = (struct pool_entry){.set = rest && str_eq(rest, SET)};
+    if (!guest || !*guest || strlen(guest) >= sizeof(e->guest) || strpbrk(guest, " \t") ||
+        (rest && !e->set) || strlen(mac) != 17 || mac[strspn(mac, "0123456789abcdefABCDEF:")] ||
         sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &m[0], &m[1], &m[2], &m[3], &m[4],
                &m[5], &end) != 6 ||
         end != 17 || strchr(address, '/') || address_parse(address, &e->address, NULL) < 0 ||
         e->address.family != AF_INET)
         return false;
-    str_printable(rest);
-    snprintf(e->guest, sizeof(e->guest), "%s", rest);
+    str_printable(guest);
+    snprintf(e->guest, sizeof(e->guest), "%s", guest);
     return true;
 }
 
@@ -88,8 +90,8 @@ static int write_file(const char *network, const struct pool *p, struct error *e
     for (size_t i = 0; f && i < p->count; i++) {
         const struct pool_entry *e = &p->all[i];
         const uint8_t *m = e->mac;
-        fprintf(f, "%02x:%02x:%02x:%02x:%02x:%02x,%s,%s\n", m[0], m[1], m[2], m[3], m[4], m[5],
-                address_text(&e->address, true, address), e->guest);
+        fprintf(f, "%02x:%02x:%02x:%02x:%02x:%02x,%s,%s%s\n", m[0], m[1], m[2], m[3], m[4], m[5],
+                address_text(&e->address, true, address), e->guest, e->set ? "," SET : "");
     }
     if (!f || fclose(f) != 0)
         return error_set(err, errno, "write '%s'", path);
@@ -238,7 +240,7 @@ static bool still_fits(const struct network *n, const struct address *a)
     return own && !address_equal(own, a);
 }
 
-int pool_take(const struct network *n, const char *guest, const uint8_t mac[6],
+int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], bool set,
               const struct address *wanted, struct address *out, struct error *err)
 {
     __attribute__((cleanup(pool_clear))) struct pool p = {0};
@@ -258,13 +260,13 @@ int pool_take(const struct network *n, const char *guest, const uint8_t mac[6],
         return -1;
     *out = a;
     out->prefix = own_for(n, &a)->prefix;
-    if (e && address_equal(&e->address, &a) && str_eq(e->guest, guest))
+    if (e && address_equal(&e->address, &a) && str_eq(e->guest, guest) && e->set == set)
         return 0;
     if (!e) {
         p.all = xrealloc(p.all, p.count + 1, sizeof(*p.all));
         e = &p.all[p.count++];
     }
-    *e = (struct pool_entry){.address = a};
+    *e = (struct pool_entry){.address = a, .set = set};
     memcpy(e->mac, mac, 6);
     snprintf(e->guest, sizeof(e->guest), "%s", guest);
     return write_file(n->name, &p, err) < 0 ? -1 : server_reread(n->name, err);
@@ -307,14 +309,26 @@ int pool_find(const char *network, const char *guest, struct address *out, uint8
     return -1;
 }
 
+void pool_address6_in(const uint8_t prefix[8], const uint8_t mac[6], uint8_t out[16])
+{
+    const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+    memcpy(out, prefix, 8);
+    memcpy(out + 8, id, sizeof(id));
+}
+
 void pool_address6(const struct network *n, const uint8_t mac[6], struct address *out)
 {
     *out = (struct address){0};
     for (unsigned i = 0; i < n->address_count && !out->family; i++)
         if (n->addresses[i].family == AF_INET6 && n->addresses[i].prefix == 64)
             *out = address_network(&n->addresses[i]);
-    if (!out->family)
-        return;
-    const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
-    memcpy(out->bytes + 8, id, sizeof(id));
+    if (out->family)
+        pool_address6_in(out->bytes, mac, out->bytes);
+}
+
+void pool_spare6(const uint8_t own[16], unsigned n, uint8_t out[16])
+{
+    memcpy(out, own, 16);
+    out[12] = (uint8_t)(0xfe - n); /* no other MAC leads there, since those have fe */
 }

@@ -7,7 +7,8 @@
  * process of a pid namespace: when it is killed, dnsmasq ends with it.
  *
  * IPv4: addresses out of the network's range, the same for a guest each time (pool.h). IPv6: router
- * advertisements, so that guests make addresses of their own. Names: guests, in the network's domain.
+ * advertisements, by which guests make addresses of their own, and DHCPv6, which gives them the same.
+ * Names: guests, in the network's domain, by both.
  */
 #ifndef PULT_NET_SERVER_H
 #define PULT_NET_SERVER_H

@@ -28,6 +28,7 @@
 
 #define FILE_MAX   (8u << 20)
 #define LEASE_TIME "12h"
+#define SHORT_TIME "1h" /* of IPv6: for so long an address is that of a system that was replaced */
 #define LEASES_MAX 65536
 
 /* A path as its grammar quotes it. */
@@ -60,8 +61,14 @@ static void put_dhcp4(FILE *f, const struct network *n)
         fputs("dhcp-option=option:router\n", f); /* none */
 }
 
+/*
+ * Guests may make their addresses themselves, or ask for them: each gets the same one either way.
+ * Only guests of the pool do, since a client of DHCPv6 can call itself what it likes, and would have
+ * as many leases as it wants.
+ */
 static void put_dhcp6(FILE *f, const struct network *n)
 {
+    const char *mode = n->dhcp_first.family ? "static,slaac" : "ra-stateless";
     char text[ADDRESS_TEXT];
     bool some = false;
 
@@ -69,8 +76,8 @@ static void put_dhcp6(FILE *f, const struct network *n)
         if (n->addresses[i].family != AF_INET6)
             continue;
         const struct address net = address_network(&n->addresses[i]);
-        fprintf(f, "dhcp-range=%s,ra-stateless,ra-names,%u," LEASE_TIME "\n",
-                address_text(&net, true, text), net.prefix);
+        fprintf(f, "dhcp-range=%s,%s,ra-names,%u," SHORT_TIME "\n", address_text(&net, true, text),
+                mode, net.prefix);
         some = true;
     }
     if (!some)
@@ -94,6 +101,18 @@ static void put_domain(FILE *f, const struct network *n)
     }
 }
 
+/* Nobody else's names lead in here, past what a browser holds for one site (DNS rebinding). */
+static void put_rebinding(FILE *f, const struct network *n)
+{
+    char text[ADDRESS_TEXT];
+
+    for (unsigned i = 0; i < n->address_count; i++) {
+        const struct address net = address_network(&n->addresses[i]);
+        if (net.family == AF_INET) /* of IPv6 dnsmasq takes no subnets */
+            fprintf(f, "bogus-nxdomain=%s\n", address_text(&net, false, text));
+    }
+}
+
 char *server_config(const struct network *n)
 {
     char *text = NULL;
@@ -105,12 +124,14 @@ char *server_config(const struct network *n)
     fprintf(f, "# the network %s, written by pult: changes are lost\n", n->name);
     fprintf(f, "interface=%s\nexcept-interface=lo\nbind-dynamic\nno-hosts\n", n->name);
     fputs("domain-needed\nquiet-dhcp\nquiet-dhcp6\nquiet-ra\n", f);
+    fputs("dhcp-ignore-names\n", f); /* who is called what says the pool, no guest */
     put_path(f, "addn-hosts", network_run_path(n->name, "names"));
     put_path(f, "dhcp-hostsfile", network_run_path(n->name, "hosts"));
     put_path(f, "dhcp-leasefile", network_home_path(n->name, "leases"));
     if (n->kind == NET_ISOLATED)
         fputs("no-resolv\n", f);
     put_domain(f, n);
+    put_rebinding(f, n);
     put_dhcp4(f, n);
     put_dhcp6(f, n);
     fclose(f);
@@ -143,36 +164,72 @@ static bool had(const struct pool_entry *all, size_t i)
     return false;
 }
 
-/* The domain of a configuration that was written: what is in force, whatever the definition says. */
-static char *domain_of(const char *network)
+/* What a configuration says that was written: it is in force, whatever the definition says. */
+struct in_force {
+    char domain[256];       /* "": none */
+    struct address prefix6; /* family 0: no addresses of IPv6 are given */
+};
+
+static struct in_force read_config(const char *network)
 {
     cleanup_free char *path = network_run_path(network, "dnsmasq.conf"), *text = NULL;
+    struct in_force c = {0};
 
     if (file_read_at(AT_FDCWD, path, FILE_MAX, &text, NULL, NULL) < 0)
-        return NULL;
-    const char *at = strstr(text, "\nlocal=/");
-    if (!at)
-        return NULL;
-    at += strlen("\nlocal=/");
-    return xstrndup(at, strcspn(at, "/\n"));
+        return c;
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        const char *local = str_starts(line, "local=/") ? line + strlen("local=/") : "";
+        char *range = str_starts(line, "dhcp-range=") ? line + strlen("dhcp-range=") : NULL;
+        if (*local)
+            snprintf(c.domain, sizeof(c.domain), "%.*s", (int)strcspn(local, "/"), local);
+        if (!range || c.prefix6.family || !strstr(range, ",static,"))
+            continue;
+        range[strcspn(range, ",")] = '\0';
+        address_parse(range, &c.prefix6, NULL);
+    }
+    return c;
 }
 
-static void put_entry(FILE *hosts, FILE *names, const char *domain, const struct pool_entry *e,
-                      bool first)
+static void put_name(FILE *names, const struct in_force *c, const struct address *a,
+                     const char *label)
+{
+    char text[ADDRESS_TEXT];
+
+    fprintf(names, "%s %s", address_text(a, true, text), label);
+    if (*c->domain)
+        fprintf(names, " %s.%s", label, c->domain);
+    fputc('\n', names);
+}
+
+/*
+ * That a guest has its address of IPv6 is known of those only whose engine sets it; of others the
+ * server finds out by itself, when they ask for one or answer there (ra-names).
+ */
+static void put_entry(FILE *hosts, FILE *names, const struct in_force *c,
+                      const struct pool_entry *e, bool first)
 {
     const uint8_t *m = e->mac;
-    char address[ADDRESS_TEXT], label[64];
+    struct address six = c->prefix6, spare = c->prefix6;
+    char text[ADDRESS_TEXT], label[64];
 
-    address_text(&e->address, true, address);
     label_of(e->guest, label);
-    fprintf(hosts, "%02x:%02x:%02x:%02x:%02x:%02x,%s%s%s\n", m[0], m[1], m[2], m[3], m[4], m[5],
-            address, first && *label ? "," : "", first ? label : "");
+    fprintf(hosts, "%02x:%02x:%02x:%02x:%02x:%02x,%s", m[0], m[1], m[2], m[3], m[4], m[5],
+            address_text(&e->address, true, text));
+    if (six.family) {
+        pool_address6_in(six.bytes, m, six.bytes);
+        for (unsigned i = POOL_SPARES; i > 0; i--) { /* dnsmasq gives the last one first */
+            pool_spare6(six.bytes, i, spare.bytes);
+            fprintf(hosts, ",[%s]", address_text(&spare, true, text));
+        }
+        fprintf(hosts, ",[%s]", address_text(&six, true, text));
+    }
+    fprintf(hosts, "%s%s\n", first && *label ? "," : "", first ? label : "");
     if (!first || !*label)
         return;
-    fprintf(names, "%s %s", address, label);
-    if (domain)
-        fprintf(names, " %s.%s", label, domain);
-    fputc('\n', names);
+    put_name(names, c, &e->address, label);
+    if (six.family && e->set)
+        put_name(names, c, &six, label);
 }
 
 /* Replace a file if it says something else now. 1: it was replaced. */
@@ -206,8 +263,9 @@ static int lock_dir(const char *network, struct error *err)
 
 int server_write_hosts(const char *network, struct error *err)
 {
-    cleanup_free char *domain = domain_of(network), *hosts = NULL, *names = NULL;
+    cleanup_free char *hosts = NULL, *names = NULL;
     cleanup_free struct pool_entry *all = NULL;
+    const struct in_force c = read_config(network);
     size_t count, len;
 
     cleanup_close int lock = lock_dir(network, err);
@@ -215,7 +273,7 @@ int server_write_hosts(const char *network, struct error *err)
         return -1;
     FILE *h = open_memstream(&hosts, &len), *n = open_memstream(&names, &len);
     for (size_t i = 0; h && n && i < count; i++)
-        put_entry(h, n, domain, &all[i], !had(all, i));
+        put_entry(h, n, &c, &all[i], !had(all, i));
     if (h)
         fclose(h);
     if (n)

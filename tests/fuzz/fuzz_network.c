@@ -127,7 +127,7 @@ static void one_network(struct feed *f)
         must(w->first && w->first <= w->last && w->last <= 65535);
         must(w->to && w->to + (w->last - w->first) <= 65535 && *w->guest);
     }
-    if (pool_take(n, "web", mac, NULL, &a, &err) == 0 && a.family) {
+    if (pool_take(n, "web", mac, false, NULL, &a, &err) == 0 && a.family) {
         bool inside = false;
         for (unsigned i = 0; i < n->address_count; i++)
             inside |= address_contains(&n->addresses[i], &a);

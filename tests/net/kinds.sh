@@ -5,7 +5,7 @@
 # Every kind of network with containers in it: who reaches whom, by which address and name.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/world.bash"
-serve_lan
+serve_lan --address=/rebound.example/10.9.0.99
 
 # ---- nat ----
 
@@ -19,7 +19,15 @@ reaches nat a http://www.example/ outside
 reaches nat a "http://$test_id-b/" "$test_id-b"
 reaches nat a "http://$test_id-b.nat0.internal/" "$test_id-b"
 reaches nat host "http://$(address b)/" "$test_id-b"
+ok "nat: and by IPv6, by name" in_guest a ping -6 -c 1 -W 5 "$test_id-b"
+like "nat: at the address that it has" "$(in_guest a nslookup "$test_id-b.nat0.internal")" "$(address b 6)"
 cannot nat outside "http://$(address b)/"
+# Others' names do not lead in here, and nobody outside asks for ours.
+is "nat: no name of others leads in here" "$(in_guest a nslookup rebound.example | grep -c 10.9.0.99)" 0
+o ip route add 10.9.0.0/24 via 192.0.2.7
+is "nat: the outside asks our server nothing" \
+    "$(o timeout 1 busybox nslookup "$test_id-b" 10.9.0.1 2>&1 | grep -c '10\.9\.0\.[2-9]')" 0
+o ip route delete 10.9.0.0/24
 ok "nat: forward a port" "$PULT" network forward add nat0 "tcp:8080:$test_id-b:80"
 reaches nat outside http://192.0.2.7:8080/ "$test_id-b"
 reaches nat host http://192.0.2.7:8080/ "$test_id-b"

@@ -95,7 +95,7 @@ static void forwards(void **state)
     assert_int_equal(conf_parse("text", text, strlen(text), &c, &err), 0);
     if (network_from_conf("n0", c, &n, &err) < 0)
         fail_msg("%s", err.text);
-    assert_int_equal(pool_take(n, "web", mac, NULL, &a, &err), 0);
+    assert_int_equal(pool_take(n, "web", mac, false, NULL, &a, &err), 0);
     cleanup_free char *s = firewall_script(n);
     static const char *const chains[] = {"pre", "out"};
 #define LOCAL "-n0 meta nfproto ipv4 fib daddr type local ip daddr != 127.0.0.0/8 "

@@ -39,7 +39,7 @@ static const char *take(const struct network *n, const char *guest, const uint8_
 
     if (wanted)
         assert_int_equal(address_parse(wanted, &w, &err), 0);
-    if (pool_take(n, guest, mac, wanted ? &w : NULL, &a, &err) < 0)
+    if (pool_take(n, guest, mac, false, wanted ? &w : NULL, &a, &err) < 0)
         return "-";
     return address_text(&a, false, text);
 }
