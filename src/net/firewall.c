@@ -20,6 +20,7 @@
  *     self-N      . the same index, for flood-N, see below
  *     fixed-N     those of whom the addresses are known, too
  *     four-N      . address of IPv4: nothing else may be a sender's, in IPv4 and in ARP
+ *     clients-N   . MAC, for what DHCP speaks of
  *     six-N       . address of IPv6; taken-N has the same without the ports, and those of the host
  *     nd-N        as six-N, for what neighbour discovery (RFC 4861) speaks of; and ndtaken-N
  *
@@ -302,6 +303,7 @@ static const struct {
     {"self", "type iface_index . iface_index"},
     {"macs", "type iface_index . ether_addr"},
     {"four", "type iface_index . ipv4_addr"},
+    {"clients", "typeof iif . @th,288,48"},
     {"six", "type iface_index . ipv6_addr"},
     {"taken", "type ipv6_addr"},
     {"nd", "typeof iif . @th,64,128"},
@@ -309,15 +311,6 @@ static const struct {
 };
 
 static const uint8_t link_local[8] = {0xfe, 0x80};
-
-/* The address that an interface with this MAC has in a network of 64 bits (RFC 4291, appendix A). */
-static void address_of_mac(uint8_t out[16], const uint8_t prefix[8], const uint8_t mac[6])
-{
-    const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
-
-    memcpy(out, prefix, 8);
-    memcpy(out + 8, id, 8);
-}
 
 static void put_taken(FILE *f, const struct network *n, const struct address *a)
 {
@@ -342,21 +335,37 @@ static void put_host(FILE *f, const struct network *n)
             put_taken(f, n, &n->addresses[i]);
     if (link_look(n->name, &l, NULL) < 0) /* it is about to be made */
         link_own_mac(n->name, l.mac);
-    address_of_mac(local.bytes, link_local, l.mac);
+    pool_address6_in(link_local, l.mac, local.bytes);
     put_taken(f, n, &local);
 }
 
-/* The rules; {} is the network's name, and "!" what is done with what is not as it should be. */
+/*
+ * The rules; {} is the network's name, and "!" what is done with what is not as it should be. What
+ * most packets are, is through after the first of its family. Where more than a header is looked at,
+ * what is as it should be passes and the rest does not: of a fragment that ends before, no rule is
+ * true. Both ports are held against ranges: of two single numbers nft 1.0.6 makes one comparison, of
+ * both together.
+ */
 static const char *const guard_rules[] = {
+    ("ether type ip iif . ether saddr @macs-{} iif . ip saddr @four-{} "
+     "ip protocol { tcp, udp } th sport != 67-68 th dport != 67-68 accept"),
+    ("ether type ip6 iif . ether saddr @macs-{} iif . ip6 saddr @six-{} "
+     "meta l4proto { tcp, udp } th sport != 546-547 th dport != 546-547 accept"),
     "iif != @ports-{} accept",
     "iif . ether saddr != @macs-{} !",
     "ether type arp iif . arp saddr ether != @macs-{} !",
     "iif != @fixed-{} accept",
     "ether type != { arp, ip, ip6 } !",
-    "ether type arp arp saddr ip != 0.0.0.0 iif . arp saddr ip != @four-{} !",
-    "ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+    /* Who asks whether an address is free says that he is about to take it (RFC 5227). */
+    "ether type arp arp saddr ip 0.0.0.0 iif . arp daddr ip @four-{} accept",
+    "ether type arp iif . arp saddr ip != @four-{} !",
+    /* A client of DHCP is known by what it says of itself: op, htype, hlen, and chaddr (RFC 2131). */
+    ("ip saddr 0.0.0.0 udp sport 68 udp dport 67 @th,64,24 0x010106 "
+     "iif . @th,288,48 @clients-{} accept"),
     "ether type ip iif . ip saddr != @four-{} !",
     "ether type ip udp sport 67 !",
+    "ether type ip udp dport 67 @th,64,24 0x010106 iif . @th,288,48 @clients-{} accept",
+    "ether type ip udp dport 67 !",
     "ether type != ip6 accept", /* the rest, which most packets need not pass, is of IPv6 */
     "udp sport 547 !",
     "icmpv6 type { nd-router-advert, nd-redirect } !",
@@ -364,7 +373,12 @@ static const char *const guard_rules[] = {
     "icmpv6 type nd-neighbor-advert @th,64,128 @ndtaken-{} iif . @th,64,128 != @nd-{} !",
     ("ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 @ndtaken-{} "
      "iif . @th,64,128 != @nd-{} !"),
+    /* Nobody is a relay of DHCPv6, who could say for whom he asks (RFC 8415, 7.3; RFC 6939). */
+    "udp dport 547 @th,64,8 1-11 accept",
+    "udp dport 547 !",
 };
+
+#define RULES_LAST 2u /* of those; before them comes what networks the sender may be of */
 
 static void put_guard_rule(FILE *f, const char *rule, const char *name)
 {
@@ -406,11 +420,14 @@ static void put_guard(FILE *f, const struct network *n)
         fprintf(f, "add set bridge " TABLE " %s-%s { %s; }\n", sets[i].name, name, sets[i].type);
     put_host(f, n);
     put_bridge_chain(f, "guard", name, "prerouting");
-    for (size_t i = 0; i < ARRAY_SIZE(guard_rules); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(guard_rules); i++) {
+        if (i == ARRAY_SIZE(guard_rules) - RULES_LAST) {
+            fprintf(f, "add rule bridge " TABLE " guard-%s ip6 saddr != ", name);
+            put_subnets(f, n, AF_INET6, "::, fe80::/10");
+            fprintf(f, " counter name \"drop-%s\" drop\n", name);
+        }
         put_guard_rule(f, guard_rules[i], name);
-    fprintf(f, "add rule bridge " TABLE " guard-%s ip6 saddr != ", name);
-    put_subnets(f, n, AF_INET6, "::, fe80::/10");
-    fprintf(f, " counter name \"drop-%s\" drop\n", name);
+    }
     if (!firewall_needs_hairpin(n))
         return;
     put_bridge_chain(f, "flood", name, "forward");
@@ -584,18 +601,20 @@ static void add_six(struct elements *e, bool ported, const uint8_t address[16])
 static void collect(struct elements *e, bool ported, const uint8_t mac[6],
                     const struct address *addresses, unsigned count)
 {
-    uint8_t six[16];
+    uint8_t six[16], own[16];
 
     if (ported) {
         add(e, "ports", false, NULL, 0);
         add(e, "macs", false, mac, 6);
         add(e, "self", false, &e->port, sizeof(e->port));
-        if (count)
-            add(e, "fixed", false, NULL, 0);
+    }
+    if (ported && count) {
+        add(e, "fixed", false, NULL, 0);
+        add(e, "clients", false, mac, 6);
     }
     if (!count)
         return;
-    address_of_mac(six, link_local, mac);
+    pool_address6_in(link_local, mac, six);
     add_six(e, ported, six);
     for (unsigned i = 0; i < count; i++) {
         const struct address *a = &addresses[i];
@@ -605,9 +624,13 @@ static void collect(struct elements *e, bool ported, const uint8_t mac[6],
             continue;
         add_six(e, ported, a->bytes);
         if (a->prefix == 64) {
-            address_of_mac(six, a->bytes, mac);
-            if (memcmp(six, a->bytes, 16) != 0)
+            pool_address6_in(a->bytes, mac, own);
+            if (memcmp(own, a->bytes, 16) != 0)
+                add_six(e, ported, own);
+            for (unsigned s = 1; s <= POOL_SPARES; s++) {
+                pool_spare6(own, s, six);
                 add_six(e, ported, six);
+            }
         }
     }
 }

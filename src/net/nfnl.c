@@ -23,6 +23,7 @@
 #include "base/util.h"
 
 #define ANSWER_MAX (64u << 10)
+#define BATCH_MOST 256 /* elements: so many fit into a socket's buffer */
 
 #define NF(type) (NFNL_SUBSYS_NFTABLES << 8 | (type))
 
@@ -155,9 +156,9 @@ int nfnl_add(int family, const char *table, const struct nfnl_element *all, size
     return why ? error_set(err, -why, "add to the sets of the table '%s'", table) : 0;
 }
 
-/* Each by itself, since one that is not there would undo the others' removal. */
-int nfnl_delete(int family, const char *table, const struct nfnl_element *all, size_t count,
-                struct error *err)
+/* Each by itself, past those that are not there. */
+static int delete_each(int family, const char *table, const struct nfnl_element *all, size_t count,
+                       struct error *err)
 {
     for (size_t i = 0; i < count; i++) {
         int why;
@@ -165,6 +166,23 @@ int nfnl_delete(int family, const char *table, const struct nfnl_element *all, s
             return -1;
         if (why && why != -ENOENT)
             return error_set(err, -why, "take out of the set '%s'", all[i].set);
+    }
+    return 0;
+}
+
+/*
+ * Each transaction waits for all processors to be done with the sets as they were, so there are few.
+ * One that is not there undoes the others' removal.
+ */
+int nfnl_delete(int family, const char *table, const struct nfnl_element *all, size_t count,
+                struct error *err)
+{
+    for (size_t i = 0, some; i < count; i += some) {
+        int why;
+        some = min(count - i, (size_t)BATCH_MOST);
+        if (change(NF(NFT_MSG_DELSETELEM), 0, family, table, &all[i], some, &why, err) < 0 ||
+            (why && delete_each(family, table, &all[i], some, err) < 0))
+            return -1;
     }
     return 0;
 }

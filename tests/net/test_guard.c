@@ -50,7 +50,8 @@ static struct frame ether(const uint8_t from[6], unsigned type)
     return f;
 }
 
-static struct frame arp(const uint8_t from[6], const uint8_t said[6], const uint8_t ip[4])
+static struct frame arp_for(const uint8_t from[6], const uint8_t said[6], const uint8_t ip[4],
+                            const uint8_t target[4])
 {
     struct frame f = ether(from, ETHERTYPE_ARP);
 
@@ -58,8 +59,13 @@ static struct frame arp(const uint8_t from[6], const uint8_t said[6], const uint
     put(&f, said, 6);
     put(&f, ip, 4);
     put(&f, all_of, 6);
-    PUT(&f, IP_B);
+    put(&f, target, 4);
     return f;
+}
+
+static struct frame arp(const uint8_t from[6], const uint8_t said[6], const uint8_t ip[4])
+{
+    return arp_for(from, said, ip, (const uint8_t[]){IP_B});
 }
 
 /* RFC 1071. br_netfilter looks at it. */
@@ -87,6 +93,35 @@ static struct frame udp4(const uint8_t ip[4], unsigned from, unsigned to)
     return f;
 }
 
+/* RFC 2131, 2: what a client says, up to whose hardware it is. */
+static struct frame dhcp(const uint8_t ip[4], unsigned length, const uint8_t hardware[6])
+{
+    struct frame f = udp4(ip, 68, 67);
+
+    f.bytes[17] = 20 + 8 + 34 + 4;
+    f.bytes[24] = f.bytes[25] = 0;
+    seal(f.bytes + 14);
+    f.bytes[39] = 8 + 34 + 4;
+    f.len -= 4;
+    PUT(&f, 1, 1, length, 0, 1, 2, 3, 4, 0, 0, 0, 0);
+    PUT(&f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    put(&f, hardware, 6);
+    return f;
+}
+
+/* Of the same no more than the ports: the rest would come in another fragment. */
+static struct frame dhcp_begun(const uint8_t ip[4])
+{
+    struct frame f = udp4(ip, 68, 67);
+
+    f.bytes[17] = 20 + 8;
+    f.bytes[20] = 0x20; /* more fragments */
+    f.bytes[24] = f.bytes[25] = 0;
+    seal(f.bytes + 14);
+    f.len -= 8;
+    return f;
+}
+
 /* What is behind the header is 24 bytes long, and those 4. */
 static struct frame ip6(const char *from, unsigned next)
 {
@@ -101,12 +136,30 @@ static struct frame ip6(const char *from, unsigned next)
     return f;
 }
 
-static struct frame udp6(const char *from, unsigned port)
+static struct frame udp6_to(const char *from, unsigned port, unsigned to, unsigned first)
 {
     struct frame f = ip6(from, IPPROTO_UDP);
 
-    PUT(&f, port >> 8, port & 255, 2, 34, 0, 28, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7,
-        8);
+    PUT(&f, port >> 8, port & 255, to >> 8, to & 255, 0, 28, 0, 0, first, 2, 3, 4, 5, 6, 7, 8);
+    PUT(&f, 1, 2, 3, 4, 5, 6, 7, 8);
+    return f;
+}
+
+static struct frame udp6(const char *from, unsigned port)
+{
+    return udp6_to(from, port, 546, 1);
+}
+
+/* A router advertisement behind another header, of 8 bytes: of a hop (0), or a first fragment (44). */
+static struct frame hidden_ra(unsigned header)
+{
+    struct frame f = ip6("fe80::ff:fe00:a", header);
+
+    if (header == IPPROTO_FRAGMENT)
+        PUT(&f, IPPROTO_ICMPV6, 0, 0, 1, 0, 0, 0, 1);
+    else
+        PUT(&f, IPPROTO_ICMPV6, 0, 1, 4, 0, 0, 0, 0);
+    PUT(&f, 134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0);
     return f;
 }
 
@@ -275,7 +328,8 @@ static void spoofed(void **state)
         struct frame frame;
     } all[] = {
         {"ARP of its own", true, arp(mac_a, mac_a, ip_a)},
-        {"ARP probe", true, arp(mac_a, mac_a, none)},
+        {"ARP probe", true, arp_for(mac_a, mac_a, none, ip_a)},
+        {"ARP probe for another's IP", false, arp_for(mac_a, mac_a, none, ip_b)},
         {"ARP with another's IP", false, arp(mac_a, mac_a, ip_b)},
         {"ARP with the gateway's IP", false, arp(mac_a, mac_a, (const uint8_t[]){10, 87, 0, 1})},
         {"ARP that says another's MAC", false, arp(mac_a, mac_b, ip_a)},
@@ -284,7 +338,13 @@ static void spoofed(void **state)
         {"IPv4 of its own", true, udp4(ip_a, 1000, 2000)},
         {"IPv4 of another", false, udp4(ip_b, 1000, 2000)},
         {"IPv4 of nobody", false, udp4((const uint8_t[]){8, 8, 8, 8}, 1000, 2000)},
-        {"a question for an address", true, udp4(none, 68, 67)},
+        {"a question for an address", true, dhcp(none, 6, mac_a)},
+        {"such a one from its own", true, dhcp(ip_a, 6, mac_a)},
+        {"a question for another's address", false, dhcp(none, 6, mac_b)},
+        {"such a one from its own", false, dhcp(ip_a, 6, mac_b)},
+        {"a question of one more client", false, dhcp(none, 7, mac_a)},
+        {"the beginning of a question", false, dhcp_begun(none)},
+        {"the beginning of one from its own", false, dhcp_begun(ip_a)},
         {"IPv4 without an address", false, udp4(none, 68, 69)},
         {"an answer of a DHCP server", false, udp4(ip_a, 67, 68)},
         {"IPv4 of its own in a VLAN", false, tagged(udp4(ip_a, 1000, 2000))},
@@ -299,12 +359,19 @@ static void spoofed(void **state)
         {"what another makes of its MAC", false, udp6("fd87::ff:fe00:b", 1000)},
         {"IPv6 of the gateway", false, udp6("fd87::1", 1000)},
         {"IPv6 of another network", false, udp6("2001:db8::1", 1000)},
+        {"what DHCPv6 gives it next", true, udp6("fd87::ff:fd00:a", 1000)},
+        {"what it gives another next", false, udp6("fd87::ff:fd00:b", 1000)},
         {"an answer of a DHCPv6 server", false, udp6("fe80::ff:fe00:a", 547)},
+        {"a question for an address of IPv6", true, udp6_to("fe80::ff:fe00:a", 546, 547, 1)},
+        {"one on behalf of another", false, udp6_to("fe80::ff:fe00:a", 546, 547, 12)},
+        {"a question from another network", false, udp6_to("2001:db8::1", 546, 547, 1)},
         {"ND of its own", true, nd("fe80::ff:fe00:a", 136, "fd87::ff:fe00:a")},
         {"ND of another", false, nd("fe80::ff:fe00:a", 136, "fd87::77")},
         {"ND of the gateway", false, nd("fe80::ff:fe00:a", 136, "fd87::1")},
         {"ND of the gateway's link-local", false, nd("fe80::ff:fe00:a", 136, "fe80::ff:fe00:1")},
         {"a router advertisement", false, nd("fe80::ff:fe00:a", 134, "fd87::1")},
+        {"one behind a header of a hop", false, hidden_ra(0)},
+        {"one in a fragment", false, hidden_ra(IPPROTO_FRAGMENT)},
         {"a redirect", false, nd("fe80::ff:fe00:a", 137, "fd87::1")},
         {"a question for another", true, nd("fe80::ff:fe00:a", 135, "fd87::77")},
         {"is mine free?", true, nd("::", 135, "fd87::ff:fe00:a")},
