@@ -65,7 +65,6 @@ const struct confine_list confine_keeper = {
                            SCMP_SYS(select),
                            SCMP_SYS(pselect6),
                            SCMP_SYS(pipe2),
-                           SCMP_SYS(socketpair),
                            SCMP_SYS(accept4),
                            SCMP_SYS(recvmsg),
                            SCMP_SYS(recvfrom),
@@ -138,12 +137,15 @@ static int empty_root(const char *dir, struct error *err)
     return 0;
 }
 
-/* A view of the directory that ends there, under the same number. */
+/*
+ * A view of the directory that ends there, under the same number. What the host mounts in it later
+ * would come without these attributes (Linux before 6.15): it stays away.
+ */
 static int make_view(const struct confine_tree *t)
 {
     struct mount_attr attr = {
         .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (t->writable ? 0 : MOUNT_ATTR_RDONLY),
-        .propagation = MS_SLAVE,
+        .propagation = MS_PRIVATE,
     };
     cleanup_close int view =
         open_tree(t->fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);

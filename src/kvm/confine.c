@@ -41,23 +41,20 @@ static const unsigned long machine_ioctls[] = {
         SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto),              \
         SCMP_SYS(msync), SCMP_SYS(mincore)
 
-/* Beneath the shared folders. */
-#define FILES                                                                                 \
-    SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(fstatfs), SCMP_SYS(readlinkat),             \
-        SCMP_SYS(getdents64), SCMP_SYS(mkdirat), SCMP_SYS(mknodat), SCMP_SYS(symlinkat),      \
-        SCMP_SYS(linkat), SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(fchmod),          \
-        SCMP_SYS(fchmodat), SCMP_SYS(fchown), SCMP_SYS(fchownat), SCMP_SYS(utimensat),        \
-        SCMP_SYS(faccessat2), SCMP_SYS(fgetxattr), SCMP_SYS(fsetxattr), SCMP_SYS(flistxattr), \
+/* Beneath the shared folders: to read them, and to change what is in them. */
+#define FILES                                                                     \
+    SCMP_SYS(openat), SCMP_SYS(openat2), SCMP_SYS(fstatfs), SCMP_SYS(readlinkat), \
+        SCMP_SYS(getdents64), SCMP_SYS(faccessat2), SCMP_SYS(fgetxattr), SCMP_SYS(flistxattr)
+#define CHANGES                                                                         \
+    SCMP_SYS(mkdirat), SCMP_SYS(mknodat), SCMP_SYS(symlinkat), SCMP_SYS(linkat),        \
+        SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(fchmod), SCMP_SYS(fchmodat),  \
+        SCMP_SYS(fchown), SCMP_SYS(fchownat), SCMP_SYS(utimensat), SCMP_SYS(fsetxattr), \
         SCMP_SYS(fremovexattr)
 
-const struct confine_list confine_machine = {
-    .calls = (const int[]){TRANSFERS, CONFINE_END},
-    .ioctls = machine_ioctls,
-};
-
-const struct confine_list confine_machine_files = {
-    .calls = (const int[]){TRANSFERS, FILES, CONFINE_END},
-    .ioctls = machine_ioctls,
+const struct confine_list confine_machine[] = {
+    [FOLDERS_NONE] = {(const int[]){TRANSFERS, CONFINE_END}, machine_ioctls},
+    [FOLDERS_READ] = {(const int[]){TRANSFERS, FILES, CONFINE_END}, machine_ioctls},
+    [FOLDERS_WRITE] = {(const int[]){TRANSFERS, FILES, CHANGES, CONFINE_END}, machine_ioctls},
 };
 
 /* Every thread: memory, locks, the log, its end. */
@@ -84,23 +81,30 @@ const struct confine_list confine_machine_files = {
     ANY_THREAD, TRANSFERS, SCMP_SYS(accept4), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), \
         SCMP_SYS(wait4), SCMP_SYS(waitid)
 
-static const struct confine_list lists[THREAD_KINDS] = {
-    [THREAD_VCPU] = {(const int[]){ANY_THREAD, CONFINE_END}, machine_ioctls},
-    [THREAD_WORKER] = {(const int[]){WORKER, CONFINE_END}, machine_ioctls},
-    [THREAD_FILES] = {(const int[]){WORKER, FILES, CONFINE_END}, machine_ioctls},
+static const struct confine_list vcpu = {(const int[]){ANY_THREAD, CONFINE_END}, machine_ioctls};
+static const struct confine_list worker = {(const int[]){WORKER, CONFINE_END}, machine_ioctls};
+static const struct confine_list files[] = {
+    [FOLDERS_READ] = {(const int[]){WORKER, FILES, CONFINE_END}, machine_ioctls},
+    [FOLDERS_WRITE] = {(const int[]){WORKER, FILES, CHANGES, CONFINE_END}, machine_ioctls},
 };
 
-int confinement_create(struct confinement *c, bool files, struct error *err)
+int confinement_create(struct confinement *c, enum folders folders, struct error *err)
 {
+    const struct confine_list *const lists[THREAD_KINDS] = {
+        [THREAD_VCPU] = &vcpu,
+        [THREAD_WORKER] = &worker,
+        [THREAD_FILES] = folders ? &files[folders] : NULL,
+    };
+
     for (unsigned i = 0; i < THREAD_KINDS; i++) {
-        const struct confine_list *const one[] = {&lists[i], NULL};
-        if (i == THREAD_FILES && !files)
+        const struct confine_list *const one[] = {lists[i], NULL};
+        if (!lists[i])
             continue;
         c->threads[i] = confine_compile(one, err);
         if (!c->threads[i])
             return -1;
     }
-    c->files = files;
+    c->folders = folders;
     return 0;
 }
 
@@ -115,7 +119,7 @@ void confinement_enter(const struct confinement *c, enum thread_kind kind)
 {
     struct error err;
 
-    if (c->files && kind != THREAD_FILES)
+    if (c->folders && kind != THREAD_FILES)
         confine_drop_capabilities();
     if (c->threads[kind] && confine_thread(c->threads[kind], &err) < 0)
         log_once("a thread of the machine is confined no further than its process: %s", err.text);

@@ -14,21 +14,22 @@
 
 #include "guest/confine.h"
 
+/* What is shared with the guest: nothing, folders to be read, some that may be written. */
+enum folders { FOLDERS_NONE, FOLDERS_READ, FOLDERS_WRITE };
 enum thread_kind { THREAD_VCPU, THREAD_WORKER, THREAD_FILES, THREAD_KINDS };
 
 /* The filters of a machine's threads. Zeroed: the threads are not confined. */
 struct confinement {
     struct confine_filter *threads[THREAD_KINDS];
-    bool files;
+    enum folders folders;
 };
 
-/* With `files` there are threads for files, else none is made. */
-int confinement_create(struct confinement *c, bool files, struct error *err);
+int confinement_create(struct confinement *c, enum folders folders, struct error *err);
 void confinement_destroy(struct confinement *c);
 /* The calling thread is of this kind. */
 void confinement_enter(const struct confinement *c, enum thread_kind kind);
 
-/* What all threads together need besides what a keeper does; and those for files, too. */
-extern const struct confine_list confine_machine, confine_machine_files;
+/* What all threads together need besides what a keeper does, by enum folders. */
+extern const struct confine_list confine_machine[];
 
 #endif

@@ -396,13 +396,17 @@ static int confine(struct vm *vm, struct error *err)
 {
     struct confine_tree trees[FS_TREES];
     const size_t n = fs_trees(&vm->machine->virtio, trees);
+    enum folders folders = n ? FOLDERS_READ : FOLDERS_NONE;
+    for (size_t i = 0; i < n; i++)
+        if (trees[i].writable)
+            folders = FOLDERS_WRITE;
     const struct confine_plan plan = {
-        .more = n ? &confine_machine_files : &confine_machine,
+        .more = &confine_machine[folders],
         .trees = trees,
         .tree_count = n,
     };
 
-    return confinement_create(&vm->confinement, n > 0, err) < 0
+    return confinement_create(&vm->confinement, folders, err) < 0
                ? -1
                : keeper_confine(vm->keeper, &plan, err);
 }

@@ -218,13 +218,16 @@ int vcpu_start(struct vcpu *v, const cpu_set_t *where, struct error *err)
 {
     struct sigaction action = {.sa_handler = on_kick};
     pthread_attr_t attr;
+    cpu_set_t mine;
     sigset_t all, old;
 
+    /* It inherits its processors: the sandbox lets no thread set another's. */
+    if (where && (sched_getaffinity(0, sizeof(mine), &mine) < 0 ||
+                  sched_setaffinity(0, sizeof(*where), where) < 0))
+        return error_set(err, errno, "give vcpu %u its processors", v->id);
     sigaction(KICK_SIGNAL, &action, NULL);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    if (where)
-        pthread_attr_setaffinity_np(&attr, sizeof(*where), where);
     /* The thread hears nothing but kicks; everything else is the main thread's. */
     sigfillset(&all);
     sigdelset(&all, KICK_SIGNAL);
@@ -232,6 +235,8 @@ int vcpu_start(struct vcpu *v, const cpu_set_t *where, struct error *err)
     int rc = pthread_create(&v->thread, &attr, vcpu_main, v);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
+    if (where)
+        sched_setaffinity(0, sizeof(mine), &mine);
     if (rc)
         return error_set(err, rc, "start the thread of vcpu %u", v->id);
     v->started = true;

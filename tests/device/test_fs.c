@@ -216,8 +216,8 @@ static void begin(struct fuse_config config)
     lie = 0;
     if (!config.path)
         config.path = "top";
-    assert_int_equal(board_init(&board, filters.files), 0);
-    if (filters.files)
+    assert_int_equal(board_init(&board, filters.folders), 0);
+    if (filters.folders)
         board.workers->confinement = &filters;
     if (fs_add(&board.virtio, "data", &config, &err) < 0)
         fail_msg("%s", err.text);
@@ -911,7 +911,7 @@ static int make_tree_confined(void **state)
 {
     struct error err;
 
-    return confinement_create(&filters, true, &err) < 0 ? -1 : make_tree(state);
+    return confinement_create(&filters, FOLDERS_WRITE, &err) < 0 ? -1 : make_tree(state);
 }
 
 static int remove_confined(void **state)

@@ -110,6 +110,32 @@ static int try_signal(void)
     return syscall(SYS_tgkill, getppid(), getppid(), 0) < 0 ? errno : 0;
 }
 
+/* What is ready to be read would send its owner a signal. */
+static int try_owner(void)
+{
+    return fcntl(root_fd, F_SETOWN, getppid()) < 0 ? errno : 0;
+}
+
+static int try_lock(void)
+{
+    struct flock l = {.l_type = F_RDLCK, .l_len = 1};
+    return fcntl(root_fd, F_GETFL) < 0 || fcntl(root_fd, F_OFD_GETLK, &l) < 0 ? errno : 0;
+}
+
+static int try_affinity(void)
+{
+    cpu_set_t all;
+    if (sched_getaffinity(0, sizeof(all), &all) < 0 || sched_setaffinity(0, sizeof(all), &all) < 0)
+        return 0;
+    return sched_setaffinity(getppid(), sizeof(all), &all) < 0 ? errno : 0;
+}
+
+static int try_datagrams(void)
+{
+    int s[2];
+    return socketpair(AF_UNIX, SOCK_DGRAM, 0, s) < 0 ? errno : 0;
+}
+
 static int try_dumpable(void)
 {
     return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? errno : 0;
@@ -167,6 +193,10 @@ static const struct {
     {"a process", try_clone, EPERM},
     {"code", try_code, EPERM},
     {"a signal to others", try_signal, EPERM},
+    {"a lock", try_lock, 0},
+    {"a signal by a file", try_owner, EPERM},
+    {"the processors of others", try_affinity, EPERM},
+    {"a socket that can send anywhere", try_datagrams, EPERM},
     {"be dumped", try_dumpable, EPERM},
     {"execute", try_exec, KILLED},
     {"fork", try_fork, KILLED},
