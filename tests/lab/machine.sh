@@ -9,6 +9,13 @@
 
 vm_files cloud-amd64
 
+out=$("$PULT" doctor --vm 2>&1)
+echo "# $(grep 'vm test' <<<"$out")"
+like "the doctor's own VM runs, and is measured" "$out" \
+    'ok +vm +vm test +first guest instruction after [0-9.]+ ms; [0-9.]+ .*exits and [0-9.]+ .*guest instructions a second'
+like "by hardware" "$out" 'ok +vm +virtualization +by hardware'
+like "in a sandbox that lacks nothing" "$out" 'ok +vm +sandbox +VMs are confined by namespaces, Landlock and seccomp'
+
 # vm NAME OPTION...: define and start one.
 vm()
 {

@@ -35,6 +35,7 @@ python3 -m http.server -b 0.0.0.0 -d "$WORK/www" 8001 >/dev/null 2>&1 &
 at_exit "kill $!"
 socat -u TCP-LISTEN:8002,reuseaddr,fork "SYSTEM:cat >$WORK/back.\$SOCAT_PEERPORT" 2>/dev/null &
 at_exit "kill $!"
+ok "there is a server to fetch from" wait_for 60 socat -u OPEN:/dev/null TCP:127.0.0.1:8001
 reached() { [ "$(socat -t 30 - "TCP:$1" </dev/null 2>/dev/null)" = "guest was reached" ]; } # ADDRESS:PORT
 came_back() { [ "$(cat "$WORK"/back.* 2>/dev/null | md5sum)" = "$sum" ]; }
 
@@ -56,9 +57,15 @@ echo "features: $(cat $eth/device/features)"
 cp /mnt/dhcp /tmp/dhcp; chmod +x /tmp/dhcp
 udhcpc -i eth0 -n -q -t 20 -T 1 -s /tmp/dhcp 2>/dev/null || echo "no lease"
 [ -z "$touch_second" ] || { : >/mnt/second; reboot -f; }
+# Bytes a frame on average, in one direction at a time: what goes the other way is acknowledgements.
+count() { echo $(sed -n 's/.*eth0: *//p' /proc/net/dev); }
+frames() { echo "$2 $3" | awk -v b=$4 -v way="$1" '{ n = $(b + 17) - $(b + 1); if (n) print way, int(($(b + 16) - $b) / n) }'; }
+t0=$(count)
 wget -q -O /tmp/got http://$host:8001/big && echo "fetched: $(md5sum </tmp/got)"
+t1=$(count)
 nc $host 8002 </tmp/got && echo "brought back"
-grep -E "eth0" /proc/net/dev | awk '{ print "frames: received " int($2 / $3) ", sent " int($10 / $11) }'
+t2=$(count)
+echo "frames: $(frames received "$t0" "$t1" 1), $(frames sent "$t1" "$t2" 9)"
 for i in 1 2 3; do
     nc -l -p 80 -e echo "guest was reached" && break
 done &
