@@ -117,11 +117,12 @@ struct engine_clone {
  */
 struct engine_snapshots {
     /*
-     * Of a kind whose guests are nothing but files: copy them into dir, and put a copy back. Run by
-     * a command while the guest stands still. Then files, take and cancel are NULL.
+     * Of a kind whose guests are nothing but files: copy them into dir (*size: what that takes), and
+     * put a copy back. Run by a command while the guest stands still. Then files, take and cancel
+     * are NULL.
      */
-    int (*copy)(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
-                void *arg, struct error *err);
+    int (*copy)(const struct guest_def *def, const char *dir, uint64_t *size,
+                engine_progress_fn *progress, void *arg, struct error *err);
     int (*back)(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
                 void *arg, struct error *err);
     /*

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,8 +119,12 @@ static int open_locked(const struct guest_def *def, struct error *err)
 
 /* ---- listing ---- */
 
+/* Copied files, which need not be the caller's to look at, were measured when they were made. */
 static void add_size(int dir, uint64_t *size)
 {
+    cleanup_free char *kept = NULL;
+    if (file_read_at(dir, "size", 32, &kept, NULL, NULL) == 0)
+        *size += strtoull(kept, NULL, 10);
     cleanup_close int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cleanup_closedir DIR *d = again >= 0 ? fdopendir(again) : NULL;
     const struct dirent *e;
@@ -300,10 +305,14 @@ static int copy_files(const struct guest_def *def, int all, const char *scratch,
     const bool froze = state == GUEST_RUNNING;
     if (froze && !stand_still(def, "freeze"))
         return error_set(err, 0, "'%s' cannot be frozen", def->name);
-    int rc = def->engine->snapshots->copy(def, path, progress, arg, err);
+    uint64_t size = 0;
+    int rc = def->engine->snapshots->copy(def, path, &size, progress, arg, err);
     if (froze && !stand_still(def, "thaw") && rc == 0)
         rc = error_set(err, 0, "'%s' stays frozen", def->name);
-    return rc < 0 ? -1 : file_replace_at(dir, "config", text, len, 0600, err);
+    cleanup_free char *number = xasprintf("%" PRIu64 "\n", size);
+    return rc < 0 || file_replace_at(dir, "size", number, strlen(number), 0600, err) < 0
+               ? -1
+               : file_replace_at(dir, "config", text, len, 0600, err);
 }
 
 static int copy_create(const struct guest_def *def, const char *name,

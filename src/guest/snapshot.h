@@ -5,6 +5,7 @@
  *     GUEST/snapshots/        locked (flock) by who changes something in it
  *       NAME/config           the definition as it was then
  *       NAME/…                the engine's files (engine.h): state, memory, disk.N of a VM
+ *       NAME/size             of one that is copied files: what they take, in bytes
  *       .NAME/                one that is not whole: being made or removed, or left by who was killed
  *
  * Who takes one (a command) makes the directory and opens the files; the guest's keeper gets their

@@ -28,9 +28,27 @@ uint64_t tree_count(const char *path)
     return n;
 }
 
+/* What they take on the disk: of a file with several names each has its part. */
+static uint64_t tree_size(const char *path)
+{
+    char *const paths[] = {(char *)path, NULL};
+    FTS *t = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+    const FTSENT *e;
+    uint64_t size = 0;
+    while (t && (e = fts_read(t)))
+        if (e->fts_info == FTS_D)
+            size += (uint64_t)e->fts_statp->st_blocks * 512;
+        else if (e->fts_info == FTS_F || e->fts_info == FTS_SL || e->fts_info == FTS_DEFAULT)
+            size += (uint64_t)e->fts_statp->st_blocks * 512 / max(e->fts_statp->st_nlink, 1u);
+    if (t)
+        fts_close(t);
+    return size;
+}
+
 struct copy {
     const char *from;
     char *to;
+    bool measure;
     uint64_t done, total;
 };
 
@@ -49,15 +67,23 @@ static int copy_run(void *arg, struct error *err)
                           "-T", "--", c->from, c->to, NULL};
     setenv("LC_ALL", "C", 1);
     c->total = max(tree_count(c->from), UINT64_C(1));
-    return filework_program((char *const *)argv, -1, copied, c, err);
+    if (filework_program((char *const *)argv, -1, copied, c, err) < 0)
+        return -1;
+    if (c->measure)
+        filework_result(tree_size(c->to));
+    return 0;
 }
 
-int tree_copy(const char *from, const char *dir, const char *name, engine_progress_fn *progress,
-              void *arg, struct error *err)
+int tree_copy(const char *from, const char *dir, const char *name, uint64_t *size,
+              engine_progress_fn *progress, void *arg, struct error *err)
 {
     cleanup_free char *to = xasprintf("%s/%s", dir, name);
-    struct copy c = {.from = from, .to = to};
-    const struct filework w = {
-        .dir = dir, .run = copy_run, .arg = &c, .progress = progress, .progress_arg = arg};
+    struct copy c = {.from = from, .to = to, .measure = size != NULL};
+    const struct filework w = {.dir = dir,
+                               .run = copy_run,
+                               .arg = &c,
+                               .result = size,
+                               .progress = progress,
+                               .progress_arg = arg};
     return filework_do(&w, err) < 0 ? error_wrap(err, "copy '%s'", from) : 0;
 }

@@ -13,8 +13,8 @@
 
 /* How many files there are, for progress. Follows no link, crosses no mount. */
 uint64_t tree_count(const char *path);
-/* The directory `from` as dir/name, which is not there yet. */
-int tree_copy(const char *from, const char *dir, const char *name, engine_progress_fn *progress,
-              void *arg, struct error *err);
+/* The directory `from` as dir/name, which is not there yet. *size: what that takes; may be NULL. */
+int tree_copy(const char *from, const char *dir, const char *name, uint64_t *size,
+              engine_progress_fn *progress, void *arg, struct error *err);
 
 #endif

@@ -28,7 +28,7 @@
 
 /* What the process says; small enough for a pipe to take it whole. */
 struct said {
-    bool failed;
+    bool failed, result; /* result: done is that, and no progress */
     uint64_t done, total;
     struct error why;
 };
@@ -41,6 +41,13 @@ void filework_progress(uint64_t done, uint64_t total)
     const struct said s = {.done = done, .total = total};
     if (said_fd >= 0 && write(said_fd, &s, sizeof s) < 0)
         return; /* nobody listens any more: we are about to be killed */
+}
+
+void filework_result(uint64_t number)
+{
+    const struct said s = {.result = true, .done = number};
+    if (said_fd >= 0 && write(said_fd, &s, sizeof s) < 0)
+        return;
 }
 
 /* ---- in the process ---- */
@@ -149,6 +156,9 @@ static int follow(const struct filework *w, int said, pid_t pid, struct error *e
             failed = true;
             if (err)
                 *err = s.why;
+        } else if (n > 0 && s.result) {
+            if (w->result)
+                *w->result = s.done;
         } else if (n > 0) {
             last = s;
         }

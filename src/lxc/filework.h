@@ -25,6 +25,7 @@ struct filework {
     bool open;              /* everything can be written to, as far as the ids allow */
     filework_fn *run;
     void *arg;
+    uint64_t *result;             /* what run() told by filework_result(); may be NULL */
     engine_progress_fn *progress; /* may be NULL */
     void *progress_arg;
 };
@@ -36,6 +37,9 @@ bool filework_has_owners(void);
 
 /* For run(): say how far it is. */
 void filework_progress(uint64_t done, uint64_t total);
+
+/* For run(): a number for who waits. */
+void filework_result(uint64_t number);
 
 /* For run(): a line that a program printed. */
 typedef void filework_line_fn(void *arg, const char *line);

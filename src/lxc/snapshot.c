@@ -46,7 +46,7 @@ int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, 
     if (dir) {
         cleanup_free char *root =
             c->snapshot ? xasprintf("%s/rootfs", c->snapshot_dir) : root_of(c->def, err);
-        return root ? tree_copy(root, dir, "rootfs", c->progress, c->arg, err) : -1;
+        return root ? tree_copy(root, dir, "rootfs", NULL, c->progress, c->arg, err) : -1;
     }
     cleanup_free char *root = root_of(c->def, err);
     if (!root)
@@ -65,11 +65,11 @@ int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, 
 
 /* ---- snapshots ---- */
 
-static int snapshot_copy(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
-                         void *arg, struct error *err)
+static int snapshot_copy(const struct guest_def *def, const char *dir, uint64_t *size,
+                         engine_progress_fn *progress, void *arg, struct error *err)
 {
     cleanup_free char *root = root_of(def, err);
-    return root ? tree_copy(root, dir, "rootfs", progress, arg, err) : -1;
+    return root ? tree_copy(root, dir, "rootfs", size, progress, arg, err) : -1;
 }
 
 static int snapshot_back(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
@@ -89,7 +89,7 @@ static int snapshot_back(const struct guest_def *def, const char *dir, engine_pr
         return -1;
     if (mkdir(beside, 0700) < 0)
         return error_set(err, errno, "make '%s'", beside);
-    int ret = tree_copy(kept, beside, "rootfs", progress, arg, err);
+    int ret = tree_copy(kept, beside, "rootfs", NULL, progress, arg, err);
     if (ret == 0 && renameat2(AT_FDCWD, fresh, AT_FDCWD, root, RENAME_EXCHANGE) < 0)
         ret = error_set(err, errno, "replace '%s'", root);
     scratch_discard(beside, NULL);

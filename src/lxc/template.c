@@ -96,7 +96,7 @@ static int rootfs_make(const struct guest_source *s, const char *dir, struct con
         return error_set(err, errno, "find '%s'", s->source);
     if (!S_ISDIR(st.st_mode))
         return error_set(err, 0, "'%s' is not a directory", s->source);
-    return tree_copy(s->source, dir, "rootfs", s->progress, s->arg, err);
+    return tree_copy(s->source, dir, "rootfs", NULL, s->progress, s->arg, err);
 }
 
 static const struct option no_options[] = {{"", OPTION_EITHER, NULL}, {NULL, OPTION_FLAG, NULL}};

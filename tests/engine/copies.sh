@@ -39,6 +39,9 @@ is "clone: of a snapshot, its files" "$(of four)" first
 ok "stopped" pult stop one
 ok "snapshot: of one that is stopped" pult snapshot create one s2
 is "snapshot: both are listed" "$(pult snapshot list one | awk 'NR > 1 {print $1}' | paste -sd ' ')" "s1 s2"
+used=$(du -s --block-size=1 "$G/one/snapshots/s2/rootfs" | cut -f 1)
+like "snapshot: its size" "$(pult snapshot list one -o json | tr -d ' \n')" \
+    "\"s2\",\"time\":[0-9]*,\"size_bytes\":$((used / 1000000))[0-9]{6}\\}"
 refused "snapshot: taken already" "has a snapshot" pult snapshot create one s2
 ok "snapshot: deleted" pult snapshot delete one s1 s2
 is "snapshot: nothing stays" "$(ls -A "$G/one/snapshots")" ""
