@@ -55,7 +55,8 @@ static struct passt_request passt_request(const struct card *n, const struct gue
     return (struct passt_request){.name = names[n->number],
                                   .title = def->name,
                                   .mtu = n->mtu,
-                                  .forwards = n->forwards};
+                                  .forwards = n->forwards,
+                                  .host_loopback = n->host_loopback};
 }
 
 /* A network by its name: it is there, and may be joined. */

@@ -77,6 +77,7 @@ static struct passt_request pasta_request(const struct nic *n, const char *title
         .title = title,
         .mtu = n->mtu,
         .forwards = n->forwards,
+        .host_loopback = n->host_loopback,
         .netns = -1,
         .userns = -1,
         .pasta = true,
@@ -508,7 +509,7 @@ static int start_pasta(struct making *mk, struct nic *n, struct error *err)
     if (passt_start(&rq, &n->supervisor, &n->channel, err) < 0 || await_pasta(n, err) < 0)
         return -1;
     if (!c->names[0])
-        snprintf(c->names, sizeof(c->names), "nameserver " PASTA_DNS "\n");
+        snprintf(c->names, sizeof(c->names), "nameserver " PASST_DNS "\n");
     return 0;
 }
 

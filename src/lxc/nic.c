@@ -390,6 +390,7 @@ static int add_card(struct nics *all, const struct card *card, struct error *err
     n->has_mac = n->up = true;
     n->mtu = card->mtu;
     n->forwards = card->forwards;
+    n->host_loopback = card->host_loopback;
     n->addresses[0] = card->address; /* what it wants; address_count is 0 until it has one */
     return 0;
 }

@@ -77,7 +77,8 @@ struct nic {
     struct address routes[NIC_ADDRESSES]; /* of the host's, to it; prefixes */
     unsigned route_count;
     bool l2proxy, proxied;       /* the host answers for its addresses on the link; does so */
-    const char *const *forwards; /* NIC_USER: as of struct passt_request */
+    const char *const *forwards; /* NIC_USER: as of struct passt_request, */
+    bool host_loopback;          /* and this */
     struct nics *of;             /* it was added later: the list that its strings are of */
 };
 

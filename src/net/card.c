@@ -119,6 +119,7 @@ static const struct option known[] = {
     {"queues", OPTION_VALUE, is_queues},
     {"vhost", OPTION_VALUE, is_vhost},
     {"forward", OPTION_LIST, passt_is_forward},
+    {"host-loopback", OPTION_FLAG, NULL},
     {NULL, OPTION_FLAG, NULL},
 };
 
@@ -131,6 +132,7 @@ static const struct {
     {"queues", 1u << CARD_TAP | 1u << CARD_NETWORK},
     {"vhost", 1u << CARD_TAP | 1u << CARD_NETWORK},
     {"forward", 1u << CARD_USER},
+    {"host-loopback", 1u << CARD_USER},
     {"address", 1u << CARD_NETWORK},
     {"mac", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
     {"mtu", 1u << CARD_TAP | 1u << CARD_USER | 1u << CARD_NETWORK},
@@ -183,6 +185,7 @@ static int parse(const char *value, struct card *n, struct error *err)
         return -1;
     n->mtu = number_of(o, "mtu", 0);
     n->queues = number_of(o, "queues", 1);
+    n->host_loopback = options_get(o, "host-loopback");
     const char *vhost = options_get(o, "vhost");
     while (vhost && !str_eq(vhost, vhost_words[n->vhost]))
         n->vhost++;

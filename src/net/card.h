@@ -5,7 +5,7 @@
  *     network=NAME[,address=ADDRESS][,queues=N][,vhost=auto|on|off][,mac=ADDRESS][,mtu=N][,name=IF]
  *     tap[=NAME][,bridge=NAME][,queues=N][,vhost=auto|on|off][,mac=ADDRESS][,mtu=N]
  *     bridge=NAME…                          a tap (VM) or veth (container) of its own in that bridge
- *     user[,forward=PROTOCOL:[ADDRESS:]PORT[-PORT][:PORT[-PORT]]]…[,mac=…][,mtu=N]
+ *     user[,forward=PROTOCOL:[ADDRESS:]PORT[-PORT][:PORT[-PORT]]]…[,host-loopback][,mac=…][,mtu=N]
  *     none                                  no card
  *
  * NAME of a network is one of network.h; a NAME alone, without an `=`, is short for it where a
@@ -42,6 +42,7 @@ struct card {
     uint8_t mac[6];
     unsigned queues, mtu; /* mtu 0: not said */
     enum card_vhost vhost;
+    bool host_loopback;                      /* CARD_USER: as of struct passt_request */
     const char *forwards[CARD_FORWARDS + 1]; /* passt_is_forward() of each; NULL ends them */
     struct options options;
 };

@@ -20,13 +20,21 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/title.h"
 #include "base/util.h"
+#include "net/address.h"
 
 #define TUN_PATH  "/dev/net/tun"
 #define PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define LOG_LIMIT (64u << 10)
+
+/* Whom the host asks for names; and whom systemd-resolved asks, where the former says that it does. */
+#define RESOLV_CONF   "/etc/resolv.conf"
+#define RESOLVED_CONF "/run/systemd/resolve/resolv.conf"
+#define CONF_MAX      65536u
+#define SERVERS_MOST  3u
 
 #define STEADY_NS 10000000000ull /* who lived so long is started anew at once */
 #define PAUSE_MS  1000           /* the others after this, doubled each time */
@@ -211,14 +219,65 @@ enum { FD_STREAM = 3, FD_NETNS = 3, FD_USERNS, FD_READY, FD_END };
 
 #define SELF_FD "/proc/self/fd/%d"
 
-/* No port but those that are said leads to anywhere, nor the gateway's address to the host. */
+/* The address of a line "nameserver ADDRESS", where that is none of the host's loopback. */
+static bool parse_server(const char *line, struct address *out)
+{
+    static const char word[] = "nameserver";
+    const size_t len = sizeof(word) - 1;
+    char text[ADDRESS_TEXT];
+
+    if (!str_starts(line, word) || !line[len] || !strchr(" \t", line[len]))
+        return false;
+    line += len + strspn(line + len, " \t");
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(line, " \t%"), line);
+    if (address_parse(text, out, NULL) < 0)
+        return false;
+    return out->family == AF_INET ? out->bytes[0] != 127
+                                  : !IN6_IS_ADDR_LOOPBACK((struct in6_addr *)out->bytes);
+}
+
+/* Those of a file: how many. words: have passt tell its guest of them; NULL: only count. */
+static unsigned add_servers(char ***words, const char *path)
+{
+    cleanup_free char *text = NULL;
+    unsigned count = 0;
+    char server[ADDRESS_TEXT];
+    struct address a;
+
+    if (file_read_at(AT_FDCWD, path, CONF_MAX, &text, NULL, NULL) < 0)
+        return 0;
+    char *rest = text;
+    for (char *line; count < SERVERS_MOST && (line = strsep(&rest, "\n"));) {
+        if (!parse_server(line, &a))
+            continue;
+        count++;
+        if (!words)
+            continue;
+        add_word(words, xstrdup("--dns"));
+        add_word(words, xstrdup(address_text(&a, true, server)));
+    }
+    return count;
+}
+
+/*
+ * Who gives names to a VM: passt tells it by DHCP of those of the host's servers that it reaches. A
+ * server on the host's loopback it reaches at PASST_DNS, of which a passt before September 2024 does
+ * not tell it: so systemd-resolved is passed over.
+ */
+static void add_names(char ***words)
+{
+    add_word(words, xstrdup("--dns-forward"));
+    add_word(words, xstrdup(PASST_DNS));
+    if (!add_servers(NULL, RESOLV_CONF))
+        add_servers(words, RESOLVED_CONF);
+}
+
+/* No port but those that are said leads to anywhere. */
 static void add_pasta(char ***words, const struct passt_request *rq)
 {
-    static const char *const always[] = {"--config-net", "--no-netns-quit",
-                                         "--no-map-gw",  "--tcp-ns",
-                                         "none",         "--udp-ns",
-                                         "none",         "--dns-forward",
-                                         PASTA_DNS};
+    static const char *const always[] = {"--config-net",  "--no-netns-quit", "--tcp-ns",
+                                         "none",          "--udp-ns",        "none",
+                                         "--dns-forward", PASST_DNS};
     const struct {
         const char *option;
         int fd;
@@ -259,6 +318,10 @@ static char **command_line(const struct passt_request *rq)
     add_word(&words, xstrdup("--foreground"));
     add_word(&words, xstrdup("--quiet"));
     add_word(&words, xstrdup("--stderr"));
+    if (!rq->host_loopback)
+        add_word(&words, xstrdup("--no-map-gw"));
+    if (!rq->host_loopback && !rq->pasta)
+        add_names(&words);
     if (rq->pasta) {
         add_pasta(&words, rq);
     } else {

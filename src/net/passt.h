@@ -28,7 +28,7 @@
 #include "base/error.h"
 
 #define PASST_MTU 65520u        /* what it tells guests by itself */
-#define PASTA_DNS "169.254.1.1" /* where a container finds the host's name servers (RFC 3927) */
+#define PASST_DNS "169.254.1.1" /* where a guest finds the host's name servers (RFC 3927) */
 /* What comes through the channel of pasta: its interface is there, or it ended before. */
 #define PASTA_READY  "r"
 #define PASTA_FAILED "f"
@@ -38,6 +38,7 @@ struct passt_request {
     const char *title;           /* for ps: the guest's name */
     unsigned mtu;                /* what guests are told; 0: PASST_MTU */
     const char *const *forwards; /* see passt_is_forward; NULL-terminated, or NULL */
+    bool host_loopback;          /* the gateway's address leads to 127.0.0.1 and ::1 of the host */
 
     bool pasta;         /* and then: */
     int netns, userns;  /* descriptors of the namespaces */

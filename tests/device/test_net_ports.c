@@ -697,6 +697,63 @@ static void frames_in_pieces(void **state)
     netrig_destroy(&r);
 }
 
+/* What goes to the host's loopback, however it is written and cut, is dropped; its neighbours are not. */
+static void not_to_the_host(void **state)
+{
+    static const char count[] = "#!/usr/bin/env python3\n"
+                                "import socket\n"
+                                "f = socket.socket(fileno=3).makefile('rwb', 0)\n"
+                                "while l := int.from_bytes(f.read(4), 'big'): f.write(bytes([0, 0, "
+                                "0, 60]) + f.read(l)[:60])\n";
+    static const struct {
+        unsigned type;
+        const char *to;
+        bool passes;
+    } frames[] = {
+        {ETH_P_IP, "127.0.0.1", false},
+        {ETH_P_IP, "127.255.0.9", false},
+        {ETH_P_IP, "0.0.0.0", false},
+        {ETH_P_IP, "128.0.0.1", true},
+        {ETH_P_IP, "10.127.0.0", true},
+        {ETH_P_IPV6, "::1", false},
+        {ETH_P_IPV6, "::", false},
+        {ETH_P_IPV6, "::127.0.0.1", false},
+        {ETH_P_IPV6, "::ffff:127.0.0.1", false},
+        {ETH_P_IPV6, "1::1", true},
+        {ETH_P_IPV6, "fe80::1", true},
+        {ETH_P_ARP, "127.0.0.1", true},
+    };
+    struct netrig r;
+    uint32_t len;
+
+    (void)state;
+    passt_rig(&r, count, &plain);
+    netrig_start(&r, DRIVER_ALL, 64);
+    assert_true(await_status(&r, VIRTIO_NET_S_LINK_UP));
+    for (unsigned i = 0; i < ARRAY_SIZE(frames); i++) {
+        const bool v6 = frames[i].type == ETH_P_IPV6;
+        uint8_t f[NET_HEADER + 100] = {0}, *frame = f + NET_HEADER;
+        struct seg s[3];
+        memset(frame, 0xff, 6);
+        frame[12] = (uint8_t)(frames[i].type >> 8);
+        frame[13] = (uint8_t)frames[i].type;
+        frame[99] = (uint8_t)i;
+        assert_int_equal(inet_pton(v6 ? AF_INET6 : AF_INET, frames[i].to,
+                                   frame + ETH_HLEN + (v6 ? 24 : 16)),
+                         1);
+        s[0] = driver_bytes(&r.d, f, NET_HEADER + 31);
+        s[1] = driver_bytes(&r.d, f + NET_HEADER + 31, 2);
+        s[2] = driver_bytes(&r.d, f + NET_HEADER + 33, sizeof(f) - NET_HEADER - 33);
+        assert_int_equal(driver_request(&r.d, TX, s, 3), 0);
+        if (frames[i].passes) {
+            const struct seg in = netrig_offer(&r, 0, 1526);
+            assert_true(driver_await(&r.d, RX, NULL, &len));
+            assert_memory_equal((const uint8_t *)in.host + NET_HEADER, frame, 60);
+        }
+    }
+    netrig_destroy(&r);
+}
+
 /* It does not read: what does not fit waits, and then goes out whole. */
 static void a_slow_reader(void **state)
 {
@@ -813,6 +870,7 @@ int main(void)
         cmocka_unit_test(forwards_are_checked),
         cmocka_unit_test(the_real_one),
         scratch_test(frames_in_pieces),
+        scratch_test(not_to_the_host),
         scratch_test(a_slow_reader),
         scratch_test(nonsense),
         scratch_test(without_a_supervisor),

@@ -141,7 +141,7 @@ else
     skip "vhost-net" "the lab's kernel has none"
 fi
 
-# Without rights. What is the gateway's is the host's own to passt: its loopback.
+# Without rights. The gateway's address leads to the host's own loopback, as is asked for.
 chmod 711 "$(dirname "$WORK")" 2>/dev/null
 mkdir -p "$WORK/user" && chown -R 65534:65534 "$WORK/user"
 chmod 644 "$initrd" "$dir"/*
@@ -152,7 +152,7 @@ exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs "\$@"
 END
 rm -f "$WORK"/back.*
 timeout 240 bash "$WORK/as-user" "$PULT" run --vm --kernel "$kernel" --initrd "$initrd" --memory 256M \
-    --share "$dir" --net user,forward=tcp:127.0.0.1:8080:80 \
+    --share "$dir" --net user,host-loopback,forward=tcp:127.0.0.1:8080:80 \
     --append "console=ttyS0 quiet do=script host=10.99.0.2" </dev/null >"$WORK/user.out" 2>&1 &
 user=$!
 ok "a user's guest by passt" wait_for 200 grep -q "guest ready" "$WORK/user.out"
@@ -168,7 +168,7 @@ is "no complaints" "$(grep '^complaint' <<<"$out")" ""
 ok "passt is gone with it" eval '! ps -e -o comm= | grep -q "^passt"'
 
 # A throwaway VM of this machine: its network is there when its command runs, if it was asked for.
-out=$(timeout 240 "$PULT" run --vm --kernel "$cache/linux-cloud-amd64/vmlinuz" --memory 512M --net user -- sh -c \
+out=$(timeout 240 "$PULT" run --vm --kernel "$cache/linux-cloud-amd64/vmlinuz" --memory 512M --net user,host-loopback -- sh -c \
     'ip -4 -o addr show eth0; ip route; busybox wget -q -O - http://10.99.0.2:8001/big | md5sum' </dev/null 2>&1)
 like "a throwaway VM has an address" "$out" 'eth0 +inet 10\.99\.0\.1/24'
 like "a route" "$out" 'default via 10\.99\.0\.2 dev eth0'

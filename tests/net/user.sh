@@ -28,6 +28,14 @@ ok "by IPv6" wait_for 10 told '[2001:db8::2]:8081' outside
 ok "and from the host, by the address that both have" told 192.0.2.2:8081
 like "its name server" "$(pult exec "$n" -- cat /etc/resolv.conf </dev/null)" 'nameserver 169\.254\.1\.1'
 refused "a port that is taken" "forward=tcp:8081:82.*listen at TCP port 8081" pult run --net user,forward=tcp:8081:82 --rootfs "$ROOT" -- true
+# What listens at the host's loopback only is reached where that was asked for, at the gateway's address.
+socat TCP-LISTEN:8001,bind=127.0.0.1,fork,reuseaddr 'SYSTEM:echo loopback' &
+at_exit "kill $!"
+listens() { [ "$(socat -u TCP:127.0.0.1:8001 -)" = loopback ]; }
+wait_for 10 listens
+loopback() { "$1" run --net "user$2" --rootfs "$3" -- sh -c 'exec 2>/dev/null; nc -w 3 192.0.2.1 8001 </dev/null; nc -w 3 127.0.0.1 8001 </dev/null; nc -w 5 192.0.2.1 8000 </dev/null | head -n 1' </dev/null 2>/dev/null; }
+is "the host's loopback is out of reach" "$(loopback pult "" "$ROOT")" greetings
+like "but where it is wanted" "$(loopback pult ,host-loopback "$ROOT")" ^loopback
 victim=$(pgrep -P "$(pgrep -f "^pult: pasta $n")")
 kill -9 "$victim"
 again() { [ "$(fetch pult 2>/dev/null)" = greetings ]; }
@@ -63,6 +71,7 @@ if as unshare -U true 2>/dev/null; then
     ok "stops" u stop --timeout 0 "$n"
     ok "pasta with it" wait_for 10 no_pasta
     is "run" "$(u run --net user --rootfs "$WORK/uroot" -- sh -c 'nc -w 5 192.0.2.1 8000 </dev/null | head -n 1' </dev/null)" greetings
+    is "nor does that reach the host's loopback" "$(loopback u "" "$WORK/uroot")" greetings
     bridge br0
     refused "no bridge for him" "made by root.*user" u run --net bridge=br0 --rootfs "$WORK/uroot" -- true
     u destroy "$n"

@@ -30,14 +30,16 @@ static void values(void **state)
     char mac[MAC_TEXT];
 
     (void)state;
-    assert_int_equal(read_lines("guest.net.5 = user,forward=tcp:8080:80,forward=udp:53,mtu=1280\n"
-                                "guest.net.0 = tap=t0,bridge=br0,mac=02:0A:bb:00:00:01,queues=16,"
-                                "vhost=off,mtu=65520\n"
-                                "guest.net.2 = none\n"
-                                "guest.net.3 = bridge=br1\n"
-                                "guest.net.4 = tap,vhost=on\n",
-                                "g", &n, &err),
-                     0);
+    assert_int_equal(
+        read_lines("guest.net.5 = user,host-loopback,forward=tcp:8080:80,forward=udp:53,"
+                   "mtu=1280\n"
+                   "guest.net.0 = tap=t0,bridge=br0,mac=02:0A:bb:00:00:01,queues=16,"
+                   "vhost=off,mtu=65520\n"
+                   "guest.net.2 = none\n"
+                   "guest.net.3 = bridge=br1\n"
+                   "guest.net.4 = tap,vhost=on\n",
+                   "g", &n, &err),
+        0);
     assert_int_equal(n.count, 5);
     const struct card *d = n.all;
     assert_int_equal(d[0].number, 0);
@@ -63,6 +65,7 @@ static void values(void **state)
     assert_string_equal(d[4].forwards[1], "udp:53");
     assert_null(d[4].forwards[2]);
     assert_int_equal(d[4].mtu, 1280);
+    assert_true(d[4].host_loopback && !d[3].host_loopback);
 }
 
 static void what_is_no_value(void **state)
@@ -78,6 +81,8 @@ static void what_is_no_value(void **state)
         {"user,bridge=br0", "one of"},
         {"user,vhost=on", "'vhost' has no meaning with 'user'"},
         {"tap=t0,forward=tcp:80", "'forward' has no meaning with 'tap'"},
+        {"network=nat0,host-loopback", "'host-loopback' has no meaning with 'network'"},
+        {"user,host-loopback=1", "'host-loopback' takes no value"},
         {"tap=a/b", "no name of an interface"},
         {"tap=..", "no name of an interface"},
         {"bridge=1234567890123456", "no name of an interface"},

@@ -15,7 +15,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <linux/virtio_net.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,11 +33,14 @@
 
 #define STALE_FRAMES 4096u
 
+#define HEAD (ETH_HLEN + sizeof(struct ip6_hdr)) /* what is_to_host() looks at */
+
 struct passt_port {
     struct net_port port;
     pid_t supervisor;
     struct worker_source channel, stream; /* fd -1: there is none now */
     bool valid;                           /* the guest needs not look at checksums */
+    bool warned;                          /* of frames to the host's loopback */
 
     uint8_t *in; /* IN bytes: [in_at, in_end) was received */
     size_t in_at, in_end;
@@ -184,6 +191,27 @@ static ssize_t port_receive(struct net_port *port, unsigned pair, const struct i
 
 /* ---- frames of the guest ---- */
 
+/*
+ * Is it to where connect() reaches nobody but the host itself: 127.0.0.0/8, 0.0.0.0/8, ::, ::1, and
+ * IPv4 as a part of IPv6? A passt before November 2023 connects there.
+ */
+static bool is_to_host(const uint8_t *f, size_t len)
+{
+    static const uint8_t zero[10];
+
+    if (len < ETH_HLEN)
+        return false;
+    const unsigned type = (unsigned)f[12] << 8 | f[13];
+    if (type == ETH_P_IP && len >= ETH_HLEN + sizeof(struct iphdr)) {
+        const uint8_t *to = f + ETH_HLEN + offsetof(struct iphdr, daddr);
+        return *to == 127 || *to == 0;
+    }
+    if (type != ETH_P_IPV6 || len < HEAD)
+        return false;
+    const uint8_t *to = f + ETH_HLEN + offsetof(struct ip6_hdr, ip6_dst);
+    return memcmp(to, zero, sizeof(zero)) == 0 && to[10] == to[11] && (!to[10] || to[10] == 0xff);
+}
+
 /* Keep what is behind the first `sent` bytes. */
 static void keep_rest(struct passt_port *p, const struct iovec *iov, unsigned count, size_t sent,
                       size_t total)
@@ -196,7 +224,8 @@ static void keep_rest(struct passt_port *p, const struct iovec *iov, unsigned co
 static int port_send(struct net_port *port, unsigned pair, struct chain *c)
 {
     struct passt_port *p = passt_of(port);
-    struct iovec iov[NET_QUEUE + 1];
+    struct iovec iov[NET_QUEUE + 2];
+    uint8_t head[HEAD]; /* a copy, for the guest may change its memory meanwhile */
 
     (void)pair;
     if (p->stream.fd < 0)
@@ -205,10 +234,17 @@ static int port_send(struct net_port *port, unsigned pair, struct chain *c)
         return -EAGAIN;
     chain_read(c, NULL, NET_HEADER);
     const uint32_t prefix = htonl((uint32_t)chain_readable(c));
-    const size_t total = PREFIX + chain_readable(c);
-    const unsigned count = c->in_count + 1;
+    const size_t total = PREFIX + chain_readable(c), len = chain_read(c, head, sizeof(head));
+    if (is_to_host(head, len)) {
+        if (!p->warned)
+            log_line("%s: the guest sends to the host's loopback: dropped", net_name(port->net));
+        p->warned = true;
+        return -EACCES;
+    }
+    const unsigned count = c->in_count + 2;
     iov[0] = (struct iovec){.iov_base = (void *)(uintptr_t)&prefix, .iov_len = PREFIX};
-    memcpy(iov + 1, c->in, c->in_count * sizeof(iov[0]));
+    iov[1] = (struct iovec){.iov_base = head, .iov_len = len};
+    memcpy(iov + 2, c->in, c->in_count * sizeof(iov[0]));
     const struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
     ssize_t n = sendmsg(p->stream.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == EAGAIN) {
