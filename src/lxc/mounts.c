@@ -227,18 +227,17 @@ static int proc_mixed(const struct config *c, int proc, struct error *err)
 }
 
 /* lxc.mount.auto = sys:mixed: virtual interfaces may be written to. */
-static int sys_mixed(const struct config *c, int rootfd, struct error *err)
+static int sys_mixed(const struct config *c, int sys, struct error *err)
 {
+    struct mount_attr attr = {.attr_clr = MOUNT_ATTR_RDONLY};
     if (c->set.autos.sys != AUTO_MIXED || c->nics.host)
         return 0;
-    cleanup_close int fs = fs_mount("sysfs", ATTR_SAFE, NULL, err);
-    if (fs < 0)
-        return error_wrap(err, "mount /sys");
-    cleanup_close int at =
-        sys_open_in_root(rootfd, "sys/devices/virtual/net", O_PATH | O_DIRECTORY, 0, 0);
-    cleanup_close int net =
-        open_tree(fs, "devices/virtual/net", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (at >= 0 && net >= 0 && sys_attach(net, at) < 0)
+    cleanup_close int at = sys_open_in_root(sys, "devices/virtual/net", O_PATH | O_DIRECTORY, 0, 0);
+    if (at < 0 && errno == ENOENT)
+        return 0;
+    cleanup_close int net = at < 0 ? -1 : tree_clone(at, "", 0);
+    if (net < 0 || mount_setattr(net, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ||
+        sys_attach(net, at) < 0)
         return error_set(err, errno, "mount /sys/devices/virtual/net");
     return 0;
 }
@@ -283,7 +282,7 @@ int mounts_system(struct config *c, int rootfd, struct error *err)
                      : mount_dir(rootfd, "sys", "sysfs", ATTR_SAFE | sys_attr, NULL, err);
     bool protect = c->app || c->map.identity;
     if (sys < 0 || (protect ? system_protect(c, proc, sys, err) : proc_mixed(c, proc, err)) < 0 ||
-        sys_mixed(c, rootfd, err) < 0)
+        sys_mixed(c, sys, err) < 0)
         return -1;
     return cgroup_mount(c, sys, err);
 }

@@ -8,9 +8,12 @@
 #include "lxc/container.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -69,6 +72,32 @@ int trees_open(struct config *c, struct error *err)
 }
 
 /*
+ * A clone of a part of a new mount. Before Linux 6.15 it has to be somewhere to be cloned: a process
+ * that shares our descriptors puts it over its own root. -1: see errno.
+ */
+static int clone_part(int fs, const char *name)
+{
+    struct clone_args args = {.flags = CLONE_NEWNS | CLONE_FILES, .exit_signal = SIGCHLD};
+    cleanup_close int tree = fcntl(fs, F_DUPFD_CLOEXEC, 3); /* a place for it */
+    int status = 0;
+    pid_t pid = tree < 0 ? -1 : sys_clone3(&args);
+    if (pid == 0) {
+        int fd = mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                         move_mount(fs, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0
+                     ? -1
+                     : open_tree(fs, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        _exit(fd < 0 || dup3(fd, tree, O_CLOEXEC) < 0 || close(fd) < 0 ? errno : 0);
+    }
+    if (pid < 0)
+        return -1;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return -1;
+    errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+    return status ? -1 : steal_fd(tree);
+}
+
+/*
  * A device's node that the container's root owns: on a tmpfs of its own, since that of the host's
  * /dev is the host's to own.
  */
@@ -83,7 +112,7 @@ static int node_make(const struct config *c, struct tree *t, const struct stat *
         fchmodat(fs, "node", 0660, 0) < 0 ||
         fchownat(fs, "node", idmap_root_uid(&c->map), idmap_root_gid(&c->map), 0) < 0)
         return error_set(err, errno, "make a node for '%s'", t->path);
-    int node = open_tree(fs, "node", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    int node = clone_part(fs, "node");
     if (node < 0)
         return error_set(err, errno, "make a node for '%s'", t->path);
     close(t->fd);

@@ -87,6 +87,7 @@ like "lxc.mount.entry, a tmpfs" "$(x 'grep " /srv " /proc/mounts')" "tmpfs.*size
 is "relative" "$(r 'cmp /srv/passwd /etc/passwd && echo same')" same
 like "proc:mixed" "$(r 'echo 1 >/proc/sys/kernel/shmmax')" "Read-only"
 is "but not of the network" "$(r 'echo 0 >/proc/sys/net/ipv4/ip_forward && echo done')" done
+like "sys:mixed" "$(pult run --rootfs "$ROOT" --set lxc.mount.auto=sys:mixed -- grep ' /sys/devices/virtual/net ' /proc/mounts </dev/null)" ' rw,'
 is "lxc.sysctl" "$(x 'cat /proc/sys/kernel/msgmax')" 4096
 is "lxc.tty.max" "$(x 'ls -l /dev/tty1 /dev/tty2 | sed "s/.*> //" | tr "\n" " "; ls /dev/tty3 2>&1')" \
     "lxc/tty1 lxc/tty2 ls: /dev/tty3: No such file or directory"
