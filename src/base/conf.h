@@ -45,7 +45,8 @@ struct conf_key {
     conf_value_fn *check; /* NULL: anything goes */
     bool list;            /* may be repeated */
     const char *help;     /* one line, for the manual and for forms */
-    const char *ignored;  /* not NULL: known to LXC, has no effect here: why. Gives a warning. */
+    const char *ignored;  /* not NULL: known to LXC, has no effect here: why. Gives a warning… */
+    const char *same;     /* … unless its value is this: what is done in each case */
     const char *now;      /* not NULL: an old spelling of this key */
     conf_take_fn *take;   /* for conf_take(); NULL: whoever reads it looks for it */
     size_t at;            /* where it goes: an offset, to which take() is given a pointer */

@@ -62,7 +62,7 @@ static int clone_run(const struct cmd_args *a)
     struct error err = {0};
     struct disk_meter meter = {.what = "clone"};
     cleanup_def struct guest_def *def = NULL;
-    struct engine_clone c = {.progress = disk_meter, .arg = &meter};
+    struct engine_clone c = {.name = cmd_pos(a, 1), .progress = disk_meter, .arg = &meter};
     if (store_load(cmd_pos(a, 0), &def, &err) < 0)
         return cmd_fail(a, &err);
     c.def = def;

@@ -14,6 +14,7 @@
 #include "cmd/args.h"
 #include "cmd/command.h"
 #include "cmd/help.h"
+#include "guest/def.h"
 
 /* How many words of argv spell name ("create vm"), 0: they do not. */
 static int name_matches(const char *name, int argc, char *const *argv)
@@ -127,6 +128,17 @@ int cmd_fail(const struct cmd_args *a, const struct error *err)
 {
     fprintf(stderr, "pult %s: %s\n", a->cmd->name, err->text);
     return EXIT_FAILED;
+}
+
+static void warn(void *arg, const char *text)
+{
+    const struct cmd_args *a = arg;
+    fprintf(stderr, "pult %s: warning: %s\n", a->cmd->name, text);
+}
+
+void cmd_warn(const struct cmd_args *a, const struct guest_def *def)
+{
+    def_ignored(def, warn, (void *)(uintptr_t)a);
 }
 
 int cmd_usage(const struct cmd_args *a, const char *fmt, ...)

@@ -73,6 +73,9 @@ bool cmd_json(const struct cmd_args *a);
 /* Print "pult VERB: text" on stderr and return EXIT_FAILED (or EXIT_USAGE with a hint at --help).
  */
 int cmd_fail(const struct cmd_args *a, const struct error *err);
+struct guest_def;
+/* Warn of keys of a definition that have no effect here. */
+void cmd_warn(const struct cmd_args *a, const struct guest_def *def);
 int cmd_usage(const struct cmd_args *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Do something for each NAME given, report each failure, return the worst status. */

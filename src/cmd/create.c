@@ -34,6 +34,9 @@ static int create(const struct cmd_args *a, const char *type)
         store_init(&err) < 0 || new_net_default(type, g.conf, &err) < 0 ||
         store_create(name, g.conf, new_guest_fill, &g, &err) < 0)
         status = disk_fail(a, &err);
+    cleanup_def struct guest_def *def = NULL;
+    if (status == EXIT_OK && store_load(name, &def, &err) == 0)
+        cmd_warn(a, def);
     new_guest_clear(&g);
     return status;
 }

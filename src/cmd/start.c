@@ -17,10 +17,10 @@
 
 static int start_one(const struct cmd_args *a, const char *name, struct error *err)
 {
-    (void)a;
     cleanup_def struct guest_def *def = NULL;
     if (store_load(name, &def, err) < 0)
         return -1;
+    cmd_warn(a, def);
     cleanup_close int control = -1;
     return keeper_launch(def, &(struct launch){0}, &control, err);
 }
@@ -32,6 +32,7 @@ static int start_attached(const struct cmd_args *a, const char *name)
     cleanup_def struct guest_def *def = NULL;
     if (store_load(name, &def, &err) < 0)
         return cmd_fail(a, &err);
+    cmd_warn(a, def);
     cleanup_close int control = -1, console = -1;
     struct console_reader reader = {.history = 0};
     struct launch how = {.attach = &reader, .console = &console};

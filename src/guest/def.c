@@ -105,10 +105,21 @@ static int def_take(struct guest_def *def, struct error *err)
     return def->engine->take ? def->engine->take(def, err) : 0;
 }
 
-static void warn_nobody(void *arg, const char *text)
+void def_ignored(const struct guest_def *def, void (*tell)(void *arg, const char *text), void *arg)
 {
-    (void)arg;
-    (void)text;
+    const struct conf_key *const tables[] = {guest_keys, def->engine->keys, NULL};
+    for (size_t i = 0; i < def->conf->count; i++) {
+        const struct conf_line *l = &def->conf->lines[i];
+        const struct conf_key *k = l->key && *l->value ? conf_key_find(tables, l->key) : NULL;
+        bool told = false;
+        for (size_t j = 0; k && j < i && !told; j++)
+            told = str_eq(def->conf->lines[j].key, l->key) && *def->conf->lines[j].value;
+        if (!k || !k->ignored || told || str_eq(k->same, l->value))
+            continue;
+        cleanup_free char *text =
+            xasprintf("%s:%u: '%s' has no effect: %s", l->file, l->number, l->key, k->ignored);
+        tell(arg, text);
+    }
 }
 
 int def_from_conf(const char *name, const char *dir, struct conf *conf, struct guest_def **out,
@@ -129,7 +140,7 @@ int def_from_conf(const char *name, const char *dir, struct conf *conf, struct g
     def->engine = engine_by_type(type);
 
     const struct conf_key *const tables[] = {guest_keys, def->engine->keys, NULL};
-    if (conf_check(conf, tables, warn_nobody, NULL, err) < 0 ||
+    if (conf_check(conf, tables, NULL, NULL, err) < 0 ||
         (def->engine->modern && def->engine->modern(conf, err) < 0) || def_take(def, err) < 0)
         return -1;
     *out = steal_ptr(def);

@@ -57,6 +57,8 @@ void def_free(struct guest_def *def);
 void def_freep(struct guest_def **def);
 #define cleanup_def __attribute__((cleanup(def_freep)))
 
+/* Tell once of each key that it has and that has no effect here: "FILE:LINE: 'KEY' …" */
+void def_ignored(const struct guest_def *def, void (*tell)(void *arg, const char *text), void *arg);
 /* Keys that every guest has: guest.type, guest.memory, … */
 extern const struct conf_key guest_keys[];
 

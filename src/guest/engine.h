@@ -106,6 +106,7 @@ struct guest_template {
 /* Another guest like this one, as it is (and does not run) or as it was in a snapshot. */
 struct engine_clone {
     const struct guest_def *def;
+    const char *name;                    /* what the new one is called */
     const char *snapshot, *snapshot_dir; /* NULL: as it is */
     engine_progress_fn *progress;        /* may be NULL */
     void *arg;

@@ -17,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "lxc/seccomp_profile.h"
 
@@ -122,9 +124,39 @@ static void env_load(const struct guest_def *def, struct config *c)
         }
 }
 
+/*
+ * Files of /proc that lxcfs has for each container: what they tell is its share of the machine. It
+ * is at work if something is mounted there; a definition that mounts some of it does all by itself.
+ */
+#define LXCFS "/var/lib/lxcfs"
+
+static int lxcfs_load(const struct guest_def *def, struct config *c, struct error *err)
+{
+    static const char *const files[] = {"proc/cpuinfo", "proc/diskstats", "proc/loadavg",
+                                        "proc/meminfo", "proc/stat",      "proc/swaps",
+                                        "proc/uptime",  "proc/slabinfo",  "sys/devices/system/cpu"};
+    struct stat here, up;
+    const struct conf_line *l;
+    if (stat(LXCFS, &here) < 0 || stat(LXCFS "/..", &up) < 0 || here.st_dev == up.st_dev)
+        return 0;
+    conf_for_each (def->conf, "lxc.mount.entry", l)
+        if (str_starts(l->value, LXCFS "/"))
+            return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        cleanup_free char *path = xasprintf(LXCFS "/%s", files[i]);
+        cleanup_free char *line =
+            xasprintf("%s %s none bind,optional,nosuid,nodev,noexec", path, files[i]);
+        if (access(path, F_OK) == 0 && mounts_add(c, line, err) < 0)
+            return error_wrap(err, "lxcfs");
+    }
+    return 0;
+}
+
 static int mounts_load(const struct guest_def *def, struct config *c, struct error *err)
 {
     const struct conf_line *l;
+    if (lxcfs_load(def, c, err) < 0)
+        return -1;
     if (c->set.fstab && mounts_add_fstab(c, c->set.fstab, err) < 0)
         return -1;
     conf_for_each (def->conf, "lxc.mount.entry", l)

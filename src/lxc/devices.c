@@ -9,6 +9,8 @@
  *     a user's        neither may be had: no node can be made in his user namespace, and those he
  *                     has are the ones of /dev (dev.c), or his own to open
  *
+ * A list that leaves terminals out is in force once the first process has made those of its own.
+ *
  * The program looks at the rules from the last to the first. One that is about this device decides:
  * an allowance if it covers all that is asked for, a denial if it covers some of it.
  */
@@ -291,11 +293,30 @@ static int apply(struct cgroup *cg, const struct rules *rules, struct error *err
     return dir < 0 ? -1 : rules_write(dir, rules, err);
 }
 
-int devices_apply(struct cgroup *cg, const struct conf *conf, struct error *err)
+/* What the first process opens while it sets /dev up. */
+static int rules_add_own(struct rules *rules, struct error *err)
+{
+    static const char *const own[] = {"c 1:3 rwm", "c 5:2 rwm", "c 136:* rwm", NULL};
+    for (const char *const *o = own; *o; o++)
+        if (rules_add(rules, *o, true, err) < 0)
+            return -1;
+    return 0;
+}
+
+int devices_settle(struct cgroup *cg, const struct conf *conf, struct error *err)
+{
+    struct rules rules;
+    if (rules_read(conf, &rules, err) < 0)
+        return -1;
+    return rules.said ? devices_apply(cg, conf, false, err) : 0;
+}
+
+int devices_apply(struct cgroup *cg, const struct conf *conf, bool starting, struct error *err)
 {
     struct rules rules;
     struct error why;
-    if (rules_read(conf, &rules, err) < 0)
+    if (rules_read(conf, &rules, err) < 0 ||
+        (starting && rules.said && rules_add_own(&rules, err) < 0))
         return -1;
     if (geteuid() != 0 || apply(cg, &rules, &why) == 0)
         return 0;

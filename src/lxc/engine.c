@@ -122,6 +122,8 @@ static void console_arrived(struct container *c, const int fds[CONSOLE_FDS])
     memcpy(c->namespaces + NS_GIVEN, fds + 3, sizeof(int) * (NS_COUNT - NS_GIVEN));
     if (console_plug_fd(c->keeper->console, c->master, &err) < 0)
         log_line("console: %s", err.text);
+    if (devices_settle(&c->cgroup, c->keeper->def->conf, &err) < 0)
+        log_line("it may use terminals whatever its list says: %s", err.text);
 }
 
 /*
@@ -283,7 +285,7 @@ static int lxc_begin(struct keeper *k, struct error *err)
         config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0 ||
-        devices_apply(&c->cgroup, k->def->conf, err) < 0)
+        devices_apply(&c->cgroup, k->def->conf, true, err) < 0)
         return -1;
     c->config.raw_console = k->raw_console;
     c->config.cols = k->cols;

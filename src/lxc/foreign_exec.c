@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/util.h"
+#include "lxc/account.h"
 #include "lxc/container.h"
 #include "lxc/foreign.h"
 
@@ -98,19 +99,23 @@ static int privileges_take(const char *status, struct error *err)
     return privileges_drop(&c, err);
 }
 
+/* Whoever was asked for; with a home of his own, what is not root's. */
 static int user_take(const struct exec_request *req, struct error *err)
 {
-    unsigned uid = 0, gid = 0;
+    struct account a = {0};
     if (!req->user)
         return 0;
-    int n = sscanf(req->user, "%u:%u", &uid, &gid);
-    if (n < 1)
-        return error_set(err, 0, "'%s' is not UID[:GID]", req->user);
-    if (setresgid(n == 2 ? gid : uid, n == 2 ? gid : uid, n == 2 ? gid : uid) < 0 ||
-        setresuid(uid, uid, uid) < 0)
-        return error_set(err, errno, "become uid %u", uid);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return 0;
+    if (account_find(&a, req->user, err) < 0)
+        return -1;
+    account_groups(&a);
+    if (a.uid != 0) {
+        setenv("HOME", a.home, 1);
+        setenv("USER", a.name, 1);
+        setenv("LOGNAME", a.name, 1);
+    }
+    for (char **e = req->env; e && *e; e++)
+        putenv(*e);
+    return account_become(&a, err);
 }
 
 /* The command itself. */

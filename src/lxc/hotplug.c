@@ -156,7 +156,7 @@ static int device_allow(struct container *c, const char *path, bool allow, struc
             if (!str_eq(l->value, rule))
                 conf_add(now, ALLOW, l->value);
     }
-    if (devices_apply(&c->cgroup, now, err) < 0)
+    if (devices_apply(&c->cgroup, now, false, err) < 0)
         return -1;
     c->keeper->def->conf = now;
     now = conf;

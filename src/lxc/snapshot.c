@@ -23,6 +23,7 @@
 #include "guest/scratch.h"
 #include "lxc/archive.h"
 #include "lxc/copy.h"
+#include "lxc/hooks.h"
 #include "net/card.h"
 
 /* The directory that is the root. Caller frees. NULL: it is no directory of its own. */
@@ -41,12 +42,28 @@ static char *root_of(const struct guest_def *def, struct error *err)
 
 /* ---- clones ---- */
 
+/* The copy's files are there; lxc.hook.clone may change them. */
+static int clone_hooks(const struct engine_clone *c, const char *dir, struct error *err)
+{
+    cleanup_free char *place = xstrdup(dir);
+    cleanup_conf struct conf *conf = conf_copy(c->def->conf);
+    struct guest_def def = *c->def;
+    conf_unset(conf, "lxc.rootfs.path");
+    conf_unset(conf, "lxc.uts.name");
+    snprintf(def.name, sizeof def.name, "%s", c->name);
+    def.dir = place;
+    def.conf = conf;
+    return hooks_clone(&def, c->def->name, err);
+}
+
 int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, struct error *err)
 {
     if (dir) {
         cleanup_free char *root =
             c->snapshot ? xasprintf("%s/rootfs", c->snapshot_dir) : root_of(c->def, err);
-        return root ? tree_copy(root, dir, "rootfs", NULL, c->progress, c->arg, err) : -1;
+        if (!root || tree_copy(root, dir, "rootfs", NULL, c->progress, c->arg, err) < 0)
+            return -1;
+        return clone_hooks(c, dir, err);
     }
     cleanup_free char *root = root_of(c->def, err);
     if (!root)

@@ -15,7 +15,17 @@ ln "$G/one/rootfs/etc/state" "$G/one/rootfs/etc/again"
 
 # ---- clone ----
 
+cat >"$WORK/hook" <<'END'
+#!/bin/sh
+echo "$1 $2 $3 $LXC_SRC_NAME" >"$LXC_ROOTFS_PATH/etc/cloned"
+END
+chmod 755 "$WORK/hook"
+pult config set one "lxc.hook.clone=$WORK/hook"
 ok "clone" pult clone one two
+is "clone: lxc.hook.clone" "$(cat "$G/two/rootfs/etc/cloned")" "two lxc clone one"
+pult config set one "lxc.hook.clone=/bin/false"
+refused "clone: a hook that fails" "lxc.hook.clone" pult clone one three
+pult config unset one lxc.hook.clone
 is "clone: the same files" "$(facts "$G/two/rootfs")" "$(facts "$G/one/rootfs")"
 is "clone: the same definition" "$(pult config get two guest.memory)" 64M
 echo second >"$G/two/rootfs/etc/state"

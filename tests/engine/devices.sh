@@ -18,6 +18,8 @@ like "to be written to only" "$(with --set "lxc.cgroup2.devices.allow=c 10:237 w
 like "allowed, then denied" "$(with --set "lxc.cgroup2.devices.allow=c *:* rwm" --set "lxc.cgroup2.devices.deny=c 10:237 r" \
     -- /bin/sh -c "$opens")" "not permitted"
 like "denied, of the usual" "$(with --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sh -c ': </dev/urandom')" "not permitted"
+is "all denied, terminals too: it has its own" "$(with --set "lxc.cgroup2.devices.deny=a" -- /bin/sh -c 'echo starts')" starts
+like "and no others" "$(with --set "lxc.cgroup2.devices.deny=a" -- /bin/sh -c ': </dev/null')" "not permitted"
 is "the others remain" "$(with --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sh -c 'head -c 3 /dev/zero | wc -c')" 3
 refused "what is no rule" "no rule for devices" pult run --rootfs "$ROOT" --set "lxc.cgroup2.devices.allow=d 1:2" -- /bin/true
 

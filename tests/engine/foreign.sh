@@ -17,6 +17,7 @@ files() { (cd "$WORK/lxc/$n" && find . -path ./rootfs/var -prune -o -printf '%p 
 lx create -t busybox >"$WORK/create" 2>&1 || skip_all "lxc-create: $(tail -n 1 "$WORK/create")"
 sed -i '/^lxc.net/d; /^lxc.apparmor/d' "$WORK/lxc/$n/config"
 echo "lxc.net.0.type = empty" >>"$WORK/lxc/$n/config"
+echo "daemon:x:1:1::/:/bin/sh" >>"$WORK/lxc/$n/rootfs/etc/passwd"
 before=$(files)
 at_exit "lxc-stop -k -P $WORK/lxc -n $n 2>/dev/null"
 
@@ -39,6 +40,8 @@ is "it is shown" "$(state state)" running
 is "with its init" "$(state pid)" "$(lx info -p -H)"
 refused "we do not start it a second time" "running already, by lxc" pult start "$n"
 is "is entered, with its status" "$(status pult exec "$n" -- /bin/sh -c '[ $(hostname) = '"$n"' ] && exit 7')" 7
+is "as a user of its own" "$(pult exec -u daemon "$n" -- /bin/sh -c 'id -u; echo $USER' | paste -sd ' ')" "1 daemon"
+refused "whom it has" "no user 'nobody-here'" pult exec -u nobody-here "$n" -- /bin/true
 is "by a process of its cgroup" "$(pult exec "$n" -- sed -n 's/^0:://p' /proc/self/cgroup)" /
 pult freeze "$n"
 is "frozen, also for LXC" "$(state state) $(lx info -s -H)" "frozen FROZEN"

@@ -133,6 +133,18 @@ refused "a hook that fails keeps it from starting" "lxc.hook.pre-start: '/bin/fa
     pult start "$n"
 pult destroy "$n"
 
+like "a key without effect is warned of, once" "$(conf 'lxc.log.level = 3' 'lxc.log.level = 4' 'lxc.execute.cmd = /bin/true'
+    pult create container "$n" --config "$WORK/c" --net none 2>&1; pult start "$n" 2>&1; pult destroy -f "$n")" \
+    "^pult create container: warning: [^ ]*config:2: 'lxc.log.level' has no effect: [^:]*pult start: warning: [^:]*:2: 'lxc.log.level' has no effect: [^:]*$"
+if mkdir -p /var/lib/lxcfs && mount -t tmpfs lxcfs /var/lib/lxcfs 2>/dev/null; then
+    at_exit "umount /var/lib/lxcfs; rmdir /var/lib/lxcfs 2>/dev/null"
+    mkdir /var/lib/lxcfs/proc && echo "MemTotal: its share" >/var/lib/lxcfs/proc/meminfo
+    is "lxcfs tells its share" "$(inside /bin/cat /proc/meminfo)" "MemTotal: its share"
+    umount /var/lib/lxcfs
+else
+    skip "lxcfs tells its share" "nothing can be mounted there"
+fi
+
 # ---- spelling ----
 pult create container "$n" --config "$WORK/config" --net none
 pult config modernize "$n"
