@@ -45,13 +45,7 @@
 #include "kvm/virtio/fs.h"
 #include "kvm/vm.h"
 #include "kvm/vsock.h"
-
-/* The console that a kernel is told to use where its command line names none. */
-#define SERIAL_APPEND  "console=ttyS0"
-#define VIRTIO_APPEND  "console=hvc0 earlyprintk=ttyS0"
-#define DEFAULT_APPEND "quiet"
-/* The console of a throwaway VM is its command's alone, but for a panic. */
-#define ROOTFS_APPEND SERIAL_APPEND " quiet loglevel=1"
+#include "kvm/words.h"
 
 #define COM2_SOCKET "com2" /* docs/protocol.md names it */
 
@@ -65,9 +59,14 @@ static const struct conf_key kvm_keys[] = {
              "unpack it once, and let all VMs of that kernel share its constants"},
     {.name = "vm.initrd", .check = conf_is_abs_path, .help = "its initial RAM disk"},
     {.name = "vm.append",
-     .help = "the kernel's command line; default \"" DEFAULT_APPEND "\"; \"" SERIAL_APPEND
-             "\", or \"" VIRTIO_APPEND
+     .help = "the kernel's command line; default \"" WORDS_DEFAULT "\"; \"" WORDS_SERIAL
+             "\", or \"" WORDS_VIRTIO
              "\" with vm.console = virtio, is put before one without console="},
+    {.name = "vm.quick",
+     .check = conf_is_bool,
+     .help = "0: nothing but a console is put before vm.append; default 1: \"" WORDS_QUICK
+             "\" too, unless it has a cryptomgr. word or fips=1: a Linux kernel leaves out its "
+             "self-tests of cryptography, close to half of its start"},
     {.name = "vm.console",
      .check = terminals_is_console,
      .help = "serial: the console is the first serial port, ttyS0 (default); virtio: it is hvc0, "
@@ -200,14 +199,15 @@ static int kvm_check(const struct guest_def *def, struct error *err)
 /* The whole command line. The caller frees it. */
 static char *command_line(const struct guest_def *def)
 {
-    const char *append = conf_get(def->conf, "vm.append");
-    const char *console = terminals_virtio(def) ? VIRTIO_APPEND : SERIAL_APPEND;
+    const char *quick = conf_get(def->conf, "vm.quick");
+    const struct words_request rq = {
+        .append = conf_get(def->conf, "vm.append"),
+        .command = throw_for_command(def),
+        .virtio = terminals_virtio(def),
+        .quick = !quick || conf_true(quick),
+    };
 
-    if (throw_for_command(def))
-        return xasprintf(ROOTFS_APPEND "%s%s", append ? " " : "", append ? append : "");
-    if (append && (str_starts(append, "console=") || strstr(append, " console=")))
-        return xstrdup(append);
-    return xasprintf("%s %s", console, append ? append : DEFAULT_APPEND);
+    return words_line(&rq);
 }
 
 /* ---- events ---- */

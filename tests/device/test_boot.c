@@ -16,10 +16,13 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
+#include "base/util.h"
 #include "kvm/acpi/tables.h"
 #include "kvm/boot/boot.h"
 #include "kvm/boot/layout.h"
 #include "kvm/panic.h"
+#include "kvm/words.h"
 #include "scratch.h"
 
 #define MIB (1ull << 20)
@@ -496,6 +499,33 @@ static void test_panic_watch(void **state)
     assert_true(strlen(w.text) < sizeof(w.text));
 }
 
+/* pult's words of the command line, and what the admin's say against them. */
+static void test_words(void **state)
+{
+    static const struct {
+        struct words_request rq;
+        const char *line;
+    } cases[] = {
+        {{NULL, .quick = true}, "cryptomgr.notests console=ttyS0 quiet"},
+        {{NULL}, "console=ttyS0 quiet"},
+        {{"a b", .quick = true}, "cryptomgr.notests console=ttyS0 a b"},
+        {{"a b", .virtio = true}, "console=hvc0 earlyprintk=ttyS0 a b"},
+        {{"a console=tty0", .quick = true}, "cryptomgr.notests a console=tty0"},
+        {{"a netconsole=x"}, "console=ttyS0 a netconsole=x"},
+        {{"fips=1", .quick = true}, "console=ttyS0 fips=1"},
+        {{"nofips=1", .quick = true}, "cryptomgr.notests console=ttyS0 nofips=1"},
+        {{"a cryptomgr.panic_on_fail", .quick = true}, "console=ttyS0 a cryptomgr.panic_on_fail"},
+        {{"a", .command = true, .quick = true},
+         "cryptomgr.notests console=ttyS0 quiet loglevel=1 a"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        cleanup_free char *line = words_line(&cases[i].rq);
+        assert_string_equal(line, cases[i].line);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -510,6 +540,7 @@ int main(void)
         scratch_test(test_files),
         T(test_acpi),
         cmocka_unit_test(test_panic_watch),
+        cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests_name("boot", tests, NULL, NULL);
 }
