@@ -105,8 +105,10 @@ static int set_source(struct new_guest *g, const char *source, struct error *err
 }
 
 /* --template NAME[:SOURCE][,OPTION[=VALUE]…] */
-static int set_template(struct new_guest *g, const char *value, struct error *err)
+static int set_template(struct new_guest *g, const char *said, struct error *err)
 {
+    /* A path is a template of LXC's, as lxc-create has it. */
+    cleanup_free char *value = xasprintf("%s%s", *said == '/' ? "lxc:" : "", said);
     cleanup_free char *name = xstrndup(value, strcspn(value, ":,"));
     if (g->template)
         return error_set(err, 0, "--rootfs has an archive already");

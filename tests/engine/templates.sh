@@ -112,6 +112,30 @@ echo "[{\"Config\":\"$C.json\",\"RepoTags\":[\"app:v1\"],\"Layers\":[\"one/layer
 tar -C dock -c -f dock.tar .
 ok "docker save" pult create container o5 --template "oci:$WORK/dock.tar:app:v1"
 is "docker save: what a layer takes away" "$(cd "$G/o5/rootfs" && echo d/* e/*)" "d/stays e/new"
+# What others write: umoci a layout of its own, skopeo archives of both forms out of that.
+if command -v umoci >/dev/null; then
+    umoci init --layout u && umoci new --image u:v1 && umoci unpack --image u:v1 bundle &&
+        cp -a l1/. bundle/rootfs/ && umoci repack --image u:v1 bundle && echo changed >bundle/rootfs/d/gone &&
+        rm -r bundle/rootfs/e && umoci repack --image u:v1 bundle &&
+        umoci config --image u:v1 --config.cmd /bin/sh --config.cmd -c --config.cmd 'echo $V' --config.env V=by-umoci
+    ok "umoci: its layout" pult create container u1 --template "oci:$WORK/u:v1"
+    is "umoci: a layer above another" "$(cat "$G/u1/rootfs/d/gone"; ls "$G/u1/rootfs")" "$(printf 'changed\nbin\nd\netc')"
+    pult start u1
+    pult wait u1 -s stopped -t 10
+    is "umoci: its command" "$(pult log u1 | tr -d '\r')" by-umoci
+else
+    skip "umoci: its layout" "umoci is not installed"
+fi
+if command -v umoci >/dev/null && command -v skopeo >/dev/null; then
+    for form in oci-archive docker-archive; do
+        name=u2-$form
+        skopeo --insecure-policy copy -q "oci:$WORK/u:v1" "$form:$WORK/$form.tar:app:v1" 2>&1 | sed 's/^/# /'
+        ok "skopeo: $form" pult create container "$name" --template "oci:$WORK/$form.tar:app:v1"
+        is "skopeo: $form, its files" "$(cat "$G/$name/rootfs/d/gone")" changed
+    done
+else
+    skip "skopeo: its archives" "skopeo is not installed"
+fi
 ln -sf /etc/passwd dock/two/layer.tar
 refused "docker save: a layer that leads out" "image" pult create container o6 --template "oci:$WORK/dock"
 
@@ -127,6 +151,16 @@ ok "lxc: made" pult create container x1 --template "lxc:$WORK/lxc-own,arg=--more
 like "lxc: what it was called with" "$(cat "$G/x1/rootfs/etc/args")" "--name=x1.*--more"
 is "lxc: its keys" "$(pult config get x1 lxc.environment)" "FROM=template"
 refused "lxc: one that fails" "template" pult create container x2 --template "lxc:$WORK/lxc-own,arg=--fail"
+ok "lxc: by its path" pult create container x4 --template "$WORK/lxc-own"
+is "lxc: by its path, its keys" "$(pult config get x4 lxc.environment)" "FROM=template"
+if [ -x /usr/share/lxc/templates/lxc-busybox ]; then
+    ok "lxc: its own for busybox" pult create container x5 --template /usr/share/lxc/templates/lxc-busybox --net none
+    pult start x5
+    is "lxc: its own for busybox runs" "$(pult exec x5 -- hostname)" x5
+    pult kill x5
+else
+    skip "lxc: its own for busybox" "lxc is not installed"
+fi
 refused "no such template" "did you mean 'busybox'" pult create container x3 --template busibox
 is "failures leave nothing at all" "$(ls -A "$G" | grep -E 'o[246]|x[23]|pult')" ""
 finish
