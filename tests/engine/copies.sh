@@ -28,6 +28,14 @@ refused "clone: a hook that fails" "lxc.hook.clone" pult clone one three
 pult config unset one lxc.hook.clone
 is "clone: the same files" "$(facts "$G/two/rootfs")" "$(facts "$G/one/rootfs")"
 is "clone: the same definition" "$(pult config get two guest.memory)" 64M
+pult config set one guest.net.0=bridge=br0,mac=02:00:00:00:00:01
+pult config set one "lxc.environment=A=b" lxc.uts.name=first
+pult clone one twin
+is "cloneconfig: its own address and name, else the same" \
+    "$(pult config get twin guest.net.0; pult config get twin lxc.environment; pult config get twin lxc.uts.name 2>/dev/null)" \
+    "$(printf 'bridge=br0\nA=b')"
+pult destroy twin
+pult config unset one guest.net.0 lxc.environment lxc.uts.name
 echo second >"$G/two/rootfs/etc/state"
 is "clone: its own files" "$(of one)" first
 

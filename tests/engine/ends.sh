@@ -27,6 +27,12 @@ pult start "$n"
 wait_for 5 sh -c "'$PULT' log '$n' | grep -q deaf"
 ok "one that does not listen" pult stop --timeout 1 "$n"
 is "is killed" "$(last "$n" how)" killed
+pult config set "$n" lxc.execute.cmd "/bin/sh -c 'exit 7'"
+short=
+for _ in 1 2 3 4 5; do
+    pult start "$n" && pult wait "$n" -s 'stopped|crashed' -t 10 && short+="$(last "$n" exit_status) "
+done
+is "shortlived: one that is over at once starts again and again" "$short" "7 7 7 7 7 "
 pult config set "$n" lxc.execute.cmd "/bin/sh -c 'kill -SEGV \$\$'"
 pult start "$n" >/dev/null 2>&1
 pult wait "$n" -s crashed -t 5

@@ -145,6 +145,9 @@ else
     skip "lxcfs tells its share" "nothing can be mounted there"
 fi
 
+is "rootfs_options: ro, noexec" "$(pult run --rootfs "$ROOT" --set lxc.rootfs.options=ro,nosuid -- \
+    /bin/sh -c 'touch /x 2>/dev/null || sed -n "s,.* / [^ ]* \([^ ]*\) .*,\1,p" /proc/mounts | tail -n 1 | cut -d, -f1-2' </dev/null)" ro,nosuid
+
 # ---- spelling ----
 pult create container "$n" --config "$WORK/config" --net none
 pult config modernize "$n"

@@ -29,6 +29,22 @@ ok "the last to start was the first to stop" \
     test "$(stat -c %.9Y "$PULT_HOME/guests/$a/last")" \< "$(stat -c %.9Y "$PULT_HOME/guests/$b/last")"
 refused "a name beside" "go with neither" pult start --all "$a"
 refused "nobody" "missing argument" pult stop
+told=$WORK/told
+for i in 1 2 3 4 5 6 7 8; do
+    (pult wait "$b" -s running -t 60 && echo up >>"$told" && pult wait "$b" -s stopped -t 60 && echo down >>"$told") &
+    waiters+=($!)
+done
+pult start "$b"
+wait_for 60 sh -c "[ \"\$(grep -c up '$told')\" = 8 ]"
+pult stop "$b" --timeout 0
+wait "${waiters[@]}"
+is "state_server: all who wait are told" "$(grep -c up "$told") $(grep -c down "$told")" "8 8"
+pult start "$b" & one=$!
+pult start "$b" & two=$!
+wait $one; first=$?
+wait $two; second=$?
+is "locktests, concurrent: of two who start it, one does" $((first + second)) 1
+pult kill "$b"
 pult kill "$c"
 pult destroy "$a" "$b" "$c"
 finish
