@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Firewalls of others, as Docker, firewalld and ufw make them, in real nf_tables: which of them stand
- * in a network's way, that they really do, and that what mends it does, and goes again.
+ * Firewalls of others, as Docker, firewalld and ufw make them, in real nf_tables and by the real
+ * iptables of both kinds: which of them stand in a network's way, that they really do, and that what
+ * mends it does, and goes again.
  */
 #include "netns.h"
 
@@ -185,9 +186,10 @@ static bool reaches_outside(void)
 /* Can the guest ask the host for a name? Somebody answers at port 53 with what came. */
 static bool reaches_dns(void)
 {
-    return system("socat UDP4-RECVFROM:53,bind=10.87.0.1 EXEC:cat & p=$!; "
+    return system("socat UDP4-RECVFROM:53,bind=10.87.0.1 EXEC:cat 2>/dev/null & p=$!; "
                   "until ss -lun | grep -q '10.87.0.1:53'; do :; done; "
-                  "r=$(echo x | ip netns exec guest socat -t 1 - UDP4:10.87.0.1:53); "
+                  "r=$(ip netns exec guest bash -c 'exec 3<>/dev/udp/10.87.0.1/53 && echo x >&3 && "
+                  "read -r -t 1 -u 3 r; echo $r' 2>/dev/null); "
                   "kill $p 2>/dev/null; wait $p 2>/dev/null; [ \"$r\" = x ]") == 0;
 }
 
@@ -217,11 +219,136 @@ static void really(void **state)
     destroy();
 }
 
+/* ---- by iptables ---- */
+
+/* For iptables-restore, of both families. Docker's own rules, to the letter. */
+static const char by_docker[] =
+    ":INPUT ACCEPT\n:FORWARD DROP\n:DOCKER -\n:DOCKER-ISOLATION-STAGE-1 -\n"
+    ":DOCKER-ISOLATION-STAGE-2 -\n:DOCKER-USER -\n"
+    "-A FORWARD -j DOCKER-USER\n-A FORWARD -j DOCKER-ISOLATION-STAGE-1\n"
+    "-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n"
+    "-A FORWARD -o docker0 -j DOCKER\n-A FORWARD -i docker0 ! -o docker0 -j ACCEPT\n"
+    "-A FORWARD -i docker0 -o docker0 -j ACCEPT\n"
+    "-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2\n"
+    "-A DOCKER-ISOLATION-STAGE-1 -j RETURN\n-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP\n"
+    "-A DOCKER-ISOLATION-STAGE-2 -j RETURN\n-A DOCKER-USER -j RETURN\n";
+
+/* As iptables-services has them: what nobody accepted is rejected, by a rule and not a policy. */
+static const char by_rejects[] =
+    "-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -i lo -j ACCEPT\n"
+    "-A INPUT -p tcp -m conntrack --ctstate NEW -m tcp --dport 22 -j ACCEPT\n"
+    "-A INPUT -m comment --comment \"all else -j ACCEPT\" -j REJECT\n"
+    "-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -j REJECT\n";
+
+/* Also of these nothing is lost: what a network lives from is let pass by others than an interface. */
+static const char by_the_careful[] =
+    ":INPUT DROP\n:FORWARD DROP\n:ours -\n:log -\n"
+    "-A log -m limit --limit 3/min -j LOG\n-A INPUT -j log\n"
+    "-A INPUT -p udp -m multiport --dports 53,67,547 -j ACCEPT\n"
+    "-A INPUT -p tcp -m tcp --dport 50:60 -j ACCEPT\n"
+    "-6 -A INPUT -p ipv6-icmp --icmpv6-type 135 -m hl --hl-eq 255 -j ACCEPT\n"
+    "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT\n"
+    "-A FORWARD -i nat+ -g ours\n-A ours ! -o nat0 -j ACCEPT\n";
+
+/* Those of the machine, or of the package that was fetched for this. */
+static bool has_iptables(void)
+{
+    const char *pult = getenv("PULT"), *path = getenv("PATH"),
+               *end = strrchr(pult ? pult : "", '/');
+
+    if (end && path) {
+        cleanup_free char *root = xasprintf("%.*s/cache/iptables/usr", (int)(end - pult), pult);
+        cleanup_free char *all = xasprintf("%s:/usr/sbin:%s/sbin", path, root);
+        cleanup_free char *lib = xasprintf("%s/lib/x86_64-linux-gnu", root);
+        cleanup_free char *modules = xasprintf("%s/xtables", lib);
+        setenv("PATH", all, 1);
+        if (access(modules, F_OK) == 0) {
+            setenv("LD_LIBRARY_PATH", lib, 1);
+            setenv("XTABLES_LIBDIR", modules, 1);
+        }
+    }
+    return system("for k in nft legacy; do for i in iptables ip6tables; do"
+                  " $i-$k -S >/dev/null 2>&1 || exit 1; done; done") == 0;
+}
+
+/* These rules of one kind, and no others. */
+static void with(const char *kind, const char *rules)
+{
+    cleanup_free char *text = xasprintf("*filter\n%sCOMMIT\n", rules);
+    cleanup_free char *load =
+        xasprintf("iptables-%s-restore <rules.in; ip6tables-%s-restore <rules.in", kind, kind);
+
+    scratch_write("rules.in", text);
+    sh(load);
+}
+
+/* All that there is of both kinds, but for what was counted. */
+static char *all_rules(void)
+{
+    sh("for i in iptables-legacy ip6tables-legacy iptables-nft ip6tables-nft; do echo $i; $i -S; "
+       "done"
+       " >rules.txt 2>/dev/null; nft -s list ruleset | grep -v '^#' >>rules.txt");
+    return scratch_read("rules.txt");
+}
+
+/* Rules of one kind: `who` is named, and `steps` mend them by the program that holds them. */
+static void by_iptables(const char *kind, const char *commands, const char *who, size_t steps)
+{
+    cleanup_network struct network *n = network(NAT "net.guard = off\n");
+    cleanup_plan struct plan p = {0}, again = {0};
+    cleanup_free char *mark = xasprintf("tables-%s -w -I ", kind);
+    cleanup_free char *script = firewall_script(n);
+
+    nft(script);
+    assert_true(reaches_outside() && reaches_dns());
+    with(kind, commands);
+    cleanup_free char *before = all_rules();
+    assert_int_equal(foreign_plan(n, true, &p, &err), 0);
+    if (steps && (!p.notes || !strstr(p.notes[0], who) ||
+                  !strstr(p.notes[0], "of the old iptables") != str_eq(kind, "nft")))
+        fail_msg("%s: '%s'", kind, p.notes ? p.notes[0] : "nothing");
+    if (!steps && p.notes)
+        fail_msg("%s: '%s'", kind, p.notes[0]);
+    assert_int_equal(reaches_outside(), steps == 0);
+    assert_int_equal(p.count, steps);
+    for (size_t i = 0; i < p.count; i++)
+        assert_non_null(strstr(p.steps[i].args[1], mark));
+    run(&p, false);
+    assert_true(reaches_outside() && reaches_dns());
+    assert_int_equal(foreign_plan(n, false, &again, &err), 0);
+    assert_null(again.notes);
+    run(&p, true);
+    cleanup_free char *after = all_rules();
+    assert_string_equal(before, after);
+    with(kind, ":INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n");
+    nft("flush ruleset\n");
+}
+
+static void those_of_iptables(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"nft", "legacy"};
+    need_playground();
+    if (!has_iptables()) {
+        print_message("# needs iptables-nft and iptables-legacy, and a kernel that has both\n");
+        skip();
+    }
+    bridged_packets("0");
+    build();
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        by_iptables(kinds[i], by_docker, "Docker drops what its guests send out", 4);
+        by_iptables(kinds[i], by_rejects, "drops", 11);
+        by_iptables(kinds[i], by_the_careful, NULL, 0);
+    }
+    destroy();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_in_the_way),
         cmocka_unit_test(really),
+        cmocka_unit_test(those_of_iptables),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
