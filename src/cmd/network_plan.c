@@ -116,13 +116,13 @@ static json_t *persist_facts(const struct persist *p)
 /* The host's own configuration that would do the same, shown or saved for a review. */
 static int show_persistent(const struct cmd_args *a, const struct network *n)
 {
-    const char *dir = cmd_opt(a, "save");
+    const char *path = cmd_opt(a, "save");
     cleanup_persist struct persist p = {0};
     cleanup_host struct host h = {0};
     struct error err = {0};
 
     if (host_look(&h, &err) < 0 || persist_make(n, &h, cmd_opt(a, "dialect"), &p, &err) < 0 ||
-        (dir && persist_save(&p, dir, &err) < 0))
+        (path && persist_save(&p, path, false, &err) < 0))
         return cmd_fail(a, &err);
     if (cmd_json(a)) {
         print_json(persist_facts(&p));
@@ -173,7 +173,8 @@ const struct command cmd_network_plan = {
             NETWORK_OPTIONS,
             {"persistent", 0, NULL, false, "the host's own configuration of a bridge, instead"},
             {"dialect", 0, "NAME", false, "networkd, nm, ifupdown or netplan (who keeps the NIC)"},
-            {"save", 0, "DIR", false, "write its files into this directory, too"},
+            {"save", 0, "PATH", false,
+             "write its files into this directory, too; or its one file here"},
             {0},
         },
     .help = "show what a network does to the host; change nothing",
@@ -182,7 +183,7 @@ const struct command cmd_network_plan = {
         "proves it. With options: of a network that is not there yet. Of one that is up: the\n"
         "steps that were done.\n\n"
         "--persistent shows files that make a bridge over a NIC at each boot, without pult, in\n"
-        "the dialect of who configures the NIC. They are for you to review: --save DIR writes\n"
+        "the dialect of who configures the NIC. They are for you to review: --save PATH writes\n"
         "them where you say, and nothing is ever written where it takes effect.",
     .json = true,
     .safe = true,

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,6 +252,14 @@ static const char *find_dialect(const struct network *n, const char *port, struc
     return NULL;
 }
 
+const char *persist_dialect(size_t i)
+{
+    for (const struct dialect *d = persist_dialects; d->name; d++)
+        if (i-- == 0)
+            return d->name;
+    return NULL;
+}
+
 int persist_make(const struct network *n, const struct host *h, const char *dialect,
                  struct persist *out, struct error *err)
 {
@@ -266,7 +275,7 @@ int persist_make(const struct network *n, const struct host *h, const char *dial
         goto failed;
     for (const struct dialect *d = persist_dialects; d->name; d++)
         if (str_eq(d->name, dialect)) {
-            out->dialect = d->name;
+            snprintf(out->dialect, sizeof(out->dialect), "%s", d->name);
             d->tell(&s, out);
             return 0;
         }
@@ -295,21 +304,74 @@ char *persist_text(const struct persist *p)
     return text;
 }
 
-int persist_save(const struct persist *p, const char *dir, struct error *err)
+int persist_from_json(const char *text, struct persist *out, struct error *err)
 {
-    struct stat st;
+    json_t *o = json_loads(text, 0, NULL), *file, *note;
+    const char *dialect = json_string_value(json_object_get(o, "dialect"));
+    const json_t *files = json_object_get(o, "files");
+    bool good = dialect && json_is_array(files) && json_array_size(files) <= PERSIST_FILES;
+    size_t i;
 
-    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+    *out = (struct persist){0};
+    snprintf(out->dialect, sizeof(out->dialect), "%s", dialect ? dialect : "");
+    for (i = 0; good && i < json_array_size(files); i++) {
+        file = json_array_get(files, i);
+        const char *path = json_string_value(json_object_get(file, "path"));
+        const char *said = json_string_value(json_object_get(file, "text"));
+        good = path && said && strrchr(path, '/');
+        if (!good)
+            break;
+        out->files[out->count].path = xstrdup(path);
+        out->files[out->count].mode = (unsigned)json_integer_value(json_object_get(file, "mode"));
+        out->files[out->count++].text = xstrdup(said);
+    }
+    json_array_foreach (json_object_get(o, "notes"), i, note)
+        if (json_is_string(note))
+            persist_note(out, "%s", json_string_value(note));
+    json_decref(o);
+    if (good)
+        return 0;
+    persist_clear(out);
+    return error_set(err, 0, "this is no configuration");
+}
+
+/* The directory of a path, to be made where it is the path itself; *name: of the file, or "". */
+static int open_place(const struct persist *p, const char *path, const char **name,
+                      struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    struct stat st;
+    const bool file =
+        p->count == 1 && !(slash && !slash[1]) && !(stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+    cleanup_free char *dir = !file          ? xstrdup(path)
+                             : !slash       ? xstrdup(".")
+                             : slash > path ? xstrndup(path, (size_t)(slash - path))
+                                            : xstrdup("/");
+
+    *name = !file ? "" : slash ? slash + 1 : path;
+    if (!file && mkdir(dir, 0755) < 0 && errno != EEXIST)
         return error_set(err, errno, "create the directory '%s'", dir);
-    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? error_set(err, errno, "open the directory '%s'", dir) : fd;
+}
+
+int persist_save(const struct persist *p, const char *path, bool replace, struct error *err)
+{
+    const char *name;
+    struct stat st;
+    cleanup_close int fd = open_place(p, path, &name, err);
+
     if (fd < 0)
-        return error_set(err, errno, "open the directory '%s'", dir);
+        return -1;
+    for (size_t i = 0; i < p->count && !replace; i++) {
+        const char *own = *name ? name : strrchr(p->files[i].path, '/') + 1;
+        if (fstatat(fd, own, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            return error_set(err, EEXIST, "write '%s%s%s'", path, *name ? "" : "/",
+                             *name ? "" : own);
+    }
     for (size_t i = 0; i < p->count; i++)
-        if (fstatat(fd, strrchr(p->files[i].path, '/') + 1, &st, AT_SYMLINK_NOFOLLOW) == 0)
-            return error_set(err, EEXIST, "write '%s/%s'", dir, strrchr(p->files[i].path, '/') + 1);
-    for (size_t i = 0; i < p->count; i++)
-        if (file_replace_at(fd, strrchr(p->files[i].path, '/') + 1, p->files[i].text,
+        if (file_replace_at(fd, *name ? name : strrchr(p->files[i].path, '/') + 1, p->files[i].text,
                             strlen(p->files[i].text), p->files[i].mode, err) < 0)
-            return error_wrap(err, "write into '%s'", dir);
+            return error_wrap(err, "write '%s'", path);
     return 0;
 }

@@ -15,16 +15,18 @@
 #ifndef PULT_NET_PERSIST_H
 #define PULT_NET_PERSIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
-#include "net/host.h"
 #include "net/network.h"
+
+struct host;
 
 #define PERSIST_FILES 4u
 
 struct persist {
-    const char *dialect;
+    char dialect[16];
     struct {
         char *path, *text;
         unsigned mode;
@@ -33,6 +35,8 @@ struct persist {
     char **notes; /* what has to be done besides; NULL-terminated, or NULL */
 };
 
+/* The names of all dialects, one after the other; NULL behind the last. */
+const char *persist_dialect(size_t i);
 /* dialect NULL: that of who keeps the NIC. */
 int persist_make(const struct network *n, const struct host *h, const char *dialect,
                  struct persist *out, struct error *err);
@@ -41,7 +45,12 @@ void persist_clear(struct persist *p);
 
 /* All of it as text for a person: each file below its path, then the notes. Caller frees. */
 char *persist_text(const struct persist *p);
-/* Write the files, by the last parts of their paths, into a directory; none may be there. */
-int persist_save(const struct persist *p, const char *dir, struct error *err);
+/* From the answer of `pult network plan NAME --persistent -o json`. */
+int persist_from_json(const char *text, struct persist *out, struct error *err);
+/*
+ * Write the files into a directory, by the last parts of their paths; where there is but one, a path
+ * that is no directory is that of the file. EEXIST where one is there, unless it shall be replaced.
+ */
+int persist_save(const struct persist *p, const char *path, bool replace, struct error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "net/host.h"
 #include "net/persist.h"
 
 struct settled_route {

@@ -230,7 +230,8 @@ static void act_new(struct ui *ui, int argc, char *const *argv)
 
 /* ---- networks ---- */
 
-static const char *const networks_words[] = {"up", "down", "forward", "unforward", "close", NULL};
+static const char *const networks_words[] = {"up",         "down",  "forward", "unforward",
+                                             "persistent", "close", NULL};
 
 static void forward_typed(struct ui *ui, const char *verb, const char *spec)
 {
@@ -262,6 +263,16 @@ static void ask_forward(struct ui *ui, bool add)
     prompt_open(ui);
 }
 
+static void review_selected(struct ui *ui)
+{
+    const struct net_view *v = nets_selected(&ui->nets);
+    char *words[] = {(char *)"network", (char *)"plan", v ? (char *)(uintptr_t)v->name : NULL,
+                     NULL};
+
+    if (v && !ui_shows(ui, &view_review))
+        review_open(ui, words);
+}
+
 static void act_networks(struct ui *ui, int argc, char *const *argv)
 {
     const char *what = arg_of(argc, argv, 1);
@@ -275,7 +286,9 @@ static void act_networks(struct ui *ui, int argc, char *const *argv)
         nets_move(&ui->nets, i == 0 ? -1 : 1);
     } else if (i == 2 || i == 3) {
         ask_forward(ui, i == 2);
-    } else if (i == 4 && ui->overlays[ui->overlay_count - 1] == &view_networks) {
+    } else if (i == 4) {
+        review_selected(ui);
+    } else if (i == 5 && ui->overlays[ui->overlay_count - 1] == &view_networks) {
         ui_overlay_close(ui);
     }
 }

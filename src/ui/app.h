@@ -26,6 +26,7 @@
 #include "ui/nets.h"
 #include "ui/pane.h"
 #include "ui/prompt.h"
+#include "ui/review.h"
 #include "ui/roster.h"
 #include "ui/text.h"
 #include "ui/view.h"
@@ -68,6 +69,7 @@ struct ui {
     struct form form;                    /* what view_form edits */
     struct prompt prompt;                /* what view_prompt asks */
     struct wizard wizard;                /* what view_wizard makes */
+    struct review review;                /* what view_review shows */
     char enter_soon[GUEST_NAME_MAX + 1]; /* select this guest as soon as it is there … */
     bool enter_console;                  /* … and enter its console */
 };

@@ -73,6 +73,8 @@ static const struct {
     {KEYS_NETWORKS, "R", "network rollback", NULL, 0, NULL},
     {KEYS_NETWORKS, "p", "network plan", "Plan", 3, NULL},
     {KEYS_NETWORKS, "x", "network doctor", "Doctor", 3, NULL},
+    {KEYS_NETWORKS, "b", "networks persistent", "At boot", 6,
+     "show files that make a bridge at each boot without pult"},
     {KEYS_NETWORKS, "f", "networks forward", "Forward", 4, "forward a port of the host to a guest"},
     {KEYS_NETWORKS, "F", "networks unforward", NULL, 0, "forward a port no more"},
     {KEYS_NETWORKS, "i", "network info", NULL, 0, NULL},

@@ -32,6 +32,6 @@ struct view {
 };
 
 extern const struct view view_header, view_list, view_details, view_pane, view_message, view_keys;
-extern const struct view view_text, view_form, view_prompt, view_networks, view_wizard;
+extern const struct view view_text, view_form, view_prompt, view_networks, view_wizard, view_review;
 
 #endif

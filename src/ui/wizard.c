@@ -262,6 +262,24 @@ static size_t next_field(const struct wizard *w, size_t at, int by)
     return at;
 }
 
+bool wizard_persists(const struct wizard *w)
+{
+    const struct wizard_place *p = place(w);
+
+    return wizard_kind(w) == NET_BRIDGE && p && p->kind == PLACE_NEW;
+}
+
+/* What would make it at each boot, where no field is wrong. */
+static void review(struct ui *ui)
+{
+    struct error err;
+    char **words = wizard_persists(&ui->wizard) ? wizard_words(&ui->wizard, "plan", &err) : NULL;
+
+    if (words)
+        review_open(ui, words);
+    strv_free(words);
+}
+
 /* Enter: do it, where the plan can be seen and no field is wrong. */
 static void finish_settings(struct ui *ui)
 {
@@ -295,12 +313,23 @@ static void settings_key(struct ui *ui, const struct key *key)
         w->top -= min(w->top, (size_t)4);
     } else if (key->code == K_F0 + 2) {
         w->commands = !w->commands;
+    } else if (key->code == K_F0 + 4) {
+        review(ui);
     } else if (wizard_fields[w->at].flag && key->code == ' ') {
         edit_set(&w->values[w->at], str_eq(w->values[w->at].text, "yes") ? "no" : "yes");
         wizard_replan(ui);
     } else if (edit_key(&w->values[w->at], key)) {
         wizard_replan(ui);
     }
+}
+
+/* Of the network that was made. */
+static void review_made(struct ui *ui)
+{
+    char *words[] = {(char *)"network", (char *)"plan", ui->wizard.name, NULL};
+
+    if (wizard_persists(&ui->wizard))
+        review_open(ui, words);
 }
 
 /* The steps are being done, or were. */
@@ -317,6 +346,8 @@ static unsigned run_key(struct ui *ui, const struct key *key)
         if (w->answer)
             edit_set(w->answer, w->name);
         return HANDLED | LEAVE;
+    } else if (w->run == RUN_DONE && key->code == K_F0 + 4) {
+        review_made(ui);
     } else if ((w->run == RUN_FAILED || w->run == RUN_STUCK) && key->code == K_ESC) {
         return HANDLED | LEAVE;
     } else if (key->code == K_PGDN || key->code == K_DOWN) {

@@ -7,7 +7,8 @@
  * Nothing is changed before the last key of the settings' page, where the plan can be read. It
  * comes from `pult network plan`, run as a job at each change; what is done is done by `pult network
  * create` and `pult network apply`, and followed in the journal. A plan with a risk is confirmed
- * here, in time, or goes back by itself. Esc leaves everything as it was.
+ * here, in time, or goes back by itself. Esc leaves everything as it was. Of a bridge over a NIC, F4
+ * shows what the host's own configuration would need (review.h).
  */
 #ifndef PULT_UI_WIZARD_H
 #define PULT_UI_WIZARD_H

@@ -221,12 +221,15 @@ static const char *hint(const struct wizard *w)
     case PAGE_PLACE:
         return "Enter next   F3 back   Esc cancel";
     case PAGE_SETTINGS:
-        return "Enter do it   F2 commands   PgDn more   F3 back   Esc cancel";
+        return wizard_persists(w)
+                   ? "Enter do it   F2 commands   F4 as files   PgDn more   F3 back   Esc cancel"
+                   : "Enter do it   F2 commands   PgDn more   F3 back   Esc cancel";
     default:
         break;
     }
     if (w->run == RUN_DONE)
-        return "Enter close";
+        return wizard_persists(w) ? "Enter close   F4 as files, to keep it at each boot"
+                                  : "Enter close";
     if (w->run == RUN_FAILED)
         return "F3 back   Esc close";
     if (w->run == RUN_STUCK)

@@ -29,6 +29,8 @@ enum net_kind wizard_kind(const struct wizard *w);
 const char *wizard_title(enum wizard_page p);
 /* Is this field shown? */
 bool wizard_has(const struct wizard *w, size_t i);
+/* Is it a bridge over a NIC, which the host's own configuration could make, too? */
+bool wizard_persists(const struct wizard *w);
 /* -1: what is typed into it is wrong. */
 int wizard_check(const struct wizard *w, size_t i, struct error *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host with nearly all that a NIC can have: eth9 has most of it, eth8 some; far9 and far8 are what
- * they are wired to. The places of pult are kept by a process for good, so all tests of a group have
+ * A host with nearly all that a NIC can have: eth9 has most of it, eth8 some, eth7 nothing; far9, far8
+ * and far7 are what they are wired to. The places of pult are kept by a process for good, so all tests of a group have
  * one scratch directory, emptied before each.
  */
 #ifndef PULT_TESTS_WORLD_H
@@ -10,12 +10,14 @@
 static const char *const world =
     "ip link add eth9 type veth peer name far9; ip link set eth9 up; ip link set far9 up;"
     "ip link add eth8 type veth peer name far8; ip link set eth8 up; ip link set far8 up;"
+    "ip link add eth7 type veth peer name far7;"
     "sysctl -qw net.ipv6.conf.eth9.accept_dad=0;"
     "ip address add 10.1.0.2/24 brd + dev eth9 label eth9:one;"
     "ip address add 10.1.0.3/24 brd + dev eth9;"
     "ip address add 10.1.0.4/24 dev eth9 noprefixroute;"
     "ip address add 10.2.0.2/16 dev eth9 metric 77 valid_lft 3600 preferred_lft 1800;"
     "ip address add 10.3.0.2 peer 10.3.0.9/32 dev eth9 scope link;"
+    "ip address add 169.254.9.9/16 dev eth9 scope link;"
     "ip address add 10.8.0.2/24 dev eth8;"
     "ip address add fd01::2/64 dev eth9 nodad;"
     "ip address add fd01::3/64 dev eth9 nodad noprefixroute;"
@@ -69,7 +71,7 @@ static inline int world_remove(void **state)
 {
     if (world_is_ours)
         (void)!system(
-            "(nft flush ruleset; for l in eth9 eth8 nat0 nat1 rou0 iso0 inner0 guarded0 br0"
+            "(nft flush ruleset; for l in eth9 eth8 eth7 nat0 nat1 rou0 iso0 inner0 guarded0 br0"
             " br1 br7; do ip link del $l; done;"
             "ip route flush table 7; ip route flush table 1000;"
             "ip -6 route flush table 7; ip route del blackhole 192.0.7.0/24;"

@@ -25,6 +25,11 @@
 #define UP        "\033[A"
 #define F2        "\033OQ"
 #define F3        "\033OR"
+#define F4        "\033OS"
+#define RIGHT     "\033[C"
+#define LEFT      "\033[D"
+#define PGDN      "\033[6~"
+#define PGUP      "\033[5~"
 #define SHIFT_TAB "\033[Z"
 #define ERASE     "\025" /* Ctrl-U: the whole line */
 
@@ -347,6 +352,112 @@ static void bridge_with_a_timer(void **state)
     quit(t);
 }
 
+static void save_as(struct tty *t, const char *path)
+{
+    tty_send(t, "s");
+    tty_expect(t, "Save to");
+    tty_send(t, path);
+    tty_send(t, "\r");
+}
+
+/*
+ * The wizard's bridge as files of the host's own configuration: shown in each dialect, saved where
+ * somebody says, over what is there only after a yes, and back to the page from which it came.
+ */
+static void bridge_as_files(void **state)
+{
+    struct tty *t = networks(80, 24);
+    (void)state;
+    run("mkdir old && echo mine >old/05-pult-br0.network");
+    tty_send(t, "n");
+    tty_expect(t, "What shall the guests");
+    tty_send(t, DOWN "\r");
+    tty_expect(t, "a new bridge on eth0");
+    tty_send(t, "\r");
+    tty_expect(t, "What will be done:");
+    tty_expect(t, "F4 as files");
+    tty_send(t, DOWN "5000"); /* a wrong field: there is nothing to be shown */
+    tty_expect(t, "is not between 1 and 4094");
+    tty_send(t, F4);
+    tty_expect(t, "is not between 1 and 4094");
+    tty_send(t, ERASE);
+    tty_expect(t, "What will be done:");
+    tty_send(t, F4);
+    tty_expect(t, "To keep it at each boot");
+    tty_expect(t, "nothing is written unless you save it");
+    for (int i = 0; i < 5 && !tty_has(t, "05-pult-br0.netdev"); i++) {
+        tty_send(t, RIGHT);
+        tty_pump(t, 3000, 300);
+    }
+    tty_expect(t, "/etc/systemd/network/05-pult-br0.netdev");
+    tty_send(t, PGDN);
+    tty_expect(t, "Address=192.0.2.7/24");
+    tty_expect_gone(t, "05-pult-br0.netdev <==");
+    tty_send(t, PGUP);
+    tty_expect(t, "05-pult-br0.netdev <==");
+    tty_send(t, "s");
+    tty_expect(t, "Save to (a directory)");
+    tty_send(t, ESC);
+    tty_expect(t, "not saved");
+    save_as(t, "");
+    tty_expect_gone(t, "Save to");
+    save_as(t, "old/no/such/place");
+    tty_expect(t, "No such file or directory");
+    save_as(t, "new");
+    tty_expect(t, "the files are saved: new");
+    run("grep -q 'Bridge=br0' new/05-pult-eth0.network && test $(ls new | wc -l) = 3");
+    save_as(t, "old");
+    tty_expect(t, "Write over it? (y/n)");
+    tty_send(t, "n");
+    tty_expect(t, "not saved");
+    run("grep -qx mine old/05-pult-br0.network && test $(ls old | wc -l) = 1");
+    save_as(t, "old");
+    tty_expect(t, "Write over it? (y/n)");
+    tty_send(t, "y");
+    tty_expect(t, "the files are saved: old");
+    run("diff -r old new");
+    tty_send(t, LEFT);
+    tty_expect(t, "/etc/netplan/90-pult-br0.yaml");
+    save_as(t, "one.yaml");
+    tty_expect(t, "the file is saved: one.yaml");
+    run("grep -q 'interfaces: \\[eth0\\]' one.yaml");
+    tty_send(t, ESC);
+    tty_expect_gone(t, "To keep it at each boot");
+    tty_expect(t, "What will be done:");
+    tty_send(t, F4);
+    tty_expect(t, "To keep it at each boot");
+    tty_send(t, ESC);
+    tty_expect(t, "What will be done:");
+    tty_send(t, F3);
+    tty_expect(t, "Where does it lead?");
+    tty_send(t, ESC);
+    tty_expect(t, "No networks yet.");
+    assert_false(is_there("br0"));
+    quit(t);
+}
+
+/* Of a network in the list; and of one that nobody but pult could make. */
+static void files_from_the_list(void **state)
+{
+    struct tty *t = networks(100, 40);
+    (void)state;
+    run("\"$PULT\" network create br0 --kind bridge --port eth0 >/dev/null &&"
+        " \"$PULT\" network create iso0 --kind isolated >/dev/null");
+    tty_expect(t, "iso0");
+    tty_send(t, "b");
+    tty_expect(t, "To keep it at each boot");
+    tty_send(t, RIGHT);
+    tty_expect(t, "192.0.2.7/24");
+    tty_send(t, ESC);
+    tty_expect_gone(t, "To keep it at each boot");
+    tty_send(t, DOWN "b");
+    tty_expect(t, "changes nothing that the host's own configuration keeps");
+    tty_send(t, "s");
+    tty_send(t, ESC);
+    tty_expect_gone(t, "To keep it at each boot");
+    quit(t);
+}
+
 /* The form of a guest asks for a network, and gets the one that is made. */
 static void from_the_form(void **state)
 {
@@ -386,9 +497,9 @@ static void from_the_form(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(nothing_yet),          T(nat_by_two_keys), T(wrong_input_nat),
-        T(wrong_input_bridge),   T(bridge_and_back), T(bridge_with_a_timer),
-        T(bridge_that_is_there), T(beside_docker),   T(from_the_form),
+        T(nothing_yet),     T(nat_by_two_keys),     T(wrong_input_nat),      T(wrong_input_bridge),
+        T(bridge_and_back), T(bridge_with_a_timer), T(bridge_that_is_there), T(beside_docker),
+        T(bridge_as_files), T(files_from_the_list), T(from_the_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
