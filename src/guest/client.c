@@ -24,8 +24,10 @@
 #include "guest/control.h"
 #include "guest/store.h"
 
-#define LINE_MAX_BYTES CONTROL_BACKLOG
-#define ANSWER_MS      10000
+#define LINE_MAX_BYTES  CONTROL_BACKLOG
+#define LISTENS_MS      10 /* a keeper that is about to listen is looked for again after so long, */
+#define LISTENS_MOST_MS 500 /* and then after twice that, up to so long */
+#define ANSWER_MS       10000
 
 int client_connect(const char *name, struct error *err)
 {
@@ -374,8 +376,16 @@ static void wait_gone(int fd, uint64_t until)
         poll(&p, 1, !until ? -1 : now < until ? (int)((until - now + 999999) / 1000000) : 0);
 }
 
+/* Its runtime directory is there before its keeper listens in it. */
+static bool is_coming(const char *name)
+{
+    cleanup_free char *dir = xasprintf("%s/%s", place_run(), name);
+    return access(dir, F_OK) == 0;
+}
+
 int client_wait(const char *name, unsigned states, int ms, struct error *err)
 {
+    int again = LISTENS_MS;
     uint64_t until = ms < 0 ? 0 : now_mono_ns() + (uint64_t)ms * 1000000;
     if (store_init(err) < 0)
         return -1;
@@ -396,7 +406,10 @@ int client_wait(const char *name, unsigned states, int ms, struct error *err)
         uint64_t now = now_mono_ns();
         struct pollfd p = {.fd = watch, .events = POLLIN};
         int wait = !until ? -1 : now < until ? (int)((until - now + 999999) / 1000000) : 0;
-        if (poll(&p, 1, wait) == 0)
+        const bool soon = fd < 0 && is_coming(name) && (wait < 0 || wait > again);
+        if (soon)
+            again = min(again * 2, LISTENS_MOST_MS);
+        if (poll(&p, 1, soon ? again : wait) == 0 && !soon)
             return error_set(err, ETIMEDOUT, "wait for '%s'", name);
         char trash[4096];
         while (read(watch, trash, sizeof trash) > 0)
