@@ -41,6 +41,12 @@ static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct 
         return error_set(err, 0, "'%s' is a %s, which cannot be cloned", def->name,
                          def->engine->type);
     c->snapshot = cmd_opt(a, "snapshot");
+    c->how = cmd_opt(a, "overlay") ? CLONE_OVERLAY : cmd_opt(a, "reflink") ? CLONE_SHARE : CLONE_COPY;
+    if (c->how != CLONE_COPY && (!def->engine->snapshots || !def->engine->snapshots->copy))
+        return error_set(err, 0, "'%s' is a %s, whose clones are copies", def->name,
+                         def->engine->type);
+    cleanup_free char *new_dir = store_dir(cmd_pos(a, 1));
+    c->new_dir = new_dir;
     if (c->snapshot && snapshot_check(def, c->snapshot, &dir, err) < 0)
         return -1;
     c->snapshot_dir = dir;
@@ -81,6 +87,8 @@ const struct command cmd_clone = {
         (const struct cmd_option[]){
             {"snapshot", 0, "SNAPSHOT", false,
              "with the disks or files as they were in this snapshot"},
+            {"overlay", 's', NULL, false, "keep only what differs from then on (containers)"},
+            {"reflink", 'r', NULL, false, "share blocks, or fail where these cannot (containers)"},
             {0},
         },
     .help = "define another guest like one that does not run, with copies of its disks or files",
@@ -89,7 +97,12 @@ const struct command cmd_clone = {
         "copies of the disks that it writes to, in its own directory. Disks that are only\n"
         "read are shared. A container gets a copy of its root file system, which shares\n"
         "blocks where the file system can do that. It is not started, and has no snapshots.\n\n"
-        "  pult clone web1 web2",
+        "With --overlay a container's clone is there at once, and has only what is written in\n"
+        "it: the rest is the other's, which can be neither destroyed, renamed nor put back to a\n"
+        "snapshot as long as there is such a clone, and should not be changed. A clone of such a\n"
+        "clone is whole again.\n\n"
+        "  pult clone web1 web2\n"
+        "  pult clone --overlay base job7",
     .safe = true,
     .states = ON_DOWN,
     .run = clone_run,

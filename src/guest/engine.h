@@ -104,9 +104,16 @@ struct guest_template {
 };
 
 /* Another guest like this one, as it is (and does not run) or as it was in a snapshot. */
+enum clone_how {
+    CLONE_COPY,
+    CLONE_SHARE,   /* blocks are shared, by the file system, or it fails */
+    CLONE_OVERLAY, /* all is shared but what is written from then on; the guest is needed */
+};
 struct engine_clone {
     const struct guest_def *def;
     const char *name;                    /* what the new one is called */
+    enum clone_how how;                  /* not CLONE_COPY: only for kinds that are files */
+    const char *new_dir;                 /* that of the other, once it is there */
     const char *snapshot, *snapshot_dir; /* NULL: as it is */
     engine_progress_fn *progress;        /* may be NULL */
     void *arg;
@@ -196,6 +203,11 @@ struct engine {
      */
     int (*depopulate)(const char *dir, struct error *err);
 
+    /*
+     * Do other guests need what is in this directory of the guest's, which is about to go? Then -1,
+     * and which. NULL: never.
+     */
+    int (*needed)(const struct guest_def *def, const char *dir, struct error *err);
     /* A guest of this definition is about to be destroyed. NULL: nobody cares. */
     int (*farewell)(const struct guest_def *def, struct error *err);
 

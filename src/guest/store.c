@@ -40,7 +40,7 @@ static char *foreign_dir(const char *name)
     return xasprintf("%s/foreign/%s", place_home(), name);
 }
 
-static char *guest_dir(const char *name)
+char *store_dir(const char *name)
 {
     char *own = xasprintf("%s/guests/%s", place_home(), name), *foreign = foreign_dir(name);
     bool is_foreign = access(own, F_OK) < 0 && access(foreign, F_OK) == 0;
@@ -81,7 +81,7 @@ int store_lock(const char *name, int how, struct error *err)
 {
     if (guest_name_check(name, err) < 0)
         return -1;
-    cleanup_free char *dir = guest_dir(name);
+    cleanup_free char *dir = store_dir(name);
     int fd = dir_lock(dir, how);
     if (fd < 0 && errno == ENOENT)
         return error_set(err, 0, "there is no lasting guest '%s'", name);
@@ -229,7 +229,7 @@ static int gather(const char *name, struct guest_info *info, struct error *err)
 
     struct error why;
     bool alive = run_dir_look(name, &info->page);
-    cleanup_free char *dir = guest_dir(name);
+    cleanup_free char *dir = store_dir(name);
     int loaded = load_settled(name, dir, &info->def, &why);
     if (loaded < 0 || (loaded == 0 && !is_own(name))) {
         free(dir);
@@ -509,7 +509,7 @@ int store_edit(const char *name, store_edit_fn *edit, void *arg, struct error *e
 {
     if (check_own(name, err) < 0)
         return -1;
-    cleanup_free char *dir = guest_dir(name);
+    cleanup_free char *dir = store_dir(name);
     cleanup_close int fd = store_lock(name, LOCK_EX, err);
     if (fd < 0)
         return -1;
@@ -525,7 +525,7 @@ int store_replace(const char *name, const char *text, size_t len, struct error *
 {
     if (check_own(name, err) < 0)
         return -1;
-    cleanup_free char *dir = guest_dir(name);
+    cleanup_free char *dir = store_dir(name);
     cleanup_close int fd = store_lock(name, LOCK_EX, err);
     if (fd < 0)
         return -1;
@@ -548,7 +548,7 @@ int store_destroy(const char *name, struct error *err)
         return error_hint(err, "`pult kill %s` ends it, and then it is gone", name);
     }
 
-    cleanup_free char *dir = guest_dir(name);
+    cleanup_free char *dir = store_dir(name);
     cleanup_free char *guests = guests_dir();
     cleanup_close int fd = store_lock(name, LOCK_EX, err);
     if (fd < 0)
@@ -559,8 +559,9 @@ int store_destroy(const char *name, struct error *err)
         return error_hint(err, "`pult stop %s` first", name);
     }
     cleanup_def struct guest_def *def = NULL;
-    if (def_load(name, dir, &def, NULL) == 0 && def->engine->farewell &&
-        def->engine->farewell(def, err) < 0)
+    if (def_load(name, dir, &def, NULL) == 0 &&
+        ((def->engine->needed && def->engine->needed(def, dir, err) < 0) ||
+         (def->engine->farewell && def->engine->farewell(def, err) < 0)))
         return -1;
     cleanup_free char *gone = scratch_gone(guests, name);
     if (rename(dir, gone) < 0)
@@ -609,13 +610,17 @@ int store_rename(const char *name, const char *new_name, struct error *err)
         return error_set(err, 0, "'%s' is a throwaway guest", name);
     if (name_free(new_name, err) < 0)
         return -1;
-    cleanup_free char *from = guest_dir(name);
-    cleanup_free char *to = guest_dir(new_name);
+    cleanup_free char *from = store_dir(name);
+    cleanup_free char *to = store_dir(new_name);
     cleanup_close int fd = store_lock(name, LOCK_EX, err);
     if (fd < 0)
         return -1;
     if (run_dir_look(name, &page))
         return error_set(err, 0, "'%s' is %s", name, state_name((enum guest_state)page.state));
+    cleanup_def struct guest_def *def = NULL;
+    if (def_load(name, from, &def, NULL) == 0 && def->engine->needed &&
+        def->engine->needed(def, from, err) < 0)
+        return -1;
     if (config_move(fd, from, from, to, err) < 0)
         return -1;
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0) {
@@ -669,7 +674,7 @@ int store_console(const char *name, char **data, size_t *len, struct error *err)
         cleanup_close int dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         ret = console_history(dir, data, len, &why);
     } else {
-        cleanup_free char *kept = guest_dir(name);
+        cleanup_free char *kept = store_dir(name);
         cleanup_free char *log = xasprintf("%s/%s", kept, CONSOLE_LOG);
         ret = file_read_at(AT_FDCWD, log, CONSOLE_RING_MAX, data, len, &why);
     }

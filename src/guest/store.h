@@ -103,6 +103,9 @@ int store_destroy(const char *name, struct error *err);
  */
 int store_console(const char *name, char **data, size_t *len, struct error *err);
 
+/* The directory of a lasting guest of this name, be there one or not. Caller frees. */
+char *store_dir(const char *name);
+
 /* A name that is free: PREFIX-heron, PREFIX-otter, … */
 int store_fresh_name(const char *prefix, char out[GUEST_NAME_MAX + 1], struct error *err);
 

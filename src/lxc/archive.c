@@ -332,8 +332,9 @@ int archive_remove(const char *dir, struct error *err)
 {
     cleanup_free char *root = xasprintf("%s/rootfs", dir);
     cleanup_free char *upper = xasprintf("%s/upper", dir);
+    cleanup_free char *overlay = xasprintf("%s/overlay", dir);
     if (geteuid() == 0 || !filework_has_owners() ||
-        (access(root, F_OK) < 0 && access(upper, F_OK) < 0))
+        (access(root, F_OK) < 0 && access(upper, F_OK) < 0 && access(overlay, F_OK) < 0))
         return 0; /* the files are the caller's own */
     const struct filework w = {.dir = dir, .jail = true, .run = remove_run};
     return filework_do(&w, err) < 0 ? error_wrap(err, "remove '%s'", dir) : 0;

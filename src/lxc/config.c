@@ -5,6 +5,7 @@
  *     lxc.rootfs.path   not said    rootfs/ in the guest's directory
  *                       DIR         this directory; of a throwaway guest an overlay above it
  *                       host:/      a copy of this host that forgets what is written to it
+ *                       …           an overlay, an image: rootpath.h
  *     lxc.execute.cmd   a command: an application container, under our own init
  *     otherwise         lxc.init.cmd is the system's init, /sbin/init by default; a copy of the
  *                       host runs a login shell instead
@@ -22,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "lxc/rootpath.h"
 #include "lxc/seccomp_profile.h"
 
 static void tree_add(struct config *c, const char *path, bool recursive)
@@ -31,6 +33,25 @@ static void tree_add(struct config *c, const char *path, bool recursive)
         (struct tree){.path = xstrdup(path), .recursive = recursive, .idmap = true, .fd = -1};
 }
 
+/* A throwaway guest's upper layer is one more that is only read. */
+static int layers_load(struct config *c, const struct root_path *r, struct error *err)
+{
+    char *slash = strrchr(r->path, '/');
+    if (c->root == ROOT_OVERLAY)
+        tree_add(c, r->path, false);
+    for (unsigned i = 0; i < r->lower_count; i++)
+        tree_add(c, r->lowers[i], false);
+    if (c->root == ROOT_OVERLAY)
+        return 0;
+    if (slash == r->path || slash[1] == '\0')
+        return error_set(err, 0, "'%s' is no directory for an overlay", r->path);
+    cleanup_free char *parent = xstrndup(r->path, (size_t)(slash - r->path));
+    c->root = ROOT_LAYERS;
+    c->upper = xstrdup(slash + 1);
+    tree_add(c, parent, false);
+    return 0;
+}
+
 static int root_load(const struct guest_def *def, struct config *c, struct error *err)
 {
     const char *path = conf_get(def->conf, "lxc.rootfs.path");
@@ -38,14 +59,16 @@ static int root_load(const struct guest_def *def, struct config *c, struct error
         c->root = ROOT_HOST;
         return hostroot_trees(c, err);
     }
+    cleanup_root_path struct root_path r = {0};
+    if (root_path_of(def, &r, err) < 0)
+        return -1;
     c->root = path && def->throwaway ? ROOT_OVERLAY : ROOT_DIR;
-    if (path) {
-        tree_add(c, str_starts(path, "dir:") ? path + 4 : path, c->root == ROOT_DIR);
-        return 0;
-    }
-    char *own = xasprintf("%s/rootfs", def->dir);
-    tree_add(c, own, true);
-    free(own);
+    if (r.form == ROOT_IS_OVERLAY)
+        return layers_load(c, &r, err);
+    tree_add(c, r.path, c->root == ROOT_DIR);
+    c->trees[0].image = r.form == ROOT_IS_IMAGE;
+    if (c->trees[0].image && geteuid() != 0)
+        return error_set(err, EPERM, "only root can mount the image '%s'", r.path);
     return 0;
 }
 
@@ -240,6 +263,7 @@ void config_clear(struct config *c)
     strv_free(c->argv);
     strv_free(c->env);
     free(c->hostname);
+    free(c->upper);
     settings_clear(&c->set);
     *c = (struct config){0};
 }

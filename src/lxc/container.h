@@ -86,7 +86,8 @@ void idmap_doctor(struct doctor *d);
 
 enum root_kind {
     ROOT_DIR,     /* a directory, written to */
-    ROOT_OVERLAY, /* a directory; what is written is gone with the container */
+    ROOT_LAYERS,  /* an overlay that stays: the last tree holds what is written */
+    ROOT_OVERLAY, /* a directory, or layers; what is written is gone with the container */
     ROOT_HOST,    /* the host's own file systems, likewise */
 };
 
@@ -99,6 +100,7 @@ struct tree {
     bool given;              /* fd was there before */
     unsigned propagation;    /* MS_SLAVE, MS_SHARED: mounts of the host's appear in it; 0 */
     const char *type, *data; /* a file system of this type on the device `path`; NULL: a clone */
+    bool image;              /* the file system in the file `path` */
     int fd;                  /* -1: not open */
 };
 
@@ -111,8 +113,10 @@ struct mount_entry {
 
 struct config {
     enum root_kind root;
-    struct tree *trees; /* the root file system first; ROOT_HOST: one per file system of the host */
+    /* The root file system first; its layers; ROOT_HOST: one per file system of the host. */
+    struct tree *trees;
     size_t tree_count;
+    char *upper; /* ROOT_LAYERS: the last part of a path below the last tree */
     struct mount_entry *mounts;
     size_t mount_count;
     bool app; /* one command under our init, not a system's own init */
@@ -323,6 +327,9 @@ int rootfs_options(const struct config *c, int fd, struct error *err);
 const char *rootfs_path(const struct config *c);
 /* Mount an overlay of lower with fresh directories of the tmpfs `scratch`; a detached mount. */
 int overlay_mount(int scratch, int lower, unsigned number, struct error *err);
+/* The same above what `lowerdir` says; like: whose owner and mode the root has. */
+int overlay_mount_above(int scratch, const char *lowerdir, int like, unsigned number,
+                        struct error *err);
 /* A new, empty file system, not attached to anything yet. options: key, value, …, NULL */
 int fs_mount(const char *type, uint64_t attr, const char *const *options, struct error *err);
 #define ROOT_DIR_IS_NONE "'/%s' of the root file system is not a directory (a symbolic link?)"

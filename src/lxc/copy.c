@@ -46,9 +46,9 @@ static uint64_t tree_size(const char *path)
 }
 
 struct copy {
-    const char *from;
+    const struct root_path *from;
     char *to;
-    bool measure;
+    bool measure, share;
     uint64_t done, total;
 };
 
@@ -63,10 +63,13 @@ static void copied(void *arg, const char *line)
 static int copy_run(void *arg, struct error *err)
 {
     struct copy *c = arg;
-    const char *argv[] = {"cp", "-a", "-v",    "-x",  "--reflink=auto",
-                          "-T", "--", c->from, c->to, NULL};
+    cleanup_free char *from = root_path_view(c->from, err);
+    if (!from)
+        return -1;
+    const char *reflink = c->share ? "--reflink=always" : "--reflink=auto";
+    const char *argv[] = {"cp", "-a", "-v", "-x", reflink, "-T", "--", from, c->to, NULL};
     setenv("LC_ALL", "C", 1);
-    c->total = max(tree_count(c->from), UINT64_C(1));
+    c->total = max(tree_count(from), UINT64_C(1));
     if (filework_program((char *const *)argv, -1, copied, c, err) < 0)
         return -1;
     if (c->measure)
@@ -74,16 +77,32 @@ static int copy_run(void *arg, struct error *err)
     return 0;
 }
 
-int tree_copy(const char *from, const char *dir, const char *name, uint64_t *size,
-              engine_progress_fn *progress, void *arg, struct error *err)
+static int copy(struct copy *c, const char *dir, const char *name, uint64_t *size,
+                engine_progress_fn *progress, void *arg, struct error *err)
 {
     cleanup_free char *to = xasprintf("%s/%s", dir, name);
-    struct copy c = {.from = from, .to = to, .measure = size != NULL};
+    c->to = to;
+    c->measure = size != NULL;
     const struct filework w = {.dir = dir,
                                .run = copy_run,
-                               .arg = &c,
+                               .arg = c,
                                .result = size,
                                .progress = progress,
                                .progress_arg = arg};
-    return filework_do(&w, err) < 0 ? error_wrap(err, "copy '%s'", from) : 0;
+    return filework_do(&w, err) < 0 ? error_wrap(err, "copy '%s'", c->from->path) : 0;
+}
+
+int tree_copy(const char *from, const char *dir, const char *name, uint64_t *size,
+              engine_progress_fn *progress, void *arg, struct error *err)
+{
+    const struct root_path r = {.path = (char *)from};
+    struct copy c = {.from = &r};
+    return copy(&c, dir, name, size, progress, arg, err);
+}
+
+int root_copy(const struct root_path *from, const char *dir, const char *name, bool share,
+              engine_progress_fn *progress, void *arg, struct error *err)
+{
+    struct copy c = {.from = from, .share = share};
+    return copy(&c, dir, name, NULL, progress, arg, err);
 }

@@ -35,6 +35,7 @@
 #include "lxc/foreign.h"
 #include "lxc/devices.h"
 #include "lxc/hooks.h"
+#include "lxc/rootpath.h"
 #include "lxc/snapshot.h"
 #include "lxc/template.h"
 #include "lxc/limits.h"
@@ -69,7 +70,7 @@ static int lxc_check(const struct guest_def *def, struct error *err)
 {
     struct config c;
     int ret = config_load(def, &c, err);
-    const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
+    const char *root = ret == 0 && c.tree_count > 0 && !c.trees[0].image ? c.trees[0].path : NULL;
     bool own = !conf_get(def->conf, "lxc.rootfs.path");
     if (root && !own)
         ret = root_check(root, err);
@@ -591,6 +592,7 @@ const struct engine lxc_engine = {
     .check = lxc_check,
     .templates = lxc_templates,
     .depopulate = archive_remove,
+    .needed = root_path_needed,
     .farewell = hooks_destroy,
     .prepare = lxc_prepare,
     .start = lxc_start,

@@ -227,17 +227,22 @@ int filework_do(const struct filework *w, struct error *err)
 
 /* ---- programs ---- */
 
-/* Read what it prints, a line at a time. last: what it said at last. */
-static void listen_to(int fd, filework_line_fn *line, void *arg, char *last, size_t size)
+/* Read what it prints, a line at a time. last: what it said at last, or last in its own name. */
+static void listen_to(int fd, const char *program, filework_line_fn *line, void *arg, char *last,
+                      size_t size)
 {
+    const size_t len = strlen(program);
+    bool named = false;
     FILE *f = fdopen(fd, "r");
     cleanup_free char *text = NULL;
     size_t room = 0;
     ssize_t n;
     while (f && (n = getline(&text, &room, f)) > 0) {
         text[strcspn(text, "\r\n")] = '\0';
-        if (*text)
-            snprintf(last, size, "%s", text);
+        const bool name = str_starts(text, program) && text[len] == ':';
+        if (*text && (name || !named))
+            snprintf(last, size, "%s", text + (name ? len + 1 + (text[len + 1] == ' ') : 0));
+        named |= name;
         if (line)
             line(arg, text);
     }
@@ -268,7 +273,7 @@ int filework_program(char *const *argv, int to, filework_line_fn *line, void *ar
         close(out[0]);
         return error_set(err, errno, "run '%s'", argv[0]);
     }
-    listen_to(out[0], line, arg, last, sizeof last);
+    listen_to(out[0], argv[0], line, arg, last, sizeof last);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     str_printable(last);

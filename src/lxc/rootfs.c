@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "lxc/rootpath.h"
 #include "lxc/sys.h"
 
 int fs_mount(const char *type, uint64_t attr, const char *const *options, struct error *err)
@@ -76,21 +77,36 @@ static int upper_make(int scratch, const char *name, int like, struct error *err
     return 0;
 }
 
-int overlay_mount(int scratch, int lower, unsigned number, struct error *err)
+/* With directories below dir for what is written and for the overlay itself. */
+static int overlay_mount_at(const char *lowerdir, int dir, const char *upper, const char *work,
+                            struct error *err)
 {
-    char u[16], w[16], low[40], up[60], work[60];
+    char up[300], own[300];
+    snprintf(up, sizeof up, "/proc/self/fd/%d/%s", dir, upper);
+    snprintf(own, sizeof own, "/proc/self/fd/%d/%s", dir, work);
+    const char *const options[] = {"lowerdir", lowerdir,    "upperdir", up,  "workdir",
+                                   own,        "userxattr", "",         NULL};
+    return fs_mount("overlay", MOUNT_ATTR_NODEV, options, err);
+}
+
+int overlay_mount_above(int scratch, const char *lowerdir, int like, unsigned number,
+                        struct error *err)
+{
+    char u[16], w[16];
     snprintf(u, sizeof u, "u%u", number);
     snprintf(w, sizeof w, "w%u", number);
-    if (upper_make(scratch, u, lower, err) < 0)
+    if (upper_make(scratch, u, like, err) < 0)
         return -1;
     if (mkdirat(scratch, w, 0700) < 0)
         return error_set(err, errno, "make a directory for an overlay");
+    return overlay_mount_at(lowerdir, scratch, u, w, err);
+}
+
+int overlay_mount(int scratch, int lower, unsigned number, struct error *err)
+{
+    char low[40];
     snprintf(low, sizeof low, "/proc/self/fd/%d", lower);
-    snprintf(up, sizeof up, "/proc/self/fd/%d/%s", scratch, u);
-    snprintf(work, sizeof work, "/proc/self/fd/%d/%s", scratch, w);
-    const char *const options[] = {"lowerdir", low,         "upperdir", up,  "workdir",
-                                   work,       "userxattr", "",         NULL};
-    return fs_mount("overlay", MOUNT_ATTR_NODEV, options, err);
+    return overlay_mount_above(scratch, low, lower, number, err);
 }
 
 /*
@@ -108,7 +124,19 @@ static int scratch_mount(struct error *err)
     return steal_fd(fd);
 }
 
-/* An overlay above a directory of the host's. */
+/* Before Linux 6.15 a layer had to be attached somewhere. */
+static int tree_attach(const struct tree *t, int scratch, size_t number, struct error *err)
+{
+    char name[32];
+    snprintf(name, sizeof name, "layer%zu", number);
+    if (mkdirat(scratch, name, 0755) < 0)
+        return error_set(err, errno, "make a directory");
+    if (move_mount(t->fd, "", scratch, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount '%s'", t->path);
+    return 0;
+}
+
+/* An overlay above directories of the host's. */
 static int root_overlay(struct config *c, struct error *err)
 {
     cleanup_close int scratch = scratch_mount(err);
@@ -116,12 +144,21 @@ static int root_overlay(struct config *c, struct error *err)
         return -1;
     if (c->root == ROOT_HOST)
         return hostroot_mount(c, scratch, err);
-    if (mkdirat(scratch, "root", 0755) < 0 || mkdirat(scratch, "lower", 0755) < 0)
+    char lower[32 * (LOWERS_MAX + 1)] = "";
+    const size_t lowers = c->tree_count - (c->root == ROOT_LAYERS);
+    if (mkdirat(scratch, "root", 0755) < 0)
         return error_set(err, errno, "make a directory");
-    /* Before Linux 6.15 a lower layer had to be attached somewhere. */
-    if (move_mount(c->trees[0].fd, "", scratch, "lower", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return error_set(err, errno, "mount '%s'", c->trees[0].path);
-    cleanup_close int root = overlay_mount(scratch, c->trees[0].fd, 0, err);
+    for (size_t i = 0; i < c->tree_count; i++)
+        if (tree_attach(&c->trees[i], scratch, i, err) < 0)
+            return -1;
+    for (size_t i = 0; i < lowers; i++) {
+        const size_t n = strlen(lower);
+        snprintf(lower + n, sizeof lower - n, "%s/proc/self/fd/%d", i ? ":" : "", c->trees[i].fd);
+    }
+    cleanup_close int root =
+        c->root == ROOT_LAYERS
+            ? overlay_mount_at(lower, c->trees[lowers].fd, c->upper, OVERLAY_WORK, err)
+            : overlay_mount_above(scratch, lower, c->trees[0].fd, 0, err);
     if (root < 0)
         return error_wrap(err, "put an overlay above '%s'", c->trees[0].path);
     if (move_mount(root, "", scratch, "root", MOVE_MOUNT_F_EMPTY_PATH) < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Copies of containers. What a container is, besides its definition, is its root file system: a
- * clone has a copy of it in its own directory, a snapshot in GUEST/snapshots/NAME/rootfs, and an
- * archive to take along has it as rootfs/ beside config.
+ * clone has a copy of it in its own directory, or an overlay above it (rootpath.h), a snapshot has
+ * one in GUEST/snapshots/NAME/rootfs (of an overlay: of the upper layer), and an archive to take
+ * along has it as rootfs/ beside config.
  *
  * To go back, the copy of a snapshot is made beside the root and changes places with it at once.
  */
@@ -23,51 +24,111 @@
 #include "guest/scratch.h"
 #include "lxc/archive.h"
 #include "lxc/copy.h"
+#include "lxc/filework.h"
 #include "lxc/hooks.h"
+#include "lxc/rootpath.h"
 #include "net/card.h"
 
-/* The directory that is the root. Caller frees. NULL: it is no directory of its own. */
-static char *root_of(const struct guest_def *def, struct error *err)
+/*
+ * The directory that holds what the container wrote: all of the root, or the upper layer of an
+ * overlay. Caller frees. NULL: there is no such directory.
+ */
+static char *own_files(const struct guest_def *def, struct error *err)
 {
-    const char *path = conf_get(def->conf, "lxc.rootfs.path");
-    if (!path)
-        return xasprintf("%s/rootfs", def->dir);
-    if (str_starts(path, "dir:"))
-        path += 4;
-    if (*path == '/')
-        return xstrdup(path);
-    error_set(err, 0, "the root of '%s' is '%s', and no directory of its own", def->name, path);
+    cleanup_root_path struct root_path r = {0};
+    if (str_eq(conf_get(def->conf, "lxc.rootfs.path"), "host:/"))
+        return error_set(err, 0, "'%s' is a copy of this host, without files of its own",
+                         def->name),
+               NULL;
+    if (root_path_of(def, &r, err) < 0)
+        return NULL;
+    if (r.form != ROOT_IS_IMAGE)
+        return steal_ptr(r.path);
+    error_set(err, 0, "the root of '%s' is the image '%s', and no directory", def->name, r.path);
+    error_hint(err, "`pult clone` makes a container that has it in a directory");
     return NULL;
 }
 
 /* ---- clones ---- */
 
 /* The copy's files are there; lxc.hook.clone may change them. */
-static int clone_hooks(const struct engine_clone *c, const char *dir, struct error *err)
+static int clone_hooks(const struct engine_clone *c, const struct root_path *r, const char *dir,
+                       struct error *err)
 {
     cleanup_free char *place = xstrdup(dir);
+    cleanup_free char *upper = xasprintf("%s/overlay/delta", dir);
     cleanup_conf struct conf *conf = conf_copy(c->def->conf);
     struct guest_def def = *c->def;
     conf_unset(conf, "lxc.rootfs.path");
     conf_unset(conf, "lxc.uts.name");
+    if (c->how == CLONE_OVERLAY) {
+        struct root_path here = *r;
+        here.path = upper;
+        cleanup_free char *text = root_path_text(&here);
+        conf_set(conf, "lxc.rootfs.path", text);
+    }
     snprintf(def.name, sizeof def.name, "%s", c->name);
     def.dir = place;
     def.conf = conf;
     return hooks_clone(&def, c->def->name, err);
 }
 
+/* What is copied, or lain upon: the root as it is, or with the files of a snapshot in it. */
+static int clone_source(const struct engine_clone *c, struct root_path *r, struct error *err)
+{
+    if (str_eq(conf_get(c->def->conf, "lxc.rootfs.path"), "host:/"))
+        return error_set(err, 0, "'%s' is a copy of this host already", c->def->name);
+    if (root_path_of(c->def, r, err) < 0)
+        return -1;
+    if (c->snapshot) {
+        free(r->path);
+        r->path = xasprintf("%s/rootfs", c->snapshot_dir);
+    }
+    if (c->how != CLONE_OVERLAY)
+        return 0;
+    if (r->form == ROOT_IS_IMAGE)
+        return error_set(err, 0, "an overlay lies on directories; the root of '%s' is an image",
+                         c->def->name);
+    if (r->form == ROOT_IS_OVERLAY && r->lower_count == LOWERS_MAX)
+        return error_set(err, 0, "'%s' has %d layers already", c->def->name, LOWERS_MAX);
+    r->form = ROOT_IS_OVERLAY;
+    memmove(r->lowers + 1, r->lowers, r->lower_count * sizeof *r->lowers);
+    r->lowers[0] = r->path;
+    r->lower_count++;
+    r->path = xasprintf("%s/overlay/delta", c->new_dir);
+    return 0;
+}
+
+struct upper {
+    const struct root_path *root;
+    char *dir;
+};
+
+static int upper_run(void *arg, struct error *err)
+{
+    const struct upper *u = arg;
+    return root_path_upper(u->root, u->dir, err);
+}
+
+/* Put the files into the new directory. */
+static int clone_fill(const struct engine_clone *c, const struct root_path *r, const char *dir,
+                      struct error *err)
+{
+    if (c->how != CLONE_OVERLAY)
+        return root_copy(r, dir, "rootfs", c->how == CLONE_SHARE, c->progress, c->arg, err);
+    cleanup_free char *own = xasprintf("%s/overlay", dir);
+    struct upper u = {r, own};
+    const struct filework w = {.dir = dir, .run = upper_run, .arg = &u};
+    return filework_do(&w, err);
+}
+
 int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, struct error *err)
 {
-    if (dir) {
-        cleanup_free char *root =
-            c->snapshot ? xasprintf("%s/rootfs", c->snapshot_dir) : root_of(c->def, err);
-        if (!root || tree_copy(root, dir, "rootfs", NULL, c->progress, c->arg, err) < 0)
-            return -1;
-        return clone_hooks(c, dir, err);
-    }
-    cleanup_free char *root = root_of(c->def, err);
-    if (!root)
+    cleanup_root_path struct root_path r = {0};
+    if (clone_source(c, &r, err) < 0)
         return -1;
+    if (dir)
+        return clone_fill(c, &r, dir, err) < 0 ? -1 : clone_hooks(c, &r, dir, err);
     for (unsigned n = 0; n < CARDS_MOST; n++) {
         cleanup_free char *key = xasprintf(CARD_KEY "%u", n);
         const char *value = conf_get(conf, key);
@@ -77,6 +138,10 @@ int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, 
     }
     conf_unset(conf, "lxc.rootfs.path");
     conf_unset(conf, "lxc.uts.name");
+    if (c->how == CLONE_OVERLAY) {
+        cleanup_free char *text = root_path_text(&r);
+        conf_set(conf, "lxc.rootfs.path", text);
+    }
     return 0;
 }
 
@@ -85,16 +150,16 @@ int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, 
 static int snapshot_copy(const struct guest_def *def, const char *dir, uint64_t *size,
                          engine_progress_fn *progress, void *arg, struct error *err)
 {
-    cleanup_free char *root = root_of(def, err);
+    cleanup_free char *root = own_files(def, err);
     return root ? tree_copy(root, dir, "rootfs", size, progress, arg, err) : -1;
 }
 
 static int snapshot_back(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
                          void *arg, struct error *err)
 {
-    cleanup_free char *root = root_of(def, err);
+    cleanup_free char *root = own_files(def, err);
     cleanup_free char *kept = xasprintf("%s/rootfs", dir);
-    if (!root)
+    if (!root || root_path_needed(def, root, err) < 0)
         return -1;
     char *slash = strrchr(root, '/');
     if (slash == root || slash[1] == '\0')
@@ -125,15 +190,13 @@ static int snapshot_check_root(const struct guest_def *def, const char *name, co
     return 0;
 }
 
-/* All of it lies in its directory. */
+/* All of it lies in its directory; but clones by overlay may lie on that. */
 static int snapshot_forget(const struct guest_def *def, struct keeper *k, const char *name,
                            struct error *err)
 {
-    (void)def;
+    cleanup_free char *dir = xasprintf("%s/snapshots/%s", def->dir, name);
     (void)k;
-    (void)name;
-    (void)err;
-    return 0;
+    return root_path_needed(def, dir, err);
 }
 
 const struct engine_snapshots lxc_snapshots = {
@@ -155,7 +218,7 @@ int lxc_pack(const struct guest_def *def, int fd, const char *file, engine_progr
         return error_hint(err, "such as .tar, .tar.gz, .tar.xz, .tar.zst");
     }
     if (conf_get(def->conf, "lxc.rootfs.path")) {
-        error_set(err, 0, "the root of '%s' lies elsewhere", def->name);
+        error_set(err, 0, "the root of '%s' is not all in its own directory", def->name);
         return error_hint(err, "`pult clone` makes a container that has all in one place");
     }
     return archive_pack(def->dir, names, fd, packer, progress, arg, err);

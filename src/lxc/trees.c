@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "lxc/rootpath.h"
 #include "lxc/sys.h"
 
 /* A file system on a device, for containers of root. */
@@ -41,10 +42,25 @@ static int tree_mount(struct tree *t, struct error *err)
     return 0;
 }
 
+/* The device goes with the mount, for that is all that keeps it. */
+static int tree_mount_image(struct tree *t, struct error *err)
+{
+    struct tree device = {.fd = -1};
+    cleanup_close int held = -1;
+    cleanup_free char *path = loop_device(t->path, false, &held, &device.type, err);
+    device.path = path;
+    if (!path || tree_mount(&device, err) < 0)
+        return error_wrap(err, "mount the image '%s'", t->path);
+    t->fd = device.fd;
+    return 0;
+}
+
 static int tree_open(struct tree *t, struct error *err)
 {
     if (t->given)
         return 0;
+    if (t->image)
+        return tree_mount_image(t, err);
     if (t->type) {
         int ret = tree_mount(t, err);
         return ret < 0 && t->optional ? 0 : ret;
@@ -162,7 +178,7 @@ int trees_idmap(struct config *c, int userns, struct error *err)
 {
     for (size_t i = 0; i < c->tree_count; i++) {
         int ret = tree_idmap(c, &c->trees[i], userns, true, err);
-        if (ret < 0 || (ret > 0 && i == 0))
+        if (ret < 0 || (ret > 0 && (i == 0 || c->root != ROOT_HOST)))
             return ret;
         if (ret > 0) { /* a lesser file system of the host's: done without */
             close(c->trees[i].fd);

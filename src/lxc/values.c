@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "lxc/container.h"
 #include "lxc/keys.h"
+#include "lxc/rootpath.h"
 
 const char *const share_names[SHARE_COUNT] = {
     [SHARE_CGROUP] = "cgroup", [SHARE_IPC] = "ipc",   [SHARE_MNT] = "mnt",   [SHARE_NET] = "net",
@@ -42,11 +43,13 @@ int value_is_hostname(const char *value, struct error *err)
 
 int value_is_rootfs(const char *value, struct error *err)
 {
-    if (str_eq(value, "host:/") || str_starts(value, "/") || str_starts(value, "dir:/"))
+    struct root_path r;
+    if (str_eq(value, "host:/"))
         return 0;
-    error_set(err, 0, "'%s' is not the absolute path of a directory", value);
-    return error_hint(err, "or host:/ for a copy of this machine; what else LXC knows (loop, nbd, "
-                           "overlay, …) is to be mounted before");
+    int ret = root_path_parse(value, &r, err);
+    if (ret == 0)
+        root_path_clear(&r);
+    return ret;
 }
 
 int value_is_command(const char *value, struct error *err)

@@ -64,6 +64,71 @@ refused "snapshot: taken already" "has a snapshot" pult snapshot create one s2
 ok "snapshot: deleted" pult snapshot delete one s1 s2
 is "snapshot: nothing stays" "$(ls -A "$G/one/snapshots")" ""
 
+# ---- clones by overlay ----
+
+pult snapshot create one s3
+ok "overlay: clone" pult clone --overlay one over
+is "overlay: as LXC writes it" "$(pult config get over lxc.rootfs.path)" "overlay:$G/one/rootfs:$G/over/overlay/delta"
+is "overlay: nothing is copied" "$(find "$G/over/overlay" -type f)" ""
+pult start over
+wait_for 10 pult exec over -- true
+is "overlay: the other's files" "$(pult exec over -- cat /etc/state)" first
+is "overlay: their owners" "$(pult exec over -- stat -c %u:%g /etc/state)" 5:6
+ok "overlay: written to" pult exec over -- sh -c 'echo over >/etc/state; rm /etc/again; mv /bin/true /bin/verum; rm -r /tmp && mkdir /tmp'
+is "overlay: owners of its own files" "$(stat -c %u:%g "$G/over/overlay/delta/etc/state")" 5:6
+is "overlay: the other keeps its own" "$(of one) $(stat -c %h "$G/one/rootfs/etc/state")" "first 2"
+ok "overlay: a snapshot" pult snapshot create over s
+pult exec over -- sh -c 'echo later >/etc/state; rm -r /etc'
+ok "overlay: put back" pult snapshot restore over s --force
+wait_for 10 pult exec over -- true
+is "overlay: as it was" "$(pult exec over -- sh -c 'cat /etc/state; ls /etc/again /bin/verum 2>&1 | wc -l')" $'over\n2'
+ok "overlay: stopped" pult stop over
+refused "overlay: the other is needed" "one' is what clones by overlay lie on: over" pult destroy --force one
+refused "overlay: keeps its name" "lie on: over" pult rename one uno
+refused "overlay: stays what it is" "lie on: over" pult snapshot restore one s3
+ok "overlay: of an overlay" pult clone -s over over2
+is "overlay: three layers" "$(pult config get over2 lxc.rootfs.path)" \
+    "overlay:$G/over/overlay/delta:$G/one/rootfs:$G/over2/overlay/delta"
+pult start over2
+wait_for 10 pult exec over2 -- true
+is "overlay: sees both" "$(pult exec over2 -- sh -c 'cat /etc/state; ls /etc/again /bin/true 2>/dev/null | wc -l')" $'over\n0'
+ok "overlay: down" pult stop over2
+ok "overlay: a clone of it is whole" pult clone over2 whole
+is "overlay: with files of all layers" "$(of whole) $(ls -d "$G"/whole/rootfs/{etc/again,bin/verum,bin/ls} 2>/dev/null | wc -l)" "over 2"
+is "overlay: nothing lies elsewhere" "$(pult config get whole lxc.rootfs.path 2>/dev/null)" ""
+ok "overlay: of a snapshot" pult clone -s --snapshot s3 one over3
+refused "overlay: the snapshot is needed" "lie on: over3" pult snapshot delete one s3
+ok "overlay: renamed" pult rename over3 trois
+pult start trois
+is "overlay: still starts" "$(wait_for 10 pult exec trois -- true; pult exec trois -- cat /etc/state)" first
+pult kill trois
+ok "overlay: destroyed from the top" pult destroy --force trois over2 over whole
+is "overlay: nothing is left" "$(ls -A "$G")" "$(printf '%s\n' four one two)"
+refused "reflink: not on this file system" "reflink|cannot|not supported" pult clone --reflink one sharing ||
+    pult destroy --force sharing
+
+# ---- a root in an image ----
+
+if truncate -s 48M "$WORK/root.img" && mkfs.ext4 -q -d "$G/one/rootfs" "$WORK/root.img" 2>/dev/null &&
+    losetup -f >/dev/null 2>&1; then
+    ok "image: defined" pult create container img --set "lxc.rootfs.path=loop:$WORK/root.img" --net none
+    ok "image: starts" pult start img
+    wait_for 10 pult exec img -- true
+    is "image: its files" "$(pult exec img -- sh -c 'cat /etc/state; stat -c %u:%g /etc/state')" $'first\n5:6'
+    pult exec img -- sh -c 'echo image >/etc/state'
+    pult create container img2 --set "lxc.rootfs.path=loop:$WORK/root.img" --net none
+    refused "image: not twice" "is in use" pult start img2
+    pult stop img
+    ok "image: cloned into a directory" pult clone img dir
+    is "image: the clone's files" "$(of dir)" image
+    no_loop() { ! losetup -j "$WORK/root.img" | grep -q .; }
+    ok "image: no device is left" wait_for 5 no_loop
+    ok "image: destroyed" pult destroy --force img img2 dir
+    ok "image: which stays" test -s "$WORK/root.img"
+else
+    skip "image: a root in one" "no mkfs.ext4, or no loop devices"
+fi
+
 # ---- rename ----
 
 ok "rename" pult rename two deux

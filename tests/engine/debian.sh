@@ -6,7 +6,7 @@
 # pane, a package through a network, frozen, kept in a snapshot, broken, restored, cloned, limited, shut
 # down in order. It takes its time, so it runs when asked for: DEBIAN=1 make check T=engine/debian; where
 # build/cache/templates has a Debian from an earlier run also without, but not in CI. In the lab:
-#     tests/lab/lab --timeout 3600 tests/run engine/debian
+#     PULT_IN_LAB=1 tests/lab/lab --timeout 3600 tests/run engine/debian
 . "$(dirname "$0")/../net/cards.bash"
 
 kept=$TOP/build/cache/templates

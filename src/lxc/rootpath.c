@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The forms of lxc.rootfs.path, see rootpath.h. */
+#include "lxc/rootpath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "guest/store.h"
+#include "lxc/container.h"
+
+#define VIEW        "/sys" /* where a view is mounted: of no use to who copies files */
+#define LOOP_TRIES  32     /* others take free devices, too */
+#define PROBE_BYTES (65 << 10)
+
+/* ---- what is said ---- */
+
+static int no_path(const char *value, struct error *err)
+{
+    error_set(err, 0, "'%s' is not the absolute path of a directory", value);
+    return error_hint(err, "or overlay:LOWER:UPPER, loop:FILE, or host:/ for a copy of this "
+                           "machine; what else LXC knows is to be mounted before");
+}
+
+/* LOWER[:LOWER…]:UPPER */
+static int parse_overlay(const char *value, const char *dirs, struct root_path *r,
+                         struct error *err)
+{
+    while (*dirs) {
+        const size_t n = strcspn(dirs, ":");
+        cleanup_free char *dir = xstrndup(dirs, n);
+        const bool last = dirs[n] == '\0';
+        if (*dir != '/' || str_eq(dir, "/"))
+            return no_path(value, err);
+        if (!last && r->lower_count == LOWERS_MAX)
+            return error_set(err, 0, "'%s' has more than %d layers", value, LOWERS_MAX);
+        if (last)
+            r->path = steal_ptr(dir);
+        else
+            r->lowers[r->lower_count++] = steal_ptr(dir);
+        dirs += n + !last;
+    }
+    return r->path && r->lower_count > 0 ? 0 : no_path(value, err);
+}
+
+int root_path_parse(const char *value, struct root_path *r, struct error *err)
+{
+    *r = (struct root_path){0};
+    if (str_starts(value, "overlay:") || str_starts(value, "overlayfs:")) {
+        r->form = ROOT_IS_OVERLAY;
+        if (parse_overlay(value, strchr(value, ':') + 1, r, err) == 0)
+            return 0;
+        root_path_clear(r);
+        return -1;
+    }
+    if (str_starts(value, "loop:"))
+        r->form = ROOT_IS_IMAGE;
+    const char *path = str_starts(value, "loop:")  ? value + 5
+                       : str_starts(value, "dir:") ? value + 4
+                                                   : value;
+    if (*path != '/')
+        return no_path(value, err);
+    r->path = xstrdup(path);
+    return 0;
+}
+
+int root_path_of(const struct guest_def *def, struct root_path *r, struct error *err)
+{
+    const char *value = conf_get(def->conf, "lxc.rootfs.path");
+    if (value)
+        return root_path_parse(value, r, err);
+    *r = (struct root_path){.path = xasprintf("%s/rootfs", def->dir)};
+    return 0;
+}
+
+void root_path_clear(struct root_path *r)
+{
+    free(r->path);
+    for (unsigned i = 0; i < r->lower_count; i++)
+        free(r->lowers[i]);
+    *r = (struct root_path){0};
+}
+
+char *root_path_text(const struct root_path *r)
+{
+    if (r->form != ROOT_IS_OVERLAY)
+        return xasprintf("%s%s", r->form == ROOT_IS_IMAGE ? "loop:" : "", r->path);
+    char *text = xstrdup("overlay:");
+    for (unsigned i = 0; i <= r->lower_count; i++) {
+        char *more = xasprintf("%s%s%s", text, i ? ":" : "",
+                               i < r->lower_count ? r->lowers[i] : r->path);
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+/* ---- images ---- */
+
+/* The file systems that are known by what stands at their beginning. */
+static const struct {
+    const char *type, *magic;
+    size_t at, length;
+} images[] = {
+    {"ext4", "\x53\xef", 0x438, 2},        {"xfs", "XFSB", 0, 4},
+    {"btrfs", "_BHRfS_M", 0x10040, 8},     {"squashfs", "hsqs", 0, 4},
+    {"erofs", "\xe2\xe1\xf5\xe0", 1024, 4},
+};
+
+static const char *image_type(int fd)
+{
+    cleanup_free char *head = xcalloc(1, PROBE_BYTES);
+    const ssize_t n = pread(fd, head, PROBE_BYTES, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(images); i++)
+        if (n >= (ssize_t)(images[i].at + images[i].length) &&
+            memcmp(head + images[i].at, images[i].magic, images[i].length) == 0)
+            return images[i].type;
+    return NULL;
+}
+
+/* Put the file behind a free device. */
+static char *loop_take(int file, bool read_only, int *fd, struct error *err)
+{
+    const struct loop_config config = {
+        .fd = (uint32_t)file,
+        .info = {.lo_flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0)},
+    };
+    cleanup_close int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    if (control < 0)
+        return error_set(err, errno, "open '/dev/loop-control'"), NULL;
+    for (int i = 0; i < LOOP_TRIES; i++) {
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+        if (number < 0)
+            return error_set(err, errno, "find a free loop device"), NULL;
+        cleanup_free char *path = xasprintf("/dev/loop%d", number);
+        cleanup_close int device = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+        if (device < 0)
+            return error_set(err, errno, "open '%s'", path), NULL;
+        if (ioctl(device, LOOP_CONFIGURE, &config) == 0) {
+            *fd = steal_fd(device);
+            return steal_ptr(path);
+        }
+        if (errno != EBUSY)
+            return error_set(err, errno, "set up '%s'", path), NULL;
+    }
+    return error_set(err, EBUSY, "find a free loop device"), NULL;
+}
+
+char *loop_device(const char *image, bool read_only, int *fd, const char **type, struct error *err)
+{
+    cleanup_close int file = open(image, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+    if (file < 0)
+        return error_set(err, errno, "open the image '%s'", image), NULL;
+    /* The lock is the open file's, which the device keeps: mounted twice it would be ruined. */
+    if (flock(file, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
+        return error_set(err, 0, "the image '%s' is in use", image), NULL;
+    *type = image_type(file);
+    if (!*type) {
+        error_set(err, 0, "the image '%s' has no file system that is known", image);
+        error_hint(err, "ext2 to ext4, xfs, btrfs, squashfs and erofs are");
+        return NULL;
+    }
+    return loop_take(file, read_only, fd, err);
+}
+
+/* ---- the whole as one directory ---- */
+
+static int view_overlay(const struct root_path *r, struct error *err)
+{
+    int dirs[LOWERS_MAX + 1], fd = -1;
+    char lower[32 * (LOWERS_MAX + 1)] = "";
+    unsigned n = 0;
+    for (; n <= r->lower_count; n++) {
+        const char *dir = n == 0 ? r->path : r->lowers[n - 1];
+        dirs[n] = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dirs[n] < 0) {
+            error_set(err, errno, "open '%s'", dir);
+            break;
+        }
+        const size_t len = strlen(lower);
+        snprintf(lower + len, sizeof lower - len, "%s/proc/self/fd/%d", n ? ":" : "", dirs[n]);
+    }
+    const char *const options[] = {"lowerdir", lower, "userxattr", "", NULL};
+    if (n > r->lower_count)
+        fd = fs_mount("overlay", MOUNT_ATTR_RDONLY, options, err);
+    while (n-- > 0)
+        close(dirs[n]);
+    return fd;
+}
+
+static int view_image(const struct root_path *r, struct error *err)
+{
+    const char *type;
+    cleanup_close int device = -1;
+    cleanup_free char *path = loop_device(r->path, true, &device, &type, err);
+    cleanup_close int fs = path ? fsopen(type, FSOPEN_CLOEXEC) : -1;
+    int fd = -1;
+    if (!path)
+        return -1;
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", path, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
+        (fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)) < 0)
+        return error_set(err, errno, "mount the image '%s' as %s", r->path, type);
+    return fd;
+}
+
+char *root_path_view(const struct root_path *r, struct error *err)
+{
+    if (r->form == ROOT_IS_DIR)
+        return xstrdup(r->path);
+    cleanup_close int fd = r->form == ROOT_IS_OVERLAY ? view_overlay(r, err) : view_image(r, err);
+    if (fd < 0)
+        return NULL;
+    if (move_mount(fd, "", AT_FDCWD, VIEW, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "mount '%s'", r->path), NULL;
+    return xstrdup(VIEW);
+}
+
+int root_path_upper(const struct root_path *r, const char *dir, struct error *err)
+{
+    const char *lowest = r->lowers[r->lower_count - 1], *slash = strrchr(r->path, '/');
+    cleanup_free char *upper = xasprintf("%s%s", dir, slash);
+    cleanup_free char *work = xasprintf("%s/" OVERLAY_WORK, dir);
+    const char *const all[] = {dir, upper, work};
+    struct stat st;
+    if (stat(lowest, &st) < 0)
+        return error_set(err, errno, "look at '%s'", lowest);
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (mkdir(all[i], 0755) < 0 || lchown(all[i], st.st_uid, st.st_gid) < 0 ||
+            chmod(all[i], st.st_mode & 07777) < 0)
+            return error_set(err, errno, "make '%s'", all[i]);
+    return 0;
+}
+
+/* ---- who needs it ---- */
+
+static bool is_below(const char *path, const char *dir)
+{
+    const size_t n = strlen(dir);
+    return str_starts(path, dir) && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Has this guest a layer in the directory? */
+static bool has_layer_in(const char *name, const char *dir)
+{
+    cleanup_def struct guest_def *def = NULL;
+    cleanup_root_path struct root_path r = {0};
+    if (store_load(name, &def, NULL) < 0)
+        return false;
+    const char *value = conf_get(def->conf, "lxc.rootfs.path");
+    if (!value || root_path_parse(value, &r, NULL) < 0)
+        return false;
+    for (unsigned i = 0; i < r.lower_count; i++)
+        if (is_below(r.lowers[i], dir))
+            return true;
+    return false;
+}
+
+int root_path_needed(const struct guest_def *def, const char *dir, struct error *err)
+{
+    char **names;
+    cleanup_free char *users = NULL;
+    const size_t n = store_names(&names);
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(names[i], def->name) || !has_layer_in(names[i], dir))
+            continue;
+        char *more = users ? xasprintf("%s, %s", users, names[i]) : xstrdup(names[i]);
+        free(users);
+        users = more;
+    }
+    strv_free(names);
+    if (!users)
+        return 0;
+    error_set(err, EBUSY, "'%s' is what clones by overlay lie on: %s", def->name, users);
+    return error_hint(err, "destroy them first; `pult clone` of such a one makes a whole copy");
+}

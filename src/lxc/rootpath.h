@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What lxc.rootfs.path says, beside a directory:
+ *
+ *     overlay:LOWER[:LOWER…]:UPPER   (overlayfs:, too) what is written goes to UPPER, a directory; the
+ *                                    LOWERs are only read, the first on top. The overlay's own
+ *                                    directory is beside UPPER.
+ *     loop:FILE                      an image of a file system
+ *
+ * A clone by overlay has its UPPER in its own directory, and for LOWERs those of the guest that it
+ * is one of, which is needed for as long as there is such a clone.
+ */
+#ifndef PULT_LXC_ROOTPATH_H
+#define PULT_LXC_ROOTPATH_H
+
+#include "base/error.h"
+#include "guest/def.h"
+#include "guest/engine.h"
+
+#define LOWERS_MAX   8
+#define OVERLAY_WORK "olwork" /* as LXC calls it */
+
+enum root_form { ROOT_IS_DIR, ROOT_IS_OVERLAY, ROOT_IS_IMAGE };
+
+struct root_path {
+    enum root_form form;
+    char *path; /* the directory; UPPER; the image */
+    char *lowers[LOWERS_MAX];
+    unsigned lower_count;
+};
+
+int root_path_parse(const char *value, struct root_path *r, struct error *err);
+/* That of a guest: rootfs/ in its directory where nothing is said. Not host:/. */
+int root_path_of(const struct guest_def *def, struct root_path *r, struct error *err);
+void root_path_clear(struct root_path *r);
+#define cleanup_root_path __attribute__((cleanup(root_path_clear)))
+/* As a value of lxc.rootfs.path. Caller frees. */
+char *root_path_text(const struct root_path *r);
+
+/*
+ * Have all of it as one directory, read-only, in a mount namespace of the caller's own; where that is.
+ * Caller frees. NULL on failure.
+ */
+char *root_path_view(const struct root_path *r, struct error *err);
+
+/* The directory that holds UPPER and what the overlay itself needs, both made like the lowest LOWER. */
+int root_path_upper(const struct root_path *r, const char *dir, struct error *err);
+
+/* A loop device for an image, gone with its last mount; its path. Caller frees. */
+char *loop_device(const char *image, bool read_only, int *fd, const char **type, struct error *err);
+
+/* engine.needed */
+int root_path_needed(const struct guest_def *def, const char *dir, struct error *err);
+
+#endif
