@@ -41,7 +41,9 @@ static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct 
         return error_set(err, 0, "'%s' is a %s, which cannot be cloned", def->name,
                          def->engine->type);
     c->snapshot = cmd_opt(a, "snapshot");
-    c->how = cmd_opt(a, "overlay") ? CLONE_OVERLAY : cmd_opt(a, "reflink") ? CLONE_SHARE : CLONE_COPY;
+    c->how = cmd_opt(a, "overlay")   ? CLONE_OVERLAY
+             : cmd_opt(a, "reflink") ? CLONE_SHARE
+                                     : CLONE_COPY;
     if (c->how != CLONE_COPY && (!def->engine->snapshots || !def->engine->snapshots->copy))
         return error_set(err, 0, "'%s' is a %s, whose clones are copies", def->name,
                          def->engine->type);

@@ -32,7 +32,9 @@
 const struct conf_key lxc_keys[] = {
     /* the root file system, and what is mounted into it */
     {"lxc.rootfs.path", value_is_rootfs, false,
-     "root directory (rootfs/ in the guest's); host:/ for a throwaway copy of this host", NULL},
+     "root directory (rootfs/ in the guest's); overlay:LOWER[:LOWER…]:UPPER, loop:FILE of an image; "
+     "host:/ for a throwaway copy of this host",
+     NULL},
     {"lxc.rootfs.options", NULL, false,
      "mount options of the root: ro, nosuid, noexec, noatime, …; idmap=container is always so",
      NULL, .take = take_string, .at = AT(root_options)},

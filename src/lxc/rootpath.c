@@ -97,8 +97,8 @@ char *root_path_text(const struct root_path *r)
         return xasprintf("%s%s", r->form == ROOT_IS_IMAGE ? "loop:" : "", r->path);
     char *text = xstrdup("overlay:");
     for (unsigned i = 0; i <= r->lower_count; i++) {
-        char *more = xasprintf("%s%s%s", text, i ? ":" : "",
-                               i < r->lower_count ? r->lowers[i] : r->path);
+        char *more =
+            xasprintf("%s%s%s", text, i ? ":" : "", i < r->lower_count ? r->lowers[i] : r->path);
         free(text);
         text = more;
     }
@@ -112,8 +112,8 @@ static const struct {
     const char *type, *magic;
     size_t at, length;
 } images[] = {
-    {"ext4", "\x53\xef", 0x438, 2},        {"xfs", "XFSB", 0, 4},
-    {"btrfs", "_BHRfS_M", 0x10040, 8},     {"squashfs", "hsqs", 0, 4},
+    {"ext4", "\x53\xef", 0x438, 2},         {"xfs", "XFSB", 0, 4},
+    {"btrfs", "_BHRfS_M", 0x10040, 8},      {"squashfs", "hsqs", 0, 4},
     {"erofs", "\xe2\xe1\xf5\xe0", 1024, 4},
 };
 
