@@ -178,6 +178,14 @@ static int mount_all(struct container *ct, int pty[3], struct error *err)
     return 0;
 }
 
+/* Wait until the keeper has set what is done to this process while it mounts: the list of devices. */
+static void wait_limits(int sock)
+{
+    struct message m;
+    if (message_recv(sock, &m, NULL, 0) < 0 || m.kind != MESSAGE_GO)
+        _exit(1); /* the keeper knows why */
+}
+
 /* Let the keeper run lxc.hook.start-host, and wait for it. */
 static int hooks_await(const struct container *c, int sock, struct error *err)
 {
@@ -221,8 +229,10 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
     if (namespace_kind(&cf->set, SHARE_UTS) == NAMESPACE_OWN &&
         sethostname(cf->hostname, strlen(cf->hostname)) < 0)
         return error_set(err, errno, "set the host name '%s'", cf->hostname);
-    if (process_keyring(&cf->set, err) < 0 || process_surround(&cf->set, err) < 0 ||
-        hooks_await(c, sock, err) < 0 || privileges_drop(cf, err) < 0 ||
+    if (process_keyring(&cf->set, err) < 0 || process_surround(&cf->set, err) < 0)
+        return -1;
+    wait_limits(sock);
+    if (hooks_await(c, sock, err) < 0 || privileges_drop(cf, err) < 0 ||
         hooks_run_inside(c, err) < 0)
         return -1;
     /* Our own init stays root, and its command becomes another (init.c). */

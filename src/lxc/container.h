@@ -225,7 +225,9 @@ int hotplug_resolver(struct container *c, struct error *err);
 
 enum message_kind {
     MESSAGE_NETWORK, /* child, if there are interfaces to be made: its network namespace, a socket */
-    MESSAGE_GO, /* keeper: the ids are mapped. With the trees; text: which are there, and names */
+    /* keeper: the ids are mapped. With the trees; text: which are there, and names. Again, without
+       any, when its limits are set */
+    MESSAGE_GO,
     MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; its own namespaces */
     MESSAGE_TTYS,    /* child, before that: master and slave of each of lxc.tty.max */
     MESSAGE_READY,   /* child, with lxc.hook.start-host: it waits for another GO */

@@ -285,8 +285,7 @@ static int lxc_begin(struct keeper *k, struct error *err)
         mounts_own(&c->config, err) < 0 || hooks_first(c, err) < 0 ||
         config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
-        cgroup_create(&c->cgroup, k->def, !quick, err) < 0 ||
-        devices_apply(&c->cgroup, k->def->conf, true, err) < 0)
+        cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
         return -1;
     c->config.raw_console = k->raw_console;
     c->config.cols = k->cols;

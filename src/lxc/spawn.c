@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "lxc/devices.h"
 #include "lxc/process.h"
 #include "lxc/sys.h"
 
@@ -244,5 +245,9 @@ int spawn_finish(struct container *c, struct error *err)
     if (message_send(c->sock, &go, fds, trees_list(cf, fds)) < 0)
         return error_set(err, errno, "let the container go");
     trees_close(cf);
+    /* The kernel takes a while to check and to compile the list: meanwhile the mounts are made. */
+    if (devices_apply(&c->cgroup, c->keeper->def->conf, true, err) < 0)
+        return -1;
+    message_send(c->sock, &(struct message){.kind = MESSAGE_GO}, NULL, 0); /* or it says why not */
     return 0;
 }
