@@ -81,32 +81,34 @@ static void env_make(const struct config *c, const struct exec_request *req,
         env_put(*e);
 }
 
-/* Descriptors 0, 1 and 2, and no others. */
-static void stdio_set(const int stdio[3], bool tty)
+/* Descriptors 0, 1 and 2, and no others but the host's /proc, for a moment. */
+static void stdio_set(const int stdio[3], bool tty, int *proc)
 {
     int fds[3];
     for (int i = 0; i < 3; i++) /* out of the way of 0, 1, 2 first */
         fds[i] = fcntl(stdio[i] >= 0 ? stdio[i] : open("/dev/null", O_RDWR), F_DUPFD_CLOEXEC, 10);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
-    close_range(3, ~0u, 0);
+    *proc = *proc < 0 ? -1 : dup2(*proc, 3) < 0 ? -1 : 3;
+    fcntl(3, F_SETFD, FD_CLOEXEC);
+    close_range(*proc < 0 ? 3 : 4, ~0u, 0);
     if (tty)
         ioctl(0, TIOCSCTTY, 0);
 }
 
 /* Everything up to the exec. */
 static int command_setup(struct container *c, const struct exec_request *req, const int stdio[3],
-                         struct error *err)
+                         int proc, struct error *err)
 {
     struct account a = {.home = "/root", .name = "root"};
     setsid();
-    stdio_set(stdio, req->tty);
+    stdio_set(stdio, req->tty, &proc);
     umask(022);
     if (account_default(c, req, &a, err) < 0)
         return -1;
     account_groups(&a);
     if (privileges_drop(&c->config, err) < 0 || account_become(&a, err) < 0 ||
-        privileges_filter(&c->config, err) < 0 || process_label(&c->config.set, err) < 0)
+        privileges_filter(&c->config, err) < 0 || process_label(&c->config.set, proc, err) < 0)
         return -1;
     env_make(&c->config, req, &a);
     if (chdir(req->cwd ? req->cwd : "/") < 0)
@@ -114,11 +116,12 @@ static int command_setup(struct container *c, const struct exec_request *req, co
     return 0;
 }
 
-static void command_main(struct container *c, const struct exec_request *req, const int stdio[3])
+static void command_main(struct container *c, const struct exec_request *req, const int stdio[3],
+                         int proc)
 {
     struct error err;
     int status = 126;
-    if (command_setup(c, req, stdio, &err) == 0)
+    if (command_setup(c, req, stdio, proc, &err) == 0)
         status = exec_command(req->argv, environ, &err);
     dprintf(2, "pult: %s\n", err.text);
     _exit(status);
@@ -131,6 +134,7 @@ static int go_between(struct container *c, const struct exec_request *req, const
                       int sock, struct error *err)
 {
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_CLEAR_SIGHAND};
+    cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     spawn_reset_signals();
     if (cgroup_join(&c->cgroup, getpid(), err) < 0 || process_limits(&c->config.set, 0, err) < 0)
         return -1;
@@ -145,7 +149,7 @@ static int go_between(struct container *c, const struct exec_request *req, const
         return -1;
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
-        command_main(c, req, stdio);
+        command_main(c, req, stdio, proc);
     if (pid < 0)
         return error_set(err, errno, "start a process in the container");
     struct message m = {.kind = MESSAGE_STARTED, .value = pid};

@@ -237,7 +237,7 @@ static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], stru
         return -1;
     /* Our own init stays root, and its command becomes another (init.c). */
     if (!cf->app &&
-        (process_become(&cf->set, fds[PTY_SLAVE], err) < 0 || process_label(&cf->set, err) < 0))
+        (process_become(&cf->set, fds[PTY_SLAVE], err) < 0 || process_label(&cf->set, -1, err) < 0))
         return -1;
     die_with_keeper(cf, sock);
     return privileges_filter(cf, err);

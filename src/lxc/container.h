@@ -286,6 +286,7 @@ struct container {
     bool hooked;           /* lxc.hook.pre-start was run, so post-stop will be */
     int netns;             /* in which interfaces of ours are; -1: none */
     char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
+    char *apparmor_own;    /* a profile that is this one's alone, apparmor.c; NULL: none */
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };
 

@@ -3,6 +3,7 @@
  * What this host can do for containers. Namespaces and mounts are tried, in a process that ends
  * with what it made: a kernel's version or settings only hint at what a host allows.
  */
+#include "lxc/apparmor.h"
 #include "lxc/container.h"
 
 #include <errno.h>
@@ -156,4 +157,5 @@ void lxc_doctor(struct doctor *d, bool deep)
                     why ? strerror(why) : "");
     }
     cgroup_doctor(d);
+    apparmor_doctor(d);
 }

@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "guest/console.h"
+#include "lxc/apparmor.h"
 #include "lxc/archive.h"
 #include "lxc/container.h"
 #include "lxc/foreign.h"
@@ -283,7 +284,7 @@ static int lxc_begin(struct keeper *k, struct error *err)
     bool quick = k->def->throwaway && k->raw_console;
     if (config_load(k->def, &c->config, err) < 0 || log_copies_open(&c->config.set, err) < 0 ||
         mounts_own(&c->config, err) < 0 || hooks_first(c, err) < 0 ||
-        config_filter(&c->config, err) < 0 ||
+        apparmor_prepare(c, err) < 0 || config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
         return -1;
@@ -387,6 +388,7 @@ static void lxc_cleanup(struct keeper *k)
     for (size_t i = 0; i < NS_COUNT; i++)
         close_fd(c->namespaces[i]);
     cgroup_remove(&c->cgroup);
+    apparmor_done(c);
     struct error err;
     if (c->hooked && hooks_run(k->def, &c->config.set, HOOK_POST_STOP, NULL, &err) < 0)
         log_line("%s", err.text);

@@ -51,7 +51,7 @@ static pid_t command_start(const struct config *c, int tty, int *status, struct 
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, &none, NULL);
         take_terminal(tty, false);
-        if (process_become(&c->set, 0, err) < 0 || process_label(&c->set, err) < 0)
+        if (process_become(&c->set, 0, err) < 0 || process_label(&c->set, -1, err) < 0)
             failed = 126;
         else
             failed = exec_command(c->argv, c->env, err); /* memory is shared: only on failure */

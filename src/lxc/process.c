@@ -7,6 +7,7 @@
  *     first process     sysctls                            of its own namespaces
  *     just before exec  personality, core, label, directory, ids
  */
+#include "lxc/apparmor.h"
 #include "lxc/process.h"
 
 #include <errno.h>
@@ -80,13 +81,6 @@ int process_sysctls(const struct settings *s, int proc, struct error *err)
 /* ---- labels ---- */
 
 /* Is this security module at work on the host? */
-static bool has_apparmor(void)
-{
-    char answer = 'N';
-    cleanup_close int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
-    return fd >= 0 && read(fd, &answer, 1) == 1 && answer == 'Y';
-}
-
 static bool has_selinux(void)
 {
     return access("/sys/fs/selinux/enforce", F_OK) == 0;
@@ -99,10 +93,10 @@ static const char *apparmor_profile(const struct settings *s)
     for (size_t i = 0; s->apparmor && i < ARRAY_SIZE(none); i++)
         if (str_eq(s->apparmor, none[i]))
             return "";
-    return s->apparmor && has_apparmor() ? s->apparmor : "";
+    return s->apparmor && apparmor_here() ? s->apparmor : "";
 }
 
-int process_label(const struct settings *s, struct error *err)
+int process_label(const struct settings *s, int proc, struct error *err)
 {
     static const char *const files[] = {"apparmor/exec", "exec"};
     cleanup_free char *text = NULL;
@@ -115,7 +109,9 @@ int process_label(const struct settings *s, struct error *err)
         text = xstrdup(s->selinux);
     if (!text)
         return 0;
-    cleanup_close int dir = open("/proc/thread-self/attr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_close int own = proc < 0 ? open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    cleanup_close int dir =
+        openat(proc < 0 ? own : proc, "thread-self/attr", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 || fstatfs(dir, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
         return error_set(err, errno, "give the container a label: /proc is not what it should be");
     size_t first = *profile && faccessat(dir, files[0], F_OK, 0) == 0 ? 0 : 1;

@@ -14,8 +14,11 @@ int process_files(const struct settings *s, pid_t pid, struct error *err);
 /* In the container; proc: its own /proc. */
 int process_sysctls(const struct settings *s, int proc, struct error *err);
 
-/* What the next exec of this process is labelled with, by AppArmor or SELinux. */
-int process_label(const struct settings *s, struct error *err);
+/*
+ * What the next exec of this process is labelled with, by AppArmor or SELinux. proc: a /proc in
+ * which the container can have mounted nothing; -1: its own, while nothing of it has run.
+ */
+int process_label(const struct settings *s, int proc, struct error *err);
 
 /* Leave the session keyring of who started it, unless it is to be kept. */
 int process_keyring(const struct settings *s, struct error *err);
