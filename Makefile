@@ -42,6 +42,11 @@ STATIC  ?= $(shell for l in $(LIBS); do $(CC) -print-file-name=lib$$l.a || echo 
              2>/dev/null | grep -q '^lib' && echo no || echo yes)
 ifeq ($(STATIC),yes)
 PULT_LDFLAGS := -static-pie
+# What it does first there, see src/entry.S.
+ifeq ($(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),x86_64)
+PULT_LDFLAGS += -Wl,-e,pult_entry
+ENTRY        := $(B)/obj/entry.o
+endif
 endif
 
 SRC     := $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
@@ -49,7 +54,7 @@ OBJ     := $(SRC:src/%.c=$(B)/obj/%.o)
 
 all: $(B)/pult
 
-$(B)/pult: $(B)/obj/main.o $(B)/libpult.a
+$(B)/pult: $(B)/obj/main.o $(ENTRY) $(B)/libpult.a
 	@echo '  LD      $@'
 	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) $(PULT_LDFLAGS) -o $@ $^ $(LDLIBS) 2>$@.log || \
 	    { cat $@.log >&2; false; }
@@ -63,6 +68,11 @@ $(B)/obj/%.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
 	@echo '  CC      $<'
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/%.o: src/%.S $(B)/flags
+	@mkdir -p $(@D)
+	@echo '  AS      $<'
+	$(Q)$(CC) -c -o $@ $<
 
 # What was built with other flags, or another compiler, is built again.
 FLAGS   := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PULT_LDFLAGS) $(LDLIBS)
