@@ -6,12 +6,12 @@
 # times: after each blow every state that is told, and that the screen shows, is true, and in
 # the end no definition has changed and nothing is left behind. Where there is KVM a VM of a few
 # hundred bytes (guest.S) is among the guests. PULT_CHAOS sets the number of blows; the seed is
-# printed, and RANDOM_SEED repeats it.
+# printed, and RANDOM_SEED repeats it. What must become true by itself does so within PULT_PATIENCE seconds.
 . "$(dirname "$0")/../lib.sh"
 
 [ "$(id -u)" = 0 ] || skip_all "needs root for containers"
 RANDOM_SEED=${RANDOM_SEED:-$$}
-RANDOM=$RANDOM_SEED
+RANDOM=$RANDOM_SEED patience=${PULT_PATIENCE:-10}
 echo "# RANDOM_SEED=$RANDOM_SEED"
 
 guests=(one-$test_id two-$test_id)
@@ -51,7 +51,7 @@ open_ui()
 close_ui()
 {
     tmux -L "$tmux_name" kill-server 2>/dev/null
-    wait_for 5 gone "$ui_pid"
+    wait_for "$patience" gone "$ui_pid"
 }
 
 gone()
@@ -109,16 +109,16 @@ for ((i = 0; i < ${PULT_CHAOS:-40}; i++)); do
     esac
     alive "$target" && kill -9 "$target" 2>/dev/null && blows=$((blows + 1))
     wait "$starter"
-    wait_for 10 true_state "$g" || { lies=$((lies + 1)); echo "# $i: $g $("$PULT" info "$g" 2>&1 | tr '\n' ' ')"; }
+    wait_for "$patience" true_state "$g" || { lies=$((lies + 1)); echo "# $i: $g $("$PULT" info "$g" 2>&1 | tr '\n' ' ')"; }
     look "$g"
     if [ "$state" != running ]; then
-        wait_for 10 gone "$pid_before" || { left=$((left + 1)); echo "# $i: process $pid_before of $g is left"; }
+        wait_for "$patience" gone "$pid_before" || { left=$((left + 1)); echo "# $i: process $pid_before of $g is left"; }
     fi
     if [ $victim = 0 ]; then
         close_ui
         open_ui
     fi
-    wait_for 10 true_screen "$g" || {
+    wait_for "$patience" true_screen "$g" || {
         shown=$((shown + 1))
         echo "# $i: $g is $state, and the screen shows:"
         tmux -L "$tmux_name" capture-pane -p | sed 's/^/# /'
@@ -132,10 +132,10 @@ is "and every state on the screen" "$shown" 0
 is "no process of a dead guest was left" "$left" 0
 for g in "${guests[@]}"; do
     ok "the definition of $g is as it was" cmp "$PULT_HOME/guests/$g/config" "$WORK/$g.config"
-    "$PULT" kill "$g" >/dev/null 2>&1 && "$PULT" wait "$g" -s stopped -t 10
+    "$PULT" kill "$g" >/dev/null 2>&1 && "$PULT" wait "$g" -s stopped -t "$patience"
     ok "$g starts again" "$PULT" start "$g"
     ok "$g is killed" "$PULT" kill "$g"
-    ok "$g stops" "$PULT" wait "$g" -s stopped -t 10
+    ok "$g stops" "$PULT" wait "$g" -s stopped -t "$patience"
     ok "$g is destroyed" "$PULT" destroy "$g"
 done
 is "the runtime directory is empty" "$(ls -A "$PULT_RUN")" ""
