@@ -7,6 +7,7 @@
 # the end no definition has changed and nothing is left behind. Where there is KVM a VM of a few
 # hundred bytes (guest.S) is among the guests. PULT_CHAOS sets the number of blows; the seed is
 # printed, and RANDOM_SEED repeats it. What must become true by itself does so within PULT_PATIENCE seconds.
+# Containers print all PULT_TICK seconds.
 . "$(dirname "$0")/../lib.sh"
 
 [ "$(id -u)" = 0 ] || skip_all "needs root for containers"
@@ -85,7 +86,7 @@ for g in "${guests[@]}"; do
         "$PULT" create vm "$g" --kernel "$guest" --memory 16M --append do=hl --set vm.rootfs=none
     else
         "$PULT" create container "$g" --rootfs "$WORK/rootfs" --memory 64M -- \
-            /bin/sh -c 'while :; do echo tick; sleep 0.01; done'
+            /bin/sh -c "while :; do echo tick; sleep ${PULT_TICK:-0.01}; done"
     fi || skip_all "cannot create guests"
     cp "$PULT_HOME/guests/$g/config" "$WORK/$g.config"
 done
