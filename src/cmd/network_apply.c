@@ -12,6 +12,7 @@
 #include "cmd/table.h"
 #include "cmd/terminal.h"
 #include "net/host.h"
+#include "net/join.h"
 #include "net/journal.h"
 #include "net/kinds.h"
 
@@ -114,6 +115,17 @@ static int after_risk(const struct cmd_args *a, const char *name)
     return EXIT_OK;
 }
 
+/* A network that is up already: what somebody undid since then is done again. */
+static int bring_back(const struct cmd_args *a, const struct network *n)
+{
+    struct error err = {0};
+
+    if (journal_repair(n->name, print_step, NULL, &err) < 0 || network_put_back(n, &err) < 0)
+        return cmd_fail(a, &err);
+    printf("the network '%s' is up\n", n->name);
+    return EXIT_OK;
+}
+
 int network_bring_up(const struct cmd_args *a, const char *name, unsigned seconds)
 {
     cleanup_network struct network *n = NULL;
@@ -125,10 +137,8 @@ int network_bring_up(const struct cmd_args *a, const char *name, unsigned second
     if (journal_recover(&err) < 0 || network_load(name, &n, &err) < 0 ||
         journal_read(name, &j, &err) < 0)
         return cmd_fail(a, &err);
-    if (j.state == NETWORK_UP) {
-        printf("the network '%s' is up\n", name);
-        return EXIT_OK;
-    }
+    if (j.state == NETWORK_UP)
+        return bring_back(a, n);
     if (j.state == NETWORK_UNCONFIRMED)
         return after_risk(a, name);
     if (host_look(&h, &err) < 0 || network_plan(n, &h, &p, &err) < 0 ||

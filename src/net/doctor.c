@@ -74,9 +74,13 @@ static bool mends_itself(const struct step *s, const char *command)
     return *command && !strchr(command, '\n');
 }
 
-/* Each step that made it is still as it was made. The server is looked at by itself. */
+/*
+ * Each step that made it is still as it was made. The server is looked at by itself. What one command
+ * does not mend, pult does, unless that could cut somebody off.
+ */
 static void see_steps(const struct walk *w)
 {
+    cleanup_free char *all = xasprintf("pult network apply %s", w->net->name);
     cleanup_free char *again = xasprintf("pult network down --force %s && pult network apply %s",
                                          w->net->name, w->net->name);
 
@@ -90,8 +94,11 @@ static void see_steps(const struct walk *w)
         if (s->op->check(s, &why) == 0)
             say(w, NET_FINDING_OK, s->op->name, NULL, "%s", proof);
         else
-            say(w, NET_FINDING_BAD, s->op->name, mends_itself(s, command) ? command : again, "%s",
-                why.text);
+            say(w, NET_FINDING_BAD, s->op->name,
+                mends_itself(s, command) ? command
+                : s->risk                ? again
+                                         : all,
+                "%s", why.text);
     }
 }
 
@@ -147,7 +154,9 @@ static void see_foreign(const struct walk *w)
 {
     cleanup_plan struct plan p = {0};
     cleanup_free char *remedy =
-        xasprintf("pult network set %s net.mend=1, then down and apply", w->net->name);
+        xasprintf("pult network set %s net.mend=1 && pult network down --force %s && "
+                  "pult network apply %s",
+                  w->net->name, w->net->name, w->net->name);
     bool mended = false;
     struct error err;
 
@@ -179,6 +188,7 @@ static void see_members(const struct walk *w)
 {
     const struct link *bridge =
         net_kind_has_bridge(w->net->kind) ? host_link(w->host, w->net->name) : NULL;
+    cleanup_free char *apply = xasprintf("pult network apply %s", w->net->name);
     cleanup_free struct member *list = NULL;
     size_t count = 0;
 
@@ -188,12 +198,18 @@ static void see_members(const struct walk *w)
         const struct link *l = *list[i].port ? host_link(w->host, list[i].port) : NULL;
         if (!*list[i].port)
             continue;
+        cleanup_free char *again =
+            xasprintf("pult kill %s; pult wait --state stopped %s; pult start %s", list[i].guest,
+                      list[i].guest, list[i].guest);
         if (!l)
-            say(w, NET_FINDING_BAD, "guest", "start it again", "%s: its interface %s is gone",
-                list[i].guest, list[i].port);
+            say(w, NET_FINDING_BAD, "guest", again, "%s: its interface %s is gone", list[i].guest,
+                list[i].port);
         else if (l->master != bridge->index)
-            say(w, NET_FINDING_BAD, "guest", "start it again",
-                "%s: its interface %s is not in the bridge", list[i].guest, l->name);
+            say(w, NET_FINDING_BAD, "guest", apply, "%s: its interface %s is not in the bridge",
+                list[i].guest, l->name);
+        else if (w->net->guard && !firewall_guards(w->net->name, l->name))
+            say(w, NET_FINDING_BAD, "guest", apply, "%s: nothing guards its interface %s",
+                list[i].guest, l->name);
         else if (!l->running)
             say(w, NET_FINDING_NOTE, "guest", "switch its card on, in the guest",
                 "%s: its card is off", list[i].guest);
@@ -229,13 +245,14 @@ static int ask_dns(const struct address *server, struct error *err)
 static void see_server(const struct walk *w)
 {
     cleanup_free char *log = network_run_path(w->net->name, "log");
-    cleanup_free char *remedy = xasprintf("see what it says in %s", log);
+    cleanup_free char *remedy = xasprintf("cat %s", log);
+    cleanup_free char *apply = xasprintf("pult network apply %s", w->net->name);
     struct error err;
 
     if (!net_kind_has_server(w->net->kind))
         return;
     if (!server_runs(w->net->name)) {
-        say(w, NET_FINDING_BAD, "dhcp", remedy, "the DHCP and DNS server does not run");
+        say(w, NET_FINDING_BAD, "dhcp", apply, "the DHCP and DNS server does not run");
         return;
     }
     say(w, NET_FINDING_OK, "dhcp", NULL, "the DHCP and DNS server runs");

@@ -529,6 +529,18 @@ char *firewall_undo_script(const char *network)
     return text;
 }
 
+int firewall_stands(const struct network *n, struct error *err)
+{
+    cleanup_free char *from = xasprintf("from-%s", n->name);
+    cleanup_free char *guard = xasprintf("guard-%s", n->name);
+
+    if (!nfnl_has_rule(NFPROTO_INET, TABLE, from))
+        return error_set(err, ENOENT, "the rules of the network '%s'", n->name);
+    if (n->guard && !nfnl_has_rule(NFPROTO_BRIDGE, TABLE, guard))
+        return error_set(err, ENOENT, "the rules that guard the ports of '%s'", n->name);
+    return 0;
+}
+
 int firewall_forwards(const struct network *n, const char *guest, struct error *err)
 {
     for (unsigned i = 0; i < n->forward_count; i++) {
@@ -652,6 +664,21 @@ int firewall_guard(const char *network, const char *port, const uint8_t mac[6],
                              "them anew",
                              network)
                 : -1;
+}
+
+bool firewall_guards(const char *network, const char *port)
+{
+    cleanup_free char *set = xasprintf("ports-%s", network);
+    struct nfnl_element_list found = {0};
+    const uint32_t index = if_nametoindex(port);
+    bool guarded = false;
+
+    if (index)
+        nfnl_elements(NFPROTO_BRIDGE, TABLE, set, &found, NULL);
+    for (size_t i = 0; i < found.count && !guarded; i++)
+        guarded = memcmp(found.all[i].key, &index, sizeof(index)) == 0;
+    free(found.all);
+    return guarded;
 }
 
 /* Take out what is kept of interfaces that are gone. */

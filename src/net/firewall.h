@@ -28,6 +28,9 @@ char *firewall_script(const struct network *n);
 char *firewall_undo_script(const char *network);
 int firewall_run(const char *script, struct error *err);
 
+/* Are a network's rules there, as its definition wants them? */
+int firewall_stands(const struct network *n, struct error *err);
+
 /* Are its guests' ports to be in hairpin mode, so that each reaches forwards to itself? */
 bool firewall_needs_hairpin(const struct network *n);
 
@@ -50,6 +53,7 @@ int firewall_forwards(const struct network *n, const char *guest, struct error *
  */
 int firewall_guard(const char *network, const char *port, const uint8_t mac[6],
                    const struct address *addresses, unsigned count, struct error *err);
+bool firewall_guards(const char *network, const char *port);
 /* Forget them; the interface may be gone already. Success where nothing is known of it. */
 int firewall_unguard(const char *network, const char *port, const uint8_t mac[6],
                      const struct address *addresses, unsigned count, struct error *err);

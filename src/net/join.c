@@ -293,6 +293,31 @@ int network_attach(const struct join *j, const char *port, struct error *err)
     return link_make_port(port, j->bridge, j->isolate, j->hairpin, err);
 }
 
+int network_put_back(const struct network *n, struct error *err)
+{
+    cleanup_free char *path = ports_path(n->name);
+    const bool hairpin = firewall_needs_hairpin(n);
+    DIR *dir = net_kind_has_bridge(n->kind) ? opendir(path) : NULL;
+    int ret = 0;
+
+    if (!dir)
+        return 0;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        struct error *why = ret < 0 ? NULL : err; /* the first is told */
+        cleanup_free char *file = xasprintf("%s/%s", path, e->d_name);
+        struct record r;
+        if (e->d_name[0] == '.' || read_record(file, &r, NULL) < 0 || !r.port[0] ||
+            !if_nametoindex(r.port))
+            continue;
+        if ((n->guard &&
+             firewall_guard(n->name, r.port, r.mac, r.addresses, r.address_count, why) < 0) ||
+            link_make_port(r.port, n->name, n->isolate, hairpin, why) < 0)
+            ret = -1;
+    }
+    closedir(dir);
+    return ret;
+}
+
 /* ---- leaving ---- */
 
 static int leave(const char *network, const char *path, struct error *err)

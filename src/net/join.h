@@ -48,6 +48,11 @@ void network_port_name(const char *guest, unsigned card, char out[IFNAMSIZ]);
 int network_join(const char *network, const char *guest, unsigned card, const uint8_t mac[6],
                  bool sets, const struct address *wanted, struct join *out, struct error *err);
 int network_attach(const struct join *j, const char *port, struct error *err);
+/*
+ * Who is in the network has its port in the bridge, guarded: where that, or the rules, were taken
+ * away and made anew. Interfaces that are gone are no failure.
+ */
+int network_put_back(const struct network *n, struct error *err);
 /* Also where it was never there, or has left already. */
 int network_leave(const char *network, const char *guest, unsigned card, struct error *err);
 /* All cards of a guest in all networks; `forever`: its addresses are given back, too. */

@@ -486,6 +486,38 @@ int journal_amend(const struct plan *more, const char *replaces, struct error *e
     return journal_write(&j, err);
 }
 
+/* What a step did is there no more: do it again. */
+static int repair_step(const struct step *s, struct error *err)
+{
+    if (!s->risk)
+        return s->op->apply(s, err);
+    cleanup_free char *what = step_say(s, s->op->what, false);
+    error_set(err, EPERM, "to %s could cut off who is connected", what);
+    return error_hint(err, "take the network down and up again, with the timer");
+}
+
+int journal_repair(const char *network, journal_progress_fn *progress, void *arg, struct error *err)
+{
+    cleanup_journal struct journal j = {0};
+    cleanup_close int lock = networks_lock(err);
+    struct error why;
+
+    if (lock < 0 || journal_read(network, &j, err) < 0)
+        return -1;
+    if (j.state != NETWORK_UP)
+        return error_set(err, 0, "the network '%s' is %s", network, state_names[j.state]);
+    for (size_t i = 0; i < j.plan.count; i++) {
+        const struct step *s = &j.plan.steps[i];
+        if (s->state != STEP_DONE || !s->op->check || s->op->check(s, &why) == 0)
+            continue;
+        if (repair_step(s, err) < 0)
+            return -1;
+        if (progress)
+            progress(arg, &j.plan, i, false);
+    }
+    return 0;
+}
+
 /* ---- after accidents ---- */
 
 /* The names of all networks that something is known of at run time; to be freed. */

@@ -75,6 +75,13 @@ int journal_undo(const char *network, journal_progress_fn *progress, void *arg, 
  */
 int journal_amend(const struct plan *more, const char *replaces, struct error *err);
 
+/*
+ * Do again what was undone behind our back, of a network that is up: progress is told of those steps.
+ * Not where it could cut off who is connected: then what is to be done is said.
+ */
+int journal_repair(const char *network, journal_progress_fn *progress, void *arg,
+                   struct error *err);
+
 /* Mend what killed processes left half done, of all networks. Cheap where there is nothing. */
 int journal_recover(struct error *err);
 

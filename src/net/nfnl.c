@@ -357,3 +357,28 @@ bool nfnl_has_chain(int family, const char *table, const char *prefix, const cha
     return ask(message(NF(NFT_MSG_GETCHAIN), NLM_F_DUMP, family, 0), take_chain, &c, NULL) == 0 &&
            c.found;
 }
+
+/* Its name is in `but`. */
+static bool take_rule(void *arg, const struct nlmsghdr *h)
+{
+    struct chains *c = arg;
+    struct nlattr *a[NFTA_RULE_MAX + 1];
+
+    if (nlmsg_parse((struct nlmsghdr *)h, sizeof(struct nfgenmsg), a, NFTA_RULE_MAX, NULL) == 0 &&
+        a[NFTA_RULE_CHAIN] && a[NFTA_RULE_TABLE])
+        c->found |= str_eq(nla_get_string(a[NFTA_RULE_TABLE]), c->table) &&
+                    str_eq(nla_get_string(a[NFTA_RULE_CHAIN]), c->but);
+    return true;
+}
+
+bool nfnl_has_rule(int family, const char *table, const char *chain)
+{
+    struct nl_msg *m = message(NF(NFT_MSG_GETRULE), NLM_F_DUMP, family, 0);
+    struct chains c = {.but = chain, .table = table};
+
+    if (m) { /* kernels that know how say no more than is asked for */
+        nla_put_string(m, NFTA_RULE_TABLE, table);
+        nla_put_string(m, NFTA_RULE_CHAIN, chain);
+    }
+    return ask(m, take_rule, &c, NULL) == 0 && c.found;
+}

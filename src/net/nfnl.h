@@ -38,6 +38,8 @@ int nfnl_elements(int family, const char *table, const char *set, struct nfnl_el
 /* A named counter; -1 with ENOENT where there is none. */
 int nfnl_counter(int family, const char *table, const char *name, uint64_t *packets,
                  uint64_t *bytes, struct error *err);
+/* Is there any rule in this chain? */
+bool nfnl_has_rule(int family, const char *table, const char *chain);
 /* Does a table have a chain whose name begins with this, other than `but`? */
 bool nfnl_has_chain(int family, const char *table, const char *prefix, const char *but);
 

@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "net/firewall.h"
 #include "net/host.h"
+#include "net/join.h"
 #include "net/journal.h"
 #include "net/network.h"
 #include "net/program.h"
@@ -106,12 +107,10 @@ int step_firewall(const struct step *s, struct error *err)
 {
     cleanup_network struct network *n = NULL;
 
-    if (*arg(s, 1))
-        return firewall_run(s->args[1], err);
     if (network_load(arg(s, 0), &n, err) < 0)
-        return -1;
-    cleanup_free char *script = firewall_script(n);
-    return firewall_run(script, err);
+        return *arg(s, 1) ? firewall_run(s->args[1], err) : -1;
+    cleanup_free char *script = *arg(s, 1) ? xstrdup(s->args[1]) : firewall_script(n);
+    return firewall_run(script, err) < 0 ? -1 : network_put_back(n, err);
 }
 
 int step_firewall_undo(const struct step *s, struct error *err)
@@ -123,9 +122,12 @@ int step_firewall_undo(const struct step *s, struct error *err)
 
 int step_firewall_check(const struct step *s, struct error *err)
 {
+    cleanup_network struct network *n = NULL;
+
     struct firewall_counts counts;
 
-    return firewall_counts(arg(s, 0), &counts, err);
+    return network_load(arg(s, 0), &n, NULL) < 0 ? firewall_counts(arg(s, 0), &counts, err)
+                                                 : firewall_stands(n, err);
 }
 
 int step_server(const struct step *s, struct error *err)
