@@ -4,8 +4,12 @@
  *
  *     load blk DEVICE read|write random|sequential DEPTH SIZE SECONDS    prints how many requests
  *     load net send|receive|ask ADDRESS PORT SECONDS                     prints how many bytes, or requests
+ *     load cost send|receive|ask ADDRESS PORT SECONDS                    the same, and how many ns of
+ *                                                                        CPU time both ends took for it
  *     load serve PORT                                                    answers `load net`, for ever
  *
+ * What is sent to another process of this machine goes the whole way in the time of its sender, so the
+ * two ends' time is all that it costs, however busy the machine is besides.
  * Disks are read and written past the page cache, by io_submit(), with DEPTH requests under way. Of the
  * network: a stream either way, or one byte there and one back. Statically linked, for a guest
  * that has nothing else.
@@ -121,11 +125,19 @@ static int blk(char **a)
 
 static char chunk[CHUNK];
 
-static int client(char **a)
+/* The CPU time of this process, in ns. */
+static uint64_t cpu(void)
 {
-    const char how = a[0][0];
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* A connection, for what `how` says: (s)end, (r)eceive, (a)sk, or its CPU (t)ime. */
+static int reach(char **a, char how)
+{
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(a[2]))};
-    uint64_t done = 0;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (inet_pton(AF_INET, a[1], &to.sin_addr) != 1 || fd < 0 ||
@@ -134,6 +146,27 @@ static int client(char **a)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (write(fd, &how, 1) != 1)
         die("write");
+    return fd;
+}
+
+/* The CPU time of the other end. It has one client at a time: whoever was before is done. */
+static uint64_t cpu_there(char **a)
+{
+    uint64_t ns;
+    int fd = reach(a, 't');
+
+    if (read(fd, &ns, sizeof(ns)) != sizeof(ns))
+        die("the other end");
+    close(fd);
+    return ns;
+}
+
+static int client(char **a, bool cost)
+{
+    const char how = a[0][0];
+    uint64_t done = 0, before = cost ? cpu_there(a) : 0;
+    const int fd = reach(a, how);
+    const uint64_t begun = cpu();
     const double from = now(), until = from + strtod(a[3], NULL);
     while (now() < until) {
         ssize_t n = 1;
@@ -145,7 +178,13 @@ static int client(char **a)
             die("the other end");
         done += (uint64_t)n;
     }
-    printf("%llu\n", (unsigned long long)done);
+    const uint64_t here = cpu() - begun;
+    close(fd);
+    if (cost)
+        printf("%llu %llu\n", (unsigned long long)done,
+               (unsigned long long)(here + cpu_there(a) - before));
+    else
+        printf("%llu\n", (unsigned long long)done);
     return 0;
 }
 
@@ -159,6 +198,11 @@ static void answer(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (read(fd, &how, 1) != 1)
         return;
+    if (how == 't') {
+        const uint64_t ns = cpu();
+        if (write(fd, &ns, sizeof(ns)) != sizeof(ns))
+            return;
+    }
     do {
         n = how == 'r' ? (ssize_t)sizeof(chunk) : read(fd, chunk, sizeof(chunk));
         if (n > 0 && how != 's')
@@ -188,7 +232,9 @@ int main(int argc, char **argv)
     if (argc == 8 && strcmp(argv[1], "blk") == 0)
         return blk(argv + 2);
     if (argc == 6 && strcmp(argv[1], "net") == 0)
-        return client(argv + 2);
+        return client(argv + 2, false);
+    if (argc == 6 && strcmp(argv[1], "cost") == 0)
+        return client(argv + 2, true);
     if (argc == 3 && strcmp(argv[1], "serve") == 0)
         return serve(argv + 2);
     fprintf(stderr, "usage: load blk|net|serve …, see load.c\n");
