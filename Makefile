@@ -72,7 +72,7 @@ $(B)/obj/%.o: src/%.c $(B)/flags
 $(B)/obj/%.o: src/%.S $(B)/flags
 	@mkdir -p $(@D)
 	@echo '  AS      $<'
-	$(Q)$(CC) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 # What was built with other flags, or another compiler, is built again.
 FLAGS   := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PULT_LDFLAGS) $(LDLIBS)

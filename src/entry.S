@@ -7,6 +7,12 @@
  * those of a short command. Here all are had with one call. A kernel before 5.14 does not know
  * that one, and nothing is lost.
  */
+#ifdef __CET__
+#include <cet.h> /* marks this file, too, as fit for a shadow stack */
+#else
+#define _CET_ENDBR
+#endif
+
 #define SYS_madvise         28
 #define MADV_POPULATE_WRITE 23
 #define PAGE_MASK           -4096
@@ -15,6 +21,7 @@
     .globl pult_entry
     .type pult_entry, @function
 pult_entry:
+    _CET_ENDBR
     mov  %rdx, %rbx /* what the kernel hands to _start */
     lea  __preinit_array_start(%rip), %rdi
     and  $PAGE_MASK, %rdi
