@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "cmd/diskfile.h"
 #include "cmd/args.h"
 #include "cmd/command.h"
 #include "cmd/help.h"
@@ -95,6 +96,7 @@ static int run(const struct command *cmd, int argc, char *const *argv)
     struct cmd_args a;
     struct error err = {0};
     int status;
+    disk_meter_take();
     if (cmd_args_parse(cmd, argc, argv, &a, &err) < 0)
         status = cmd_usage(&a, "%s", err.text);
     else if (a.help)

@@ -3,6 +3,7 @@
 #include "cmd/diskfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,12 +135,29 @@ bool disk_cancelled(void *arg)
     return got_signal != 0;
 }
 
+static int meter_fd = -1;
+
+void disk_meter_take(void)
+{
+    const char *number = getenv(METER_ENV);
+    int64_t fd;
+    if (number && number_parse(number, 3, 1024, &fd, NULL) == 0 &&
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0)
+        meter_fd = (int)fd;
+    unsetenv(METER_ENV);
+}
+
 bool disk_meter(void *arg, uint64_t done, uint64_t total)
 {
     struct disk_meter *m = arg;
     uint64_t now = now_mono_ns();
     if (m->shown_ns == 0) /* what is done at once shows nothing */
         m->shown_ns = now;
+    if (meter_fd >= 0 && now - m->shown_ns >= METER_NS) {
+        dprintf(meter_fd, "%u\n", total ? (unsigned)((double)done * 100 / (double)total) : 100);
+        m->shown_ns = now;
+        return disk_cancelled(NULL);
+    }
     if (isatty(STDERR_FILENO) && now - m->shown_ns >= METER_NS) {
         const unsigned percent = total ? (unsigned)((double)done * 100 / (double)total) : 100;
         char of[8], so_far[8], bar[21];

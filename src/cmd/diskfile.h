@@ -57,6 +57,10 @@ struct disk_meter {
 bool disk_meter(void *arg, uint64_t done, uint64_t total);
 void disk_meter_end(struct disk_meter *m);
 
+/* Say how far it is to who started this, on a descriptor: per cent, a line each. */
+#define METER_ENV "PULT_METER" /* its number; for this process alone */
+void disk_meter_take(void);
+
 /* From now on SIGINT, SIGTERM and SIGHUP only make disk_cancelled() true. */
 void disk_cancellable(void);
 bool disk_cancelled(void *arg);

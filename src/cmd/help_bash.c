@@ -11,6 +11,7 @@
 #include "base/util.h"
 #include "cmd/args.h"
 #include "cmd/help.h"
+#include "guest/engine.h"
 
 #define WORDS_MOST 3 /* of a verb's name: network forward add */
 
@@ -103,6 +104,16 @@ static void put_subject(size_t words)
     fputs("\" in\n", stdout);
 }
 
+/* What --template takes is one of a table, too. */
+static void put_templates(void)
+{
+    const struct engine *e = engine_by_type("container");
+    fputs("    case ${COMP_WORDS[COMP_CWORD-1]} in\n    --template|-t) guests= words=\"", stdout);
+    for (const struct guest_template *t = e ? e->templates : NULL; t && t->name; t++)
+        printf("%s ", t->name);
+    fputs("\" ;;\n    esac\n", stdout);
+}
+
 void help_bash(void)
 {
     fputs("_pult() {\n"
@@ -124,6 +135,7 @@ void help_bash(void)
         put_objects(words);
         fputs("    esac\n", stdout);
     }
+    put_templates();
     fputs("    [ -n \"$guests\" ] && words+=\" $(pult list --names 2>/dev/null)\"\n"
           "    [ -n \"$networks\" ] && words+=\" $(pult network list --names 2>/dev/null)\"\n"
           "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"

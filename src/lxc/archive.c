@@ -245,6 +245,15 @@ int archive_unpack(const struct archive_job *j, const char *dir, struct error *e
     return filework_do(&w, err);
 }
 
+int archive_unpack_here(const struct archive_job *j, struct error *err)
+{
+    struct stat st;
+    if (fstat(j->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return error_set(err, 0, "it is no file");
+    struct unpack u = {.job = j, .size = (uint64_t)st.st_size, .owners = true};
+    return unpack_run(&u, err);
+}
+
 /* ---- packing ---- */
 
 static const struct {

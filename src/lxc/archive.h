@@ -31,6 +31,9 @@ struct archive_job {
 /* Unpack into a directory that is there. */
 int archive_unpack(const struct archive_job *j, const char *dir, struct error *err);
 
+/* The same into the working directory, without a jail: for who is in one. */
+int archive_unpack_here(const struct archive_job *j, struct error *err);
+
 /* Pack the files `names` of a directory into fd; compression: archive_packer(). */
 int archive_pack(const char *dir, const char *const *names, int fd, const char *compression,
                  engine_progress_fn *progress, void *arg, struct error *err);

@@ -26,7 +26,8 @@
 #include "lxc/template.h"
 
 #define VARIANT  "minbase"
-#define PACKAGES "systemd-sysv,dbus,iproute2,netbase"
+#define PACKAGES "iproute2,netbase"
+#define INIT     "systemd-sysv,dbus" /* unless another is among the packages */
 
 struct debian {
     char *suite, *mirror, *variant, *packages;
@@ -115,11 +116,26 @@ static char *host_mirror(const char *suite)
     return found;
 }
 
+/* Is it one of those that "+" joins? */
+static bool has_name(const char *names, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const char *p = names; (p = strstr(p, name)); p += n)
+        if ((p == names || p[-1] == '+') && (p[n] == '\0' || p[n] == '+'))
+            return true;
+    return false;
+}
+
 /* "+" joins names, as options are separated by commas. */
 static char *packages_of(const struct options *o)
 {
-    char *all = xstrdup(PACKAGES);
+    static const char *const inits[] = {"sysvinit-core", "openrc", "runit-init"};
+    bool init = false;
     const char *more;
+    for (size_t i = 0; (more = options_nth(o, "packages", i)); i++)
+        for (size_t k = 0; k < ARRAY_SIZE(inits); k++)
+            init |= has_name(more, inits[k]);
+    char *all = xstrdup(init ? PACKAGES : INIT "," PACKAGES);
     for (size_t i = 0; (more = options_nth(o, "packages", i)); i++) {
         char *longer = xasprintf("%s,%s", all, more);
         free(all);
@@ -306,6 +322,39 @@ static int own_run(void *arg, struct error *err)
     return 0;
 }
 
+/*
+ * sysvinit's table: a login on the console, none on ttys that are not there, and power that fails
+ * (SIGPWR) is how a container is told to go down.
+ */
+static int inittab_run(void *arg, struct error *err)
+{
+    cleanup_free char *text = NULL, *out = xstrdup("");
+    char *save = NULL;
+    (void)arg;
+    if (access("etc/inittab", F_OK) < 0)
+        return 0;
+    if (file_read_at(AT_FDCWD, "etc/inittab", 1 << 20, &text, NULL, err) < 0)
+        return -1;
+    for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+        const bool not_here = *l != '#' && (strstr(l, "getty") || strstr(l, ":power"));
+        char *more = xasprintf("%s%s%s\n", out, not_here ? "#" : "", l);
+        free(out);
+        out = more;
+    }
+    cleanup_free char *whole = xasprintf("%sco:12345:respawn:/sbin/getty -L 38400 console linux\n"
+                                         "pf::powerfail:/sbin/init 0\n",
+                                         out);
+    cleanup_close int fd = open("etc/inittab", O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || write_all(fd, whole, strlen(whole)) < 0)
+        return error_set(err, errno, "write '/etc/inittab'");
+    return 0;
+}
+
+static int own_files_run(void *arg, struct error *err)
+{
+    return own_run(arg, err) < 0 || inittab_run(arg, err) < 0 ? -1 : 0;
+}
+
 static int make_own(const struct guest_source *s, const char *dir, struct error *err)
 {
     cleanup_free char *root = xasprintf("%s/rootfs", dir);
@@ -319,7 +368,7 @@ static int make_own(const struct guest_source *s, const char *dir, struct error 
         {"etc/machine-id", "", 0644},
         {NULL, NULL, 0},
     };
-    const struct filework w = {.dir = root, .jail = true, .run = own_run};
+    const struct filework w = {.dir = root, .jail = true, .run = own_files_run};
     return template_files(root, files, err) < 0 || filework_do(&w, err) < 0 ? -1 : 0;
 }
 

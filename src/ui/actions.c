@@ -473,6 +473,32 @@ static void act_limits(struct ui *ui, int argc, char *const *argv)
     prompt_open(ui);
 }
 
+static const char *const ask_words[] = {"rename", "clone", "export", "import", NULL};
+
+/* Begin a command that takes a name or a file, for the selected guest, to be finished by hand. */
+static void act_ask(struct ui *ui, int argc, char *const *argv)
+{
+    const char *what = arg_of(argc, argv, 1), *name = ui->roster.selected;
+    static const char *const ends[] = {"", "-2", ".tar.zst"};
+    const int i = word_index(ask_words, what);
+    cleanup_free char *line = NULL;
+    if (i < 0) {
+        ui_error(ui, "ask for rename, clone, export or import, not for '%s'", what);
+        return;
+    }
+    if (i < (int)ARRAY_SIZE(ends) && !selected_is(ui, what, ON_DOWN))
+        return;
+    if (i < (int)ARRAY_SIZE(ends))
+        line = xasprintf("%s %s %s%s", what, name, name, ends[i]);
+    else
+        line = xasprintf("%s ", what);
+    struct prompt *p = prompt_begin(ui, ":");
+    edit_set(&p->edit, line);
+    p->complete = true;
+    p->done = command_done;
+    prompt_open(ui);
+}
+
 /* Each of the guests meant gets what it lacks: those that run freeze, the frozen ones thaw. */
 static void act_freeze_or_thaw(struct ui *ui, int argc, char *const *argv)
 {
@@ -632,6 +658,8 @@ const struct action actions[] = {
     {"edit", NULL, "edit the selected guest's definition", act_edit, ON_ANY, NULL},
     {"limits", NULL, "change what the selected guest may use: memory, cpus, pids …", act_limits,
      ON_ANY, NULL},
+    {"ask", "rename|clone|export|import", "begin that command for the selected guest", act_ask, 0,
+     ask_words},
     {"freeze-or-thaw", NULL, "freeze what runs, thaw what is frozen", act_freeze_or_thaw,
      ON_STATE(GUEST_RUNNING) | ON_STATE(GUEST_FROZEN), NULL},
     {"select", "up|down|…|NAME", "move the selection", act_select, 0, select_words},

@@ -13,6 +13,7 @@
 #include "base/conf.h"
 #include "base/util.h"
 #include "disk/definition.h"
+#include "guest/engine.h"
 #include "net/card.h"
 #include "net/network.h"
 #include "ui/app.h"
@@ -59,6 +60,24 @@ static int check_rootfs(struct ui *ui, const char *value, struct error *err)
 {
     (void)ui;
     return check_readable(value, true, err);
+}
+
+/* NAME[:SOURCE][,OPTION…] */
+static int check_template(struct ui *ui, const char *value, struct error *err)
+{
+    cleanup_options struct options o = {0};
+    cleanup_free char *name = xstrndup(value, strcspn(value, ":,"));
+    const struct engine *e = engine_by_type("container");
+    const struct guest_template *t = e ? engine_template(e, name, err) : NULL;
+    (void)ui;
+    if (!e)
+        return error_set(err, 0, "there are none");
+    if (!t || options_parse(value, t->options, &o, err) < 0)
+        return -1;
+    const char *colon = strchr(options_get(&o, ""), ':');
+    if (t->source && !t->optional && (!colon || !colon[1]))
+        return error_set(err, 0, "%s:%s", t->name, t->source);
+    return 0;
 }
 
 static int check_file(struct ui *ui, const char *value, struct error *err)
@@ -114,9 +133,47 @@ static const char *net_hint(void)
     return text;
 }
 
+/* The templates that there are. */
+static const char *template_hint(void)
+{
+    static char text[160];
+    const struct engine *e = engine_by_type("container");
+    size_t used = (size_t)snprintf(text, sizeof text, "Space:");
+    for (const struct guest_template *t = e ? e->templates : NULL; t && t->name; t++)
+        if (used < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, " %s", t->name);
+    return text;
+}
+
+/* The template that a value begins with, NULL: none. */
+static const struct guest_template *template_of(const char *value)
+{
+    const struct engine *e = engine_by_type("container");
+    const size_t n = strcspn(value, ":,");
+    for (const struct guest_template *t = e ? e->templates : NULL; t && t->name; t++)
+        if (strlen(t->name) == n && strncmp(t->name, value, n) == 0)
+            return t;
+    return NULL;
+}
+
+/* Space in the field of templates: the next one. False: a blank is meant. */
+static bool template_next(struct edit *e)
+{
+    const struct guest_template *t = template_of(e->text);
+    const char *end = e->text + strcspn(e->text, ":,");
+    const struct engine *engine = engine_by_type("container");
+    if (!engine || !engine->templates || (*e->text && !t) || (*end && end[1]))
+        return false;
+    t = t && t[1].name ? t + 1 : engine->templates;
+    cleanup_free char *text = xasprintf("%s%s", t->name, t->source && !t->optional ? ":" : "");
+    edit_set(e, text);
+    return true;
+}
+
 static const struct field container_fields[] = {
     {"Name", NULL, "letters, digits, . _ -", true, check_name},
-    {"Root", "--rootfs", "a directory, or a tar archive", true, check_rootfs},
+    {"Root", "--rootfs", "a directory or a tar archive; or:", false, check_rootfs},
+    {"Template", "--template", NULL, false, check_template},
     {"Memory", "--memory", "no limit; such as 512M", false, check_size},
     {"CPUs", "--cpus", "no limit; such as 1.5", false, check_cpus},
     {"Command", "--", "/sbin/init", false, check_words},
@@ -155,6 +212,8 @@ static int field_check(struct ui *ui, const struct form *f, int i, struct error 
 {
     const struct field *field = &f->type->fields[i];
     const char *value = f->values[i].text;
+    if (str_eq(field->option, "--rootfs") && !*value == !*f->values[i + 1].text)
+        return error_set(err, 0, *value ? "there is a template, too" : "needed, or a template");
     if (*value == '\0')
         return field->required ? error_set(err, 0, "needed") : 0;
     return field->check ? field->check(ui, value, err) : 0;
@@ -244,7 +303,9 @@ static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct
 {
     const struct field *field = &f->type->fields[i];
     const struct field_look look = {.label = field->label,
-                                    .hint = field->hint ? field->hint : net_hint(),
+                                    .hint = field->hint                      ? field->hint
+                                            : str_eq(field->option, "--net") ? net_hint()
+                                                                             : template_hint(),
                                     .required = field->required,
                                     .wrong = field_wrong(ui, f, i, NULL),
                                     .now = f->at == i};
@@ -271,7 +332,13 @@ static void draw_hint(struct ui *ui, const struct form *f, int y, struct rect in
         else if (f->refused[0])
             said = f->refused;
     }
-    if (said)
+    const struct guest_template *t =
+        f->at >= 0 && f->at < n && str_eq(f->type->fields[f->at].option, "--template")
+            ? template_of(f->values[f->at].text)
+            : NULL;
+    if (t && (!said || strlen(f->values[f->at].text) <= strlen(t->name) + 1))
+        screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_FAINT, t->help);
+    else if (said)
         screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_BAD, said);
     else
         screen_put(y, in.x + 2, in.w - 4, EL_FAINT, f->type->about);
@@ -357,6 +424,11 @@ static unsigned form_key(struct ui *ui, const struct key *key)
         return submit(ui);
     if (key->code == K_F0 + 2 && f->at >= 0 && str_eq(f->type->fields[f->at].option, "--net")) {
         wizard_open(ui, &f->values[f->at]); /* the network that is made there is the answer */
+        return HANDLED | REDRAW;
+    }
+    if (key->code == ' ' && f->at >= 0 && f->at < n &&
+        str_eq(f->type->fields[f->at].option, "--template") && template_next(&f->values[f->at])) {
+        f->refused[0] = '\0';
         return HANDLED | REDRAW;
     }
     if (back)

@@ -18,7 +18,7 @@ struct ui;
 struct field {
     const char *label;
     const char *option; /* "--memory"; NULL: the positional name; "--": words of a command */
-    const char *hint;   /* shown while it is empty; NULL: the networks that there are */
+    const char *hint;   /* shown while it is empty; NULL: the networks or templates there are */
     bool required;
     int (*check)(struct ui *ui, const char *value, struct error *err); /* of what is not empty */
 };

@@ -21,7 +21,9 @@
 
 #define JOB_OUTPUT_MAX (256u << 10) /* of each stream; the rest is read and forgotten */
 
-enum { JOB_OUT, JOB_ERR, JOB_STREAMS };
+enum { JOB_OUT, JOB_ERR, JOB_METER, JOB_STREAMS }; /* the last: how far it is, a line each time */
+#define METER_FD  3
+#define METER_ENV "PULT_METER" /* cmd/diskfile.h */
 
 struct stream {
     struct job *job;
@@ -49,6 +51,8 @@ struct job {
 struct jobs {
     struct event_base *base;
     struct job *first;
+    void (*changed)(void *arg); /* how far one is */
+    void *arg;
 };
 
 struct jobs *jobs_new(struct event_base *base)
@@ -120,7 +124,15 @@ static void on_output(evutil_socket_t fd, short what, void *arg)
     if (!stream_read(s)) {
         event_free(s->ev);
         s->ev = NULL;
+    } else if (s == &s->job->out[JOB_METER] && s->job->jobs->changed) {
+        s->job->jobs->changed(s->job->jobs->arg);
     }
+}
+
+void jobs_watch(struct jobs *jobs, void (*changed)(void *arg), void *arg)
+{
+    jobs->changed = changed;
+    jobs->arg = arg;
 }
 
 static void on_end(evutil_socket_t fd, short what, void *arg)
@@ -157,15 +169,15 @@ static void become(char *const *argv)
 struct job *job_start(struct jobs *jobs, char *const *argv, job_done_fn *done, void *arg,
                       struct error *err)
 {
-    int out[2], errs[2];
-    if (pipe2(out, O_CLOEXEC) < 0) {
+    int ends[JOB_STREAMS][2];
+    for (int i = 0; i < JOB_STREAMS; i++) {
+        if (pipe2(ends[i], O_CLOEXEC) == 0)
+            continue;
         error_set(err, errno, "create a pipe for '%s'", argv[0]);
-        return NULL;
-    }
-    if (pipe2(errs, O_CLOEXEC) < 0) {
-        error_set(err, errno, "create a pipe for '%s'", argv[0]);
-        close(out[0]);
-        close(out[1]);
+        while (i-- > 0) {
+            close(ends[i][0]);
+            close(ends[i][1]);
+        }
         return NULL;
     }
     pid_t pid = fork();
@@ -173,28 +185,29 @@ struct job *job_start(struct jobs *jobs, char *const *argv, job_done_fn *done, v
         setsid(); /* the terminal's Ctrl-C and hang-up are not for it */
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
         dup2(null, STDIN_FILENO);
-        dup2(out[1], STDOUT_FILENO);
-        dup2(errs[1], STDERR_FILENO);
+        dup2(ends[JOB_OUT][1], STDOUT_FILENO);
+        dup2(ends[JOB_ERR][1], STDERR_FILENO);
+        if (dup3(ends[JOB_METER][1], METER_FD, 0) >= 0)
+            setenv(METER_ENV, "3", 1);
         become(argv);
     }
     int why = errno;
-    close(out[1]);
-    close(errs[1]);
+    for (int i = 0; i < JOB_STREAMS; i++)
+        close(ends[i][1]);
     int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
     if (pidfd < 0) {
         error_set(err, pid > 0 ? errno : why, "start '%s'", argv[0]);
-        close(out[0]);
-        close(errs[0]);
+        for (int i = 0; i < JOB_STREAMS; i++)
+            close(ends[i][0]);
         return NULL;
     }
     struct job *job = xcalloc(1, sizeof *job);
     *job = (struct job){.jobs = jobs, .pid = pid, .pidfd = pidfd, .done = done, .arg = arg};
     job->line = str_join_words(argv);
     job->started_ns = now_mono_ns();
-    job->out[JOB_OUT].fd = out[0];
-    job->out[JOB_ERR].fd = errs[0];
     for (int i = 0; i < JOB_STREAMS; i++) {
         struct stream *s = &job->out[i];
+        s->fd = ends[i][0];
         s->job = job;
         s->text = xcalloc(1, 1);
         fcntl(s->fd, F_SETFL, O_NONBLOCK);
@@ -228,9 +241,29 @@ const char *job_line(const struct job *job)
     return job->line;
 }
 
+/* The last line of text that is not empty, into buf. */
+static bool last_line(const char *text, char *buf, size_t len)
+{
+    size_t end = strlen(text);
+    while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == ' '))
+        end--;
+    size_t start = end;
+    while (start > 0 && text[start - 1] != '\n')
+        start--;
+    snprintf(buf, len, "%.*s", (int)(end - start), text + start);
+    return end > start;
+}
+
 uint64_t job_started_ns(const struct job *job)
 {
     return job->started_ns;
+}
+
+int job_percent(const struct job *job)
+{
+    char line[16];
+    return last_line(job->out[JOB_METER].text, line, sizeof line) ? (int)strtol(line, NULL, 10)
+                                                                  : -1;
 }
 
 int job_status(const struct job *job)
@@ -246,19 +279,6 @@ const char *job_stdout(const struct job *job)
 const char *job_stderr(const struct job *job)
 {
     return job->out[JOB_ERR].text;
-}
-
-/* The last line of text that is not empty, into buf. */
-static bool last_line(const char *text, char *buf, size_t len)
-{
-    size_t end = strlen(text);
-    while (end > 0 && (text[end - 1] == '\n' || text[end - 1] == ' '))
-        end--;
-    size_t start = end;
-    while (start > 0 && text[start - 1] != '\n')
-        start--;
-    snprintf(buf, len, "%.*s", (int)(end - start), text + start);
-    return end > start;
 }
 
 const char *job_last_line(const struct job *job, char *buf, size_t len)

@@ -25,6 +25,9 @@ typedef void job_done_fn(void *arg, const struct job *job);
 struct jobs *jobs_new(struct event_base *base);
 void jobs_free(struct jobs *jobs);
 
+/* changed() is called when one of them told how far it is. */
+void jobs_watch(struct jobs *jobs, void (*changed)(void *arg), void *arg);
+
 /* argv: the verb and its arguments, without the program's name. Copied. */
 struct job *job_start(struct jobs *jobs, char *const *argv, job_done_fn *done, void *arg,
                       struct error *err);
@@ -33,6 +36,7 @@ void job_cancel(struct job *job);
 struct job *job_at(const struct jobs *jobs, size_t i); /* NULL after the newest */
 const char *job_line(const struct job *job);           /* the command line, for people */
 uint64_t job_started_ns(const struct job *job);
+int job_percent(const struct job *job); /* -1: it has not told */
 int job_status(const struct job *job); /* as of waitpid(); exit status or 128 + signal */
 const char *job_stdout(const struct job *job);
 const char *job_stderr(const struct job *job);

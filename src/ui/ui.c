@@ -600,6 +600,12 @@ static void close_all(struct ui *ui, struct event *sig[])
     event_base_free(ui->base);
 }
 
+/* A job told how far it is, which the message line shows. */
+static void on_progress(void *arg)
+{
+    ui_dirty(arg, DIRTY_ALL);
+}
+
 static int fail(const struct error *err)
 {
     fprintf(stderr, "pult: %s\n", err->text);
@@ -623,6 +629,7 @@ int ui_main(void)
     ui.base = event_base_new();
     open_events(&ui, sig);
     ui.jobs = jobs_new(ui.base);
+    jobs_watch(ui.jobs, on_progress, &ui);
     ui.panes = (struct panes){.base = ui.base, .ev = &pane_events, .arg = &ui};
     host_probe(&ui.host);
     const char *theme = getenv("PULT_THEME");

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "guest/engine.h"
 #include "ui/app.h"
 
 /* ---- finding ---- */
@@ -101,10 +102,21 @@ static void offer_guests(struct candidates *c, const struct ui *ui, const char *
     }
 }
 
-/* Options, guests and fixed words that may follow a verb. */
-static void offer_arguments(struct candidates *c, const struct ui *ui, const struct verb *v,
-                            const char *typed)
+static void offer_templates(struct candidates *c, const char *typed)
 {
+    const struct engine *e = engine_by_type("container");
+    for (const struct guest_template *t = e ? e->templates : NULL; t && t->name; t++)
+        offer(c, t->name, typed, t->help);
+}
+
+/* Options, guests and fixed words that may follow a verb; before: the word in front of this one. */
+static void offer_arguments(struct candidates *c, const struct ui *ui, const struct verb *v,
+                            const char *before, const char *typed)
+{
+    if (v->command && (str_eq(before, "--template") || str_eq(before, "-t"))) {
+        offer_templates(c, typed);
+        return;
+    }
     for (size_t i = 0; v->action && v->action->words && v->action->words[i]; i++)
         offer(c, v->action->words[i], typed, NULL);
     if (v->states)
@@ -134,7 +146,8 @@ char **verb_complete(struct ui *ui, const char *line, const char **help, size_t 
         for (size_t i = 0; verb_at(i, &v); i++)
             offer(&c, v.name, n > 1 ? line : typed, v.help);
     } else {
-        offer_arguments(&c, ui, &v, typed);
+        const size_t back = fresh ? 1 : 2;
+        offer_arguments(&c, ui, &v, n >= back ? words[n - back] : "", typed);
     }
     strv_free(words);
     return c.words;

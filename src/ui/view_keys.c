@@ -23,7 +23,9 @@ static void message_draw(struct ui *ui, struct rect area)
     int end = area.w;
     if (jobs > 0) {
         char text[80];
-        if (jobs == 1)
+        if (jobs == 1 && job_percent(job) >= 0)
+            snprintf(text, sizeof text, "%.58s… %d %%", job_line(job), job_percent(job));
+        else if (jobs == 1)
             snprintf(text, sizeof text, "%.60s…", job_line(job));
         else
             snprintf(text, sizeof text, "%zu jobs…", jobs);

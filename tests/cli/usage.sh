@@ -88,6 +88,7 @@ complete()
 }
 is "completion of a verb" "$(complete pult unf)" "unfreeze"
 is "completion of an object" "$(complete pult create v)" "vm"
+is "completion of a template" "$(complete pult create container x --template bu)" "busybox"
 is "completion of an option" "$(complete pult create vm x --ke)" "--kernel"
 is "completion of a third word" "$(complete pult network forward r)" "remove"
 pult network create compl0 --kind user

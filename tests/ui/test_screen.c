@@ -208,7 +208,7 @@ static void form_makes_a_container(void **state)
     tty_expect_gone(t, "is not an archive");
     tty_send(t, cwd);
     free(cwd);
-    tty_send(t, "/myroot\t12Q");
+    tty_send(t, "/myroot\t\t12Q");
     tty_expect(t, "12Q");
     tty_send(t, "\025"
                 "64M\t\t/bin/sh -c 'sleep 9'\r");
@@ -222,12 +222,49 @@ static void form_makes_a_container(void **state)
     quit(t);
 }
 
+static void form_offers_templates(void **state)
+{
+    struct tty *t = started(100, 24);
+    (void)state;
+    tty_send(t, "n");
+    tty_expect(t, "Space: debian busybox");
+    tty_send(t, "\tct9\t\t ");
+    tty_expect(t, "by debootstrap"); /* what it is */
+    tty_send(t, "    ");
+    tty_expect(t, "tar:");
+    tty_send(t, "\025nosuch");
+    tty_expect(t, "no template 'nosuch'");
+    tty_send(t, "\025"
+                "busybox\r");
+    tty_expect_gone(t, "New guest");
+    tty_expect(t, "▸ct9");
+    /* What takes a name or a file begins with a key, and is finished by hand. */
+    tty_send(t, "y");
+    tty_expect(t, ":clone ct9 ct9-2");
+    tty_send(t, "\r");
+    tty_expect(t, "ct9-2");
+    tty_expect(t, "clone ct9 ct9-2: done");
+    tty_send(t, "a");
+    tty_expect(t, ":rename ct9 ct9");
+    tty_send(t, "b\r");
+    tty_expect(t, "rename ct9 ct9b: done");
+    tty_send(t, "x");
+    tty_expect(t, ":export ct9");
+    tty_send(t, ESC);
+    tty_expect_gone(t, ":export ct9");
+    tty_send(t, "g");
+    tty_expect(t, ":import");
+    tty_send(t, ESC);
+    tty_expect_gone(t, ":import");
+    quit(t);
+}
+
 static void vm_form_has_its_fields(void **state)
 {
     struct tty *t = started(80, 24);
     (void)state;
     tty_send(t, "n");
-    tty_expect(t, "Root *");
+    tty_expect(t, "Template");
     tty_send(t, " ");
     tty_expect(t, "this host's");
     tty_send(t, "\t\tx\t");
@@ -450,6 +487,7 @@ int main(void)
         scratch_test(help_lists_the_keys),
         scratch_test(palette_completes),
         scratch_test(form_makes_a_container),
+        scratch_test(form_offers_templates),
         scratch_test(vm_form_has_its_fields),
         scratch_test(sizes_from_tiny_to_huge),
         scratch_test(idle_writes_nothing),
