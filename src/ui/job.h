@@ -37,7 +37,7 @@ struct job *job_at(const struct jobs *jobs, size_t i); /* NULL after the newest 
 const char *job_line(const struct job *job);           /* the command line, for people */
 uint64_t job_started_ns(const struct job *job);
 int job_percent(const struct job *job); /* -1: it has not told */
-int job_status(const struct job *job); /* as of waitpid(); exit status or 128 + signal */
+int job_status(const struct job *job);  /* as of waitpid(); exit status or 128 + signal */
 const char *job_stdout(const struct job *job);
 const char *job_stderr(const struct job *job);
 /* What to say about it: the last line of stderr, else of stdout; "" if it said nothing. */
