@@ -13,7 +13,9 @@
  * it; the groups that merely count (memory, block I/O) it joins later, should it still be there.
  *
  * The group is called pult/NAME, or pult-HASH/NAME where the runtime directory is not the usual
- * one, so that stores do not meet.
+ * one, so that stores do not meet. With lxc.cgroup.dir it is DIR/NAME, with lxc.cgroup.dir.container
+ * that one: should its keeper be killed, it is found by its status page, and known by an attribute
+ * that only pult sets; directories above it stay.
  */
 #include "lxc/container.h"
 
@@ -28,6 +30,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +45,7 @@
 #define CGROUP_ROOT    "/sys/fs/cgroup"
 #define FREEZE_WAIT_MS 3000
 #define REMOVE_WAIT_MS 500
+#define MARK           "trusted.pult" /* of a group that is elsewhere */
 
 /* v1's name of a controller is also the directory of its tree; v2 has names of its own for some. */
 static const struct {
@@ -72,11 +76,29 @@ static void own_group(char *out, size_t size)
         out[0] = '\0';
 }
 
-/* Name the group, and find where it lies. */
-static void locate(struct cgroup *cg, const char *name)
+/* A group that the definition names. */
+static bool locate_elsewhere(struct cgroup *cg, const char *name, const struct conf *conf)
+{
+    const char *dir = conf ? conf_get(conf, "lxc.cgroup.dir") : NULL;
+    const char *own = conf ? conf_get(conf, "lxc.cgroup.dir.container") : NULL;
+    const char *path = own ? own : dir;
+    if (!path)
+        return false;
+    path += strspn(path, "/");
+    snprintf(cg->group, sizeof cg->group, "%s%s%s", path, own ? "" : "/", own ? "" : name);
+    for (size_t n = strlen(cg->group); n > 0 && cg->group[n - 1] == '/'; n--)
+        cg->group[n - 1] = '\0';
+    return true;
+}
+
+/* Name the group, and find where it lies. conf: NULL for that without one. */
+static void locate(struct cgroup *cg, const char *name, const struct conf *conf)
 {
     const char *run = place_run();
-    if (str_eq(run, "/run/pult")) {
+    cg->elsewhere = locate_elsewhere(cg, name, conf);
+    if (cg->elsewhere) {
+        /* as it was said */
+    } else if (str_eq(run, "/run/pult")) {
         snprintf(cg->group, sizeof cg->group, "pult/%s", name);
     } else {
         uint32_t hash = 2166136261u; /* FNV-1a */
@@ -165,6 +187,17 @@ static bool group_populated(int dir)
     return n > 0;
 }
 
+/* mkdir PATH and whatever is missing above it. */
+static void make_above(char *path)
+{
+    for (char *slash = path + strlen(CGROUP_ROOT) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(path, 0755);
+        *slash = '/';
+    }
+    mkdir(path, 0755);
+}
+
 /*
  * mkdir PATH and the directory above it; another guest may be removing that one meanwhile. What is
  * there already and has processes is the group of a guest of another store, whose runtime directory
@@ -177,7 +210,7 @@ static int group_open(const char *path, struct error *err)
     for (int tries = 0; tries < 50; tries++) {
         bool made = mkdir(path, 0755) == 0;
         if (!made && errno == ENOENT) {
-            mkdir(up, 0755);
+            make_above(up);
             continue;
         }
         cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -209,12 +242,14 @@ static int enable_below(const char *dir, const char *controller)
 static void enable_controllers(const struct cgroup *cg)
 {
     char up[512];
-    snprintf(up, sizeof up, "%s/%.*s", cg->base, (int)strcspn(cg->group, "/"), cg->group);
     for (int i = 0; i < CG_V1_COUNT; i++) {
         if (!controllers[i].v2)
             continue;
         enable_below(cg->base, controllers[i].v2);
-        enable_below(up, controllers[i].v2);
+        for (const char *p = strchr(cg->group, '/'); p; p = strchr(p + 1, '/')) {
+            snprintf(up, sizeof up, "%s/%.*s", cg->base, (int)(p - cg->group), cg->group);
+            enable_below(up, controllers[i].v2);
+        }
     }
 }
 
@@ -244,6 +279,8 @@ static int create_v2(struct cgroup *cg, struct error *err)
         return err->code == EROFS || err->code == EACCES || err->code == EPERM ? 0 : -1;
     if (cg->pure)
         enable_controllers(cg);
+    if (cg->elsewhere && geteuid() == 0 && fsetxattr(cg->v2, MARK, "1", 1, 0) < 0)
+        return error_set(err, errno, "mark the cgroup '%s' as pult's", path);
     return 0;
 }
 
@@ -321,7 +358,7 @@ static int limit_write(struct cgroup *cg, const struct limit *l, bool v1, struct
 int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, struct error *err)
 {
     struct limit list[LIMITS_MAX];
-    locate(cg, def->name);
+    locate(cg, def->name, def->conf);
     unsigned v1 = cgroup_v1();
     int n = limits_of(def, v1, list, err);
     if (n < 0 || create_v2(cg, err) < 0)
@@ -612,7 +649,7 @@ static void remove_below(int dir)
 }
 
 /* rmdir the group, and the directory above it if that was the last guest's. */
-static int group_remove(const char *path, int dir, struct error *err)
+static int group_remove(const char *path, int dir, bool above, struct error *err)
 {
     char up[512];
     const struct timespec ms = {.tv_nsec = 1000000};
@@ -626,7 +663,8 @@ static int group_remove(const char *path, int dir, struct error *err)
         }
     }
     snprintf(up, sizeof up, "%.*s", (int)(strrchr(path, '/') - path), path);
-    rmdir(up);
+    if (above)
+        rmdir(up);
     return 0;
 }
 
@@ -637,14 +675,14 @@ static int remove_open(struct cgroup *cg, struct error *err)
     int ret = 0;
     if (cg->v2 >= 0) {
         snprintf(path, sizeof path, "%s/%s", cg->base, cg->group);
-        ret = group_remove(path, cg->v2, err);
+        ret = group_remove(path, cg->v2, !cg->elsewhere, err);
         close(cg->v2);
     }
     for (int i = 0; i < CG_V1_COUNT; i++) {
         if (cg->v1[i] < 0)
             continue;
         v1_path(cg, i, path);
-        if (group_remove(path, cg->v1[i], err) < 0)
+        if (group_remove(path, cg->v1[i], !cg->elsewhere, err) < 0)
             ret = -1;
         close(cg->v1[i]);
     }
@@ -660,6 +698,24 @@ void cgroup_remove(struct cgroup *cg)
     remove_open(cg, &err);
 }
 
+/* A group elsewhere: the page names a file of it, and it has our mark. Root's alone. */
+static bool locate_marked(struct cgroup *cg, const struct status_page *page)
+{
+    const char *path = page->figures[FIGURE_CPU].path, *end = strrchr(path, '/');
+    const size_t base = strlen(cg->base);
+    char mark, dir[512];
+    if (page->figures[FIGURE_CPU].kind != FIGURE_CPU_STAT || geteuid() != 0 || !base || !end ||
+        strncmp(path, cg->base, base) != 0 || path[base] != '/' || strstr(path, "/../") ||
+        end <= path + base + 1 || (size_t)(end - path) - base - 1 >= sizeof cg->group)
+        return false;
+    snprintf(dir, sizeof dir, "%.*s", (int)(end - path), path);
+    if (getxattr(dir, MARK, &mark, 1) < 0)
+        return false;
+    snprintf(cg->group, sizeof cg->group, "%s", dir + base + 1);
+    cg->elsewhere = true;
+    return true;
+}
+
 /*
  * Where a user's keeper had its group: below the group that it ran in itself, which is another one
  * for each of his sessions. The status page names a file of it. Nothing is taken from there but a
@@ -670,6 +726,8 @@ static void locate_recorded(struct cgroup *cg, const struct status_page *page)
     const char *path = page->figures[FIGURE_CPU].path;
     const char *found = strstr(path, cg->group);
     size_t len = found ? (size_t)(found - path) : 0;
+    if (locate_marked(cg, page))
+        return;
     if (page->figures[FIGURE_CPU].kind != FIGURE_CPU_STAT || len < 2 || len > sizeof cg->base ||
         !str_starts(path, CGROUP_ROOT "/") || strstr(path, "/../") || path[len - 1] != '/' ||
         !str_eq(found + strlen(cg->group), "/cpu.stat"))
@@ -682,7 +740,7 @@ int cgroup_recover(const char *name, const struct status_page *page, struct erro
     struct cgroup cg;
     char path[512];
     cgroup_init(&cg);
-    locate(&cg, name);
+    locate(&cg, name, NULL);
     locate_recorded(&cg, page);
     if (cg.base[0]) {
         snprintf(path, sizeof path, "%s/%s", cg.base, cg.group);
@@ -729,7 +787,7 @@ int cgroup_check(const struct guest_def *def, struct error *err)
     if (n <= 0)
         return n;
     cgroup_init(&cg);
-    locate(&cg, def->name);
+    locate(&cg, def->name, def->conf);
     for (int i = 0; i < n; i++) {
         if (controller_usable(&cg, list[i].controller, v1))
             continue;
@@ -745,7 +803,7 @@ void cgroup_doctor(struct doctor *d)
 {
     struct cgroup cg;
     cgroup_init(&cg);
-    locate(&cg, "doctor");
+    locate(&cg, "doctor", NULL);
     unsigned v1 = cgroup_v1();
     bool hybrid = !cg.pure && is_cgroup2(CGROUP_ROOT "/unified");
     char missing[128] = "";

@@ -159,7 +159,8 @@ enum {
 };
 
 struct cgroup {
-    char group[128];     /* "pult/NAME", below the root of each hierarchy */
+    char group[200];     /* "pult/NAME", below the root of each hierarchy */
+    bool elsewhere;      /* … or where lxc.cgroup.dir has it */
     char base[256];      /* v2: path below which group lies */
     bool pure;           /* all controllers are of v2 */
     int v2;              /* directory of the group; -1: none */

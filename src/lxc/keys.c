@@ -171,8 +171,8 @@ const struct conf_key lxc_keys[] = {
 
     /* cgroups */
     {"lxc.cgroup.dir", value_is_path_below, false,
-     "the cgroup that the container's is made below (pult)", GROUP_OURS},
-    {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", GROUP_OURS},
+     "the cgroup that the container's is made below (pult); it stays when the container is over", NULL},
+    {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", NULL},
     {"lxc.cgroup.dir.container.inner", value_is_path_below, false,
      "a cgroup below it that the container sees as its root; limits are on the outer one", GROUP_OURS},
     {"lxc.cgroup.dir.monitor", value_is_path_below, false, "the cgroup of the monitor",

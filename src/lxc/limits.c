@@ -200,6 +200,12 @@ static int swap_add(struct limit *list, int n, const char *value, int said, unsi
     return limit_put(list, n, CG_MEMORY, file, text, err);
 }
 
+/* lxc.cgroup.dir and the like say where a group is. */
+static bool is_place(const char *file)
+{
+    return str_eq(file, "dir") || str_starts(file, "dir.") || str_eq(file, "relative");
+}
+
 int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS_MAX],
               struct error *err)
 {
@@ -228,7 +234,7 @@ int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS
             if (str_eq(file, SWAP_V1) || str_eq(file, SWAP_V2)) {
                 swap = l->value;
                 swap_said = keys[k].said;
-            } else if (!str_starts(file, "devices."))
+            } else if (!is_place(file) && !str_starts(file, "devices."))
                 n = limit_add(list, n, file, l->value, keys[k].said, v1, err);
             if (n < 0)
                 error_wrap(err, "%s:%u: %s", l->file, l->number, l->key);

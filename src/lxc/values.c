@@ -18,6 +18,8 @@
 #include "lxc/keys.h"
 #include "lxc/rootpath.h"
 
+#define PATH_BELOW_MOST 120u
+
 const char *const share_names[SHARE_COUNT] = {
     [SHARE_CGROUP] = "cgroup", [SHARE_IPC] = "ipc",   [SHARE_MNT] = "mnt",   [SHARE_NET] = "net",
     [SHARE_PID] = "pid",       [SHARE_TIME] = "time", [SHARE_USER] = "user", [SHARE_UTS] = "uts",
@@ -79,8 +81,8 @@ int value_is_empty(const char *value, struct error *err)
 int value_is_path_below(const char *value, struct error *err)
 {
     const char *p = value + strspn(value, "/");
-    if (!*p)
-        return error_set(err, 0, "'%s' is no path", value);
+    if (!*p || strlen(p) > PATH_BELOW_MOST)
+        return error_set(err, 0, "'%s' is %s", value, *p ? "too long" : "no path");
     for (; *p; p += strcspn(p, "/"), p += strspn(p, "/"))
         if (strcspn(p, "/") <= 2 && strncmp(p, "..", strcspn(p, "/")) == 0)
             return error_set(err, 0, "'%s' is not a path without '.' and '..'", value);

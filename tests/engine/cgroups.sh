@@ -113,5 +113,29 @@ other "$WORK/a" kill "$n"
 ok "when it is gone" other "$WORK/b" start "$n"
 other "$WORK/b" kill "$n"
 
+# ---- where the definition wants it ----
+d=$n-d
+above() { rmdir /sys/fs/cgroup/{,*/}at-"$test_id"/first /sys/fs/cgroup/{,*/}at-"$test_id" 2>/dev/null; }
+at_exit above
+pult create container "$d" --rootfs "$ROOT" --memory 32M --set "lxc.cgroup.dir=at-$test_id/first" -- /bin/sleep 1000
+ok "lxc.cgroup.dir" pult start "$d"
+pid=$(id_of "$d" pid) group=$(cgroup_of "$pid")
+is "its group is there" "${group#"$(unified)"}" "/at-$test_id/first/$d"
+is "with its limit" "$(limit_of "$pid" memory.max memory memory.limit_in_bytes)" $((32 << 20))
+kill -9 "$(id_of "$d" keeper_pid)"
+wait_for 10 sh -c "! kill -0 $pid 2>/dev/null || grep -q '^State:.Z' /proc/$pid/status"
+is "its keeper is killed" "$(state_of "$d")" crashed
+ok "the group goes" test ! -e "$group"
+ok "and the one above it stays" test -d "${group%/*}"
+pult config unset "$d" lxc.cgroup.dir
+pult config set "$d" "lxc.cgroup.dir.container=at-$test_id/own"
+pult start "$d"
+group=$(cgroup_of "$(id_of "$d" pid)")
+is "lxc.cgroup.dir.container" "${group#"$(unified)"}" "/at-$test_id/own"
+pult kill "$d"
+pult destroy "$d"
+ok "it goes with it" wait_for 5 test ! -e "$group"
+above
+
 is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
 finish
