@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240 s
+# timeout: 400 s
 #
 # Every kind of network with containers in it: who reaches whom, by which address and name.
 . "$(dirname "$0")/../lib.sh"
