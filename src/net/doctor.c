@@ -149,14 +149,19 @@ static void see_route(const struct walk *w)
     see_route_of(w, AF_INET6);
 }
 
-/* Rules of others. */
+/*
+ * Rules of others. What was mended may be lost since, as when their owner was started anew: then it is
+ * mended again with the network.
+ */
 static void see_foreign(const struct walk *w)
 {
     cleanup_plan struct plan p = {0};
-    cleanup_free char *remedy =
+    cleanup_free char *consent =
         xasprintf("pult network set %s net.mend=1 && pult network down --force %s && "
                   "pult network apply %s",
                   w->net->name, w->net->name, w->net->name);
+    cleanup_free char *again = xasprintf("pult network down --force %s && pult network apply %s",
+                                         w->net->name, w->net->name);
     bool mended = false;
     struct error err;
 
@@ -166,9 +171,9 @@ static void see_foreign(const struct walk *w)
         say(w, NET_FINDING_NOTE, "firewalls", NULL, "%s", err.text);
         return;
     }
-    for (char **n = p.notes; n && *n && !mended; n++)
-        say(w, NET_FINDING_BAD, "firewalls", remedy, "%s", *n);
-    if (!p.notes || mended)
+    for (char **n = p.notes; n && *n; n++)
+        say(w, NET_FINDING_BAD, "firewalls", mended ? again : consent, "%s", *n);
+    if (!p.notes)
         say(w, NET_FINDING_OK, "firewalls", NULL, "no other rules are in the way%s",
             mended ? " (they were mended)" : "");
 }

@@ -147,6 +147,35 @@ static void mend_firewalld(struct plan *p, const char *name)
     plan_add(p, "mend", "firewalld", in, out, NULL);
 }
 
+/*
+ * What others send to its guests is decided by the zone from which it comes. Only a policy lets it
+ * pass, which firewalld does not make for a while; so a rule is put before its own, where that may be.
+ */
+static void mend_firewalld_inwards(struct plan *p, const struct look *l, const char *who,
+                                   const char *chain)
+{
+    cleanup_free char *what = fill(forward_passes[1].nft, l->n->name);
+    bool owned = false;
+    size_t i;
+    json_t *o;
+
+    json_array_foreach (l->rules, i, o) {
+        const json_t *table = json_object_get(o, "table");
+        cleanup_free char *flags =
+            str_eq(json_string_value(json_object_get(table, "name")), l->table)
+                ? json_dumps(json_object_get(table, "flags"), JSON_ENCODE_ANY)
+                : NULL;
+        owned |= flags && strstr(flags, "owner");
+    }
+    if (!owned)
+        mend_nft(p, l, who, chain, what);
+    else
+        plan_note(p,
+                  "firewalld drops what others send to its guests, until it has a policy from the "
+                  "zone ANY to trusted: firewall-cmd --permanent --new-policy=pult, then "
+                  "--add-ingress-zone, --add-egress-zone and --set-target=ACCEPT of that policy");
+}
+
 static void add_mends(struct plan *p, const struct source *s, const struct look *l, const char *who,
                       const char *base, const struct pass *pass)
 {
@@ -155,6 +184,8 @@ static void add_mends(struct plan *p, const struct source *s, const struct look 
 
     if (str_eq(l->table, "firewalld") && firewall_cmd) {
         mend_firewalld(p, l->n->name);
+        if (str_eq(pass->hook, "forward") && l->n->kind == NET_ROUTED)
+            mend_firewalld_inwards(p, l, who, chain);
         return;
     }
     if (str_eq(pass->hook, "forward") && has_chain(l, "DOCKER-USER"))

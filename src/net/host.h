@@ -73,11 +73,23 @@ char *host_client(void);
 const char *host_risk(const struct host *h, const char *name);
 
 /* Who keeps the configuration of an interface, and would give it back behind our back. */
-enum manager { MANAGER_NONE, MANAGER_NETWORKD, MANAGER_NM, MANAGER_DHCLIENT, MANAGER_IFUPDOWN };
+enum manager {
+    MANAGER_NONE,
+    MANAGER_NETWORKD,
+    MANAGER_NM,
+    MANAGER_DHCLIENT,
+    MANAGER_DHCPCD,
+    MANAGER_IFUPDOWN
+};
 enum manager host_manager(const char *name);
 const char *manager_name(enum manager m);
 /* The DHCP client that keeps this interface; 0: none. command, if not NULL: how it was called. */
 pid_t host_dhclient(const char *name, char **command);
+/*
+ * The dhcpcd that keeps this interface; 0: none. *option, if not NULL, is what it was told ("-4 ", "-6 "
+ * or ""). *manager: it keeps all interfaces, and none can be taken from it.
+ */
+pid_t host_dhcpcd(const char *name, const char **option, bool *manager);
 /* The number by which networkd's DHCP client knows an interface (IAID), in decimal; "": none. */
 void host_networkd_iaid(int index, char out[16]);
 /* The name servers and domains that systemd-resolved asks through an interface; "": none. */

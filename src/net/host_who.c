@@ -140,7 +140,7 @@ const char *manager_name(enum manager m)
     static const char *const names[] = {
         [MANAGER_NONE] = "nobody",       [MANAGER_NETWORKD] = "systemd-networkd",
         [MANAGER_NM] = "NetworkManager", [MANAGER_DHCLIENT] = "dhclient",
-        [MANAGER_IFUPDOWN] = "ifupdown",
+        [MANAGER_DHCPCD] = "dhcpcd",     [MANAGER_IFUPDOWN] = "ifupdown",
     };
 
     return names[m];
@@ -237,6 +237,42 @@ pid_t host_dhclient(const char *name, char **command)
     return 0;
 }
 
+/* The process of a file that holds its number, where that is dhcpcd's and in this namespace. */
+static pid_t dhcpcd_of(const char *file)
+{
+    cleanup_free char *text = NULL, *comm = NULL;
+
+    if (file_read_at(AT_FDCWD, file, 32, &text, NULL, NULL) < 0)
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    cleanup_free char *path = xasprintf("/proc/%s/comm", text);
+    if (!isdigit((unsigned char)*text) || file_read_at(AT_FDCWD, path, 64, &comm, NULL, NULL) < 0 ||
+        !str_starts(comm, "dhcpcd") || !is_here(text))
+        return 0;
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+pid_t host_dhcpcd(const char *name, const char **option, bool *manager)
+{
+    static const char *const kinds[][2] = {{"", ""}, {"-4", "-4 "}, {"-6", "-6 "}};
+
+    if (manager)
+        *manager = false;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        cleanup_free char *file = xasprintf("/run/dhcpcd/%s%s.pid", name, kinds[i][0]);
+        const pid_t pid = dhcpcd_of(file);
+        if (option)
+            *option = kinds[i][1];
+        if (pid)
+            return pid;
+    }
+    cleanup_free char *lease = xasprintf("/var/lib/dhcpcd/%s.lease", name);
+    const pid_t pid = access(lease, F_OK) == 0 ? dhcpcd_of("/run/dhcpcd/pid") : 0;
+    if (manager)
+        *manager = pid != 0;
+    return pid;
+}
+
 /* "iface NAME …" in a file of ifupdown's. */
 static bool names_interface(const char *path, const char *name)
 {
@@ -279,6 +315,8 @@ enum manager host_manager(const char *name)
         return MANAGER_NM;
     if (host_dhclient(name, NULL))
         return MANAGER_DHCLIENT;
+    if (host_dhcpcd(name, NULL, NULL))
+        return MANAGER_DHCPCD;
     return has_ifupdown(name) ? MANAGER_IFUPDOWN : MANAGER_NONE;
 }
 

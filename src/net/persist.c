@@ -238,6 +238,7 @@ static const char *find_dialect(const struct network *n, const char *port, struc
     case MANAGER_NM:
         return has_netplan() ? "netplan" : "nm";
     case MANAGER_DHCLIENT:
+    case MANAGER_DHCPCD:
     case MANAGER_IFUPDOWN:
         return "ifupdown";
     case MANAGER_NONE:

@@ -213,19 +213,30 @@ static const struct step_op renew = {
     .check = step_renew_check,
 };
 
-/* FROM TO SERVERS DOMAINS */
+/* FROM TO SERVERS */
 static const struct step_op dns_move = {
     .name = "dns-move",
     .what = "have the name servers of {1} asked through {2}",
-    .command = "resolvectl dns {2} {3+}; resolvectl domain {2} {4+}",
-    .undo_command = "resolvectl revert {2}; resolvectl dns {1} {3+}; resolvectl domain {1} {4+}",
+    .command = "resolvectl dns {2} {3+}; resolvectl dns {1} ''",
+    .undo_command = "resolvectl dns {1} {3+}",
     .proof = "the name servers {3} are asked through {2}",
     .apply = step_dns_move,
     .undo = step_dns_undo,
 };
 
+/* FROM TO DOMAINS */
+static const struct step_op domain_move = {
+    .name = "domain-move",
+    .what = "have names of {1} looked for through {2}",
+    .command = "resolvectl domain {2} {3+}; resolvectl domain {1} ''",
+    .undo_command = "resolvectl domain {1} {3+}",
+    .proof = "names of {3} are looked for through {2}",
+    .apply = step_domain_move,
+    .undo = step_domain_undo,
+};
+
 const struct step_op *const step_ops[] = {
-    &bridge_add,  &vlan_add,  &link_up_op, &link_mtu, &link_mac, &port_add, &address_add,
-    &address_del, &route_add, &route_del,  &rule_add, &rule_del, &sysctl,   &firewall,
-    &server,      &mend,      &release,    &dns_move, &renew,    NULL,
+    &bridge_add,  &vlan_add,  &link_up_op, &link_mtu, &link_mac,    &port_add, &address_add,
+    &address_del, &route_add, &route_del,  &rule_add, &rule_del,    &sysctl,   &firewall,
+    &server,      &mend,      &release,    &dns_move, &domain_move, &renew,    NULL,
 };

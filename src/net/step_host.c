@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,14 +240,22 @@ static int release_nm(const char *nic, const char *managed, struct error *err)
     return 0;
 }
 
-/* Ended by SIGTERM it leaves address and lease as they are. */
-static int stop_dhclient(const char *nic, struct error *err)
+static pid_t client_of(const char *nic, enum manager m)
 {
-    for (unsigned tries = 0; tries < 50; tries++) {
-        pid_t pid = host_dhclient(nic, NULL);
+    return m == MANAGER_DHCPCD ? host_dhcpcd(nic, NULL, NULL) : host_dhclient(nic, NULL);
+}
+
+/*
+ * Ended by SIGTERM, dhclient leaves address and lease as they are; dhcpcd does, where its
+ * configuration says "persistent". What it takes away, the steps that follow need not.
+ */
+static int stop_client(const char *nic, enum manager m, struct error *err)
+{
+    for (unsigned tries = 0; tries < 150; tries++) {
+        pid_t pid = client_of(nic, m);
         if (!pid)
             return 0;
-        if (kill(pid, tries < 40 ? SIGTERM : SIGKILL) < 0 && errno != ESRCH)
+        if (kill(pid, tries < 140 ? SIGTERM : SIGKILL) < 0 && errno != ESRCH)
             return error_set(err, errno, "end the DHCP client of '%s'", nic);
         usleep(20000);
     }
@@ -261,7 +270,8 @@ int step_release(const struct step *s, struct error *err)
     case MANAGER_NM:
         return release_nm(arg(s, 1), "no", err);
     case MANAGER_DHCLIENT:
-        return stop_dhclient(arg(s, 1), err);
+    case MANAGER_DHCPCD:
+        return stop_client(arg(s, 1), manager_of(s), err);
     case MANAGER_NONE:
     case MANAGER_IFUPDOWN:
         break;
@@ -277,7 +287,8 @@ int step_release_undo(const struct step *s, struct error *err)
     case MANAGER_NM:
         return release_nm(arg(s, 1), "yes", err);
     case MANAGER_DHCLIENT:
-        return host_dhclient(arg(s, 1), NULL) ? 0 : run_text(arg(s, 3), err);
+    case MANAGER_DHCPCD:
+        return client_of(arg(s, 1), manager_of(s)) ? 0 : run_text(arg(s, 3), err);
     case MANAGER_NONE:
     case MANAGER_IFUPDOWN:
         break;
@@ -314,14 +325,14 @@ int step_renew(const struct step *s, struct error *err)
 {
     if (manager_of(s) == MANAGER_NETWORKD)
         return renew_by_networkd(arg(s, 1), arg(s, 4), err);
-    return host_dhclient(arg(s, 1), NULL) ? 0 : run_text(arg(s, 2), err);
+    return client_of(arg(s, 1), manager_of(s)) ? 0 : run_text(arg(s, 2), err);
 }
 
 int step_renew_undo(const struct step *s, struct error *err)
 {
     if (manager_of(s) == MANAGER_NETWORKD)
         return tell_networkd(arg(s, 1), NULL, err);
-    return stop_dhclient(arg(s, 1), err);
+    return stop_client(arg(s, 1), manager_of(s), err);
 }
 
 int step_renew_check(const struct step *s, struct error *err)
@@ -340,17 +351,51 @@ static int resolvectl(const char *what, const char *link, const char *values, st
     return run_text(text, err);
 }
 
-int step_dns_move(const struct step *s, struct error *err)
+/* What is said of a port of a bridge would be asked for nothing. */
+static int resolved_move(const char *what, const struct step *s, struct error *err)
 {
-    if (resolvectl("dns", arg(s, 1), arg(s, 2), err) < 0)
+    if (resolvectl(what, arg(s, 1), arg(s, 2), err) < 0)
         return -1;
-    return resolvectl("domain", arg(s, 1), arg(s, 3), err);
+    resolvectl(what, arg(s, 0), "''", NULL);
+    return 0;
 }
 
-/* What is said of a bridge goes with it. */
+/*
+ * What is said of a bridge goes with it. systemd-resolved forgets what it knows of an interface when
+ * that leaves a bridge, which it may hear of only after this: so it is looked whether it stays.
+ */
+static int resolved_undo(const char *what, const struct step *s, struct error *err)
+{
+    const int index = (int)if_nametoindex(arg(s, 0));
+
+    for (unsigned tries = 0; tries < 10; tries++) {
+        cleanup_free char *servers = NULL, *domains = NULL;
+        if (resolvectl(what, arg(s, 0), arg(s, 2), err) < 0)
+            return -1;
+        usleep(50000);
+        host_resolved(index, &servers, &domains);
+        if (*(str_eq(what, "dns") ? servers : domains))
+            break;
+    }
+    return 0;
+}
+
+int step_dns_move(const struct step *s, struct error *err)
+{
+    return resolved_move("dns", s, err);
+}
+
 int step_dns_undo(const struct step *s, struct error *err)
 {
-    if (resolvectl("dns", arg(s, 0), arg(s, 2), err) < 0)
-        return -1;
-    return resolvectl("domain", arg(s, 0), arg(s, 3), err);
+    return resolved_undo("dns", s, err);
+}
+
+int step_domain_move(const struct step *s, struct error *err)
+{
+    return resolved_move("domain", s, err);
+}
+
+int step_domain_undo(const struct step *s, struct error *err)
+{
+    return resolved_undo("domain", s, err);
 }

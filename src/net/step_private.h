@@ -28,7 +28,7 @@ step_fn step_firewall, step_firewall_undo, step_firewall_check;
 step_fn step_server, step_server_undo, step_server_check;
 step_fn step_mend, step_mend_undo;
 step_fn step_release, step_release_undo, step_release_check;
-step_fn step_dns_move, step_dns_undo;
+step_fn step_dns_move, step_dns_undo, step_domain_move, step_domain_undo;
 step_fn step_renew, step_renew_undo, step_renew_check;
 
 /* The value of net/…/KEY, NULL: it is not there. Caller frees. */

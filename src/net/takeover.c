@@ -3,10 +3,10 @@
  * A bridge over a NIC: what the NIC has moves to the bridge, in the order in which it can live.
  *
  *     let go        who keeps the NIC's configuration
+ *     name servers  before the port: undone they come after it has left, when they are remembered
  *     port          from here on the outside is reached by the bridge only
  *     remove        rules, routes (those by a gateway first), addresses, last ones first
  *     add           addresses, routes (those by a gateway last), rules, first ones first
- *     name servers
  *     renew         who was lent an IPv4 address goes on to renew it, on the bridge
  *
  * Undone, that is the same backwards: so what was first on the NIC is first again, the primary
@@ -124,12 +124,27 @@ static int check_whole(const struct host *h, const struct belongings *b, const c
     return error_hint(err, "a network of kind direct leaves %s as it is", nic);
 }
 
+/* A dhcpcd that keeps all interfaces puts back what is taken from one, and knows no other way. */
+static int check_manager(const struct link *nic, const struct belongings *b, struct error *err)
+{
+    bool all = false;
+
+    if (b->manager != MANAGER_DHCPCD || !host_dhcpcd(nic->name, NULL, &all) || !all)
+        return 0;
+    error_set(err, EBUSY, "dhcpcd keeps all interfaces of this host, and would not let go of %s",
+              nic->name);
+    return error_hint(err,
+                      "a network of kind direct leaves %s as it is; else have dhcpcd called for "
+                      "this interface alone: dhcpcd %s",
+                      nic->name, nic->name);
+}
+
 /* ---- to the bridge ---- */
 
 /* Can who keeps the NIC renew on the bridge what it was lent? */
 static bool renews(enum manager m)
 {
-    return m == MANAGER_NETWORKD || m == MANAGER_DHCLIENT;
+    return m == MANAGER_NETWORKD || m == MANAGER_DHCLIENT || m == MANAGER_DHCPCD;
 }
 
 /*
@@ -278,6 +293,7 @@ static void plan_release(const struct network *n, const struct link *nic, enum m
                          const char *risk, struct plan *p)
 {
     cleanup_free char *command = NULL, *undo = NULL, *was = NULL;
+    const char *option;
     pid_t pid;
 
     switch (m) {
@@ -295,6 +311,11 @@ static void plan_release(const struct network *n, const struct link *nic, enum m
     case MANAGER_DHCLIENT:
         pid = host_dhclient(nic->name, &was);
         undo = client_command(was ? was : "", nic->name, nic->name);
+        command = xasprintf("kill %d", pid);
+        break;
+    case MANAGER_DHCPCD:
+        pid = host_dhcpcd(nic->name, &option, NULL);
+        undo = xasprintf("dhcpcd -b %s%s", option, nic->name);
         command = xasprintf("kill %d", pid);
         break;
     case MANAGER_IFUPDOWN:
@@ -328,6 +349,12 @@ static void plan_renewal(const struct network *n, const struct host *h, const st
             return;
         command = client_command(was, nic->name, n->name);
         undo = xasprintf("pkill -f 'dhclient .*%s'", n->name);
+    } else if (b->manager == MANAGER_DHCPCD && lent) {
+        const char *option;
+        if (!host_dhcpcd(nic->name, &option, NULL))
+            return;
+        command = xasprintf("dhcpcd -b %s%s", option, n->name);
+        undo = xasprintf("dhcpcd %s-x %s", option, n->name);
     } else if (b->manager == MANAGER_NETWORKD && lent) {
         host_networkd_iaid(nic->index, id);
         command = xasprintf(
@@ -347,7 +374,9 @@ static void plan_dns(const struct network *n, const struct link *nic, struct pla
 
     host_resolved(nic->index, &servers, &domains);
     if (*servers)
-        plan_add(p, "dns-move", nic->name, n->name, servers, *domains ? domains : "~.", NULL);
+        plan_add(p, "dns-move", nic->name, n->name, servers, NULL);
+    if (*servers && *domains)
+        plan_add(p, "domain-move", nic->name, n->name, domains, NULL);
 }
 
 int plan_takeover(const struct network *n, const struct host *h, const struct link *nic,
@@ -360,13 +389,13 @@ int plan_takeover(const struct network *n, const struct host *h, const struct li
     find_addresses(h, nic, &b);
     find_routes(h, nic, &b);
     find_rules(h, nic, &b);
-    if (check_whole(h, &b, nic->name, err) < 0)
+    if (check_whole(h, &b, nic->name, err) < 0 || check_manager(nic, &b, err) < 0)
         return -1;
     plan_release(n, nic, b.manager, risk, p);
+    plan_dns(n, nic, p);
     set_risk(plan_add(p, "port-add", nic->name, n->name, "nomaster", NULL), risk);
     plan_removal(h, nic, &b, risk, p);
     plan_addition(n, h, nic, &b, p);
-    plan_dns(n, nic, p);
     plan_renewal(n, h, nic, &b, p);
     return 0;
 }

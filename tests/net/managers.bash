@@ -30,3 +30,26 @@ plain() { ip -4 -o address show | sed 's/^[0-9]*: //; s/ *valid_lft.*//'; ip rou
 ok "a network" net create br0 --kind bridge --port eth9
 
 daemon() { "$@" >>"$WORK/daemons.log" 2>&1 & at_exit "kill $! 2>/dev/null; wait $! 2>/dev/null"; }
+
+# over WHO: the plan is carried out and taken back, where eth9 has a lease of WHO's.
+over()
+{
+    local who=$1 mine before said
+    mine=$(address eth9) before=$(plain) said=$(acks)
+    like "$who: the plan has it let go" "$(net plan br0)" "have $who let go of eth9"
+    like "$who: and renew" "$(net plan br0)" "have $who renew the address of br0"
+    ok "$who: the bridge" net apply br0
+    ok "$who: confirmed" net confirm br0
+    is "$who: has the address" "$(address br0)" "$mine"
+    is "$who: and the NIC none" "$(address eth9)" ""
+    ok "$who: renews it" wait_for 20 more_acks "$said"
+    # networkd's KeepConfiguration has it stay also when the DHCP server is silent for long.
+    [ "$who" = systemd-networkd ] || ok "$who: it stays a lease" lent br0
+    is "$who: the same one" "$(address br0)" "$mine"
+    ok "$who: the outside is reached" pinged 192.0.2.1
+    said=$(acks)
+    ok "$who: down" net down br0
+    ok "$who: has the NIC again" wait_for 20 more_acks "$said"
+    ok "$who: which has a lease" wait_for 20 lent eth9
+    is "$who: and all is as before" "$(plain)" "$before"
+}
