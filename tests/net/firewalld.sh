@@ -3,7 +3,7 @@
 #
 # Beside the real firewalld, which finds a /run and an /etc of its own here: what it stops is named,
 # is really stopped, is mended with consent by its own means, and is as before when the network goes.
-# timeout: 300 s
+# timeout: 400 s
 . "$(dirname "$0")/net.bash"
 
 firewalld=$(PATH=$PATH:/usr/sbin command -v firewalld)
@@ -22,7 +22,8 @@ daemon dbus-daemon --system --nofork --nopidfile
 wait_for 10 test -S /run/dbus/system_bus_socket
 daemon "$firewalld" --nofork --nopid
 ok "firewalld runs" wait_for 90 eval 'timeout 15 firewall-cmd --state 2>/dev/null | grep -q running'
-firewall-cmd --zone=public --add-interface=eth9 >/dev/null
+firewall-cmd --permanent --zone=public --add-interface=eth9 >/dev/null
+firewall-cmd --reload >/dev/null
 rules() { nft -s list table inet firewalld | grep -v '^#'; }
 before=$(rules)
 
@@ -30,8 +31,7 @@ before=$(rules)
 first() { net doctor "$1" | grep -A 1 -m 1 ^BAD; }
 has_names() { in_guest "$1" 'nslookup localhost 10.9.0.1 2>&1' | grep -q 'Address.*10.9.0.1'; }
 
-# beside NETWORK: without consent, with it, after firewalld forgot, and gone.
-beside()
+stopped()
 {
     local name=$1
     like "$name: the plan names firewalld" "$(net plan "$name")" 'firewalld drops .*net.mend = on lets it pass'
@@ -43,6 +43,11 @@ beside()
     pult destroy --force web
     ok "$name: down" net down --force "$name"
     is "$name: its rules are as before" "$(rules)" "$before"
+}
+
+mended()
+{
+    local name=$1
     net set "$name" net.mend=1
     like "$name: the plan has it mended" "$(net plan "$name")" "firewall-cmd --zone=trusted --add-interface=$name"
     ok "$name: up with consent" net apply "$name"
@@ -53,18 +58,31 @@ beside()
     ok "$name: and reaches the outside" reaches web 192.0.2.1
     at=$(pult list -o json | sed -n 's/.*"\(10\.9\.0\.[0-9]*\)".*/\1/p' | head -n 1)
     [ "$name" != rou0 ] || ok "$name: which reaches it ($at)" wait_for 5 pinged "$at" outside
+}
+
+forgotten()
+{
+    local name=$1
     firewall-cmd --reload >/dev/null
-    firewall-cmd --zone=trusted --remove-interface="$name" >/dev/null 2>&1
     like "$name: the doctor finds that firewalld forgot" "$(first "$name")" "firewalls *firewalld drops.*"
     eval "$(first "$name" | sed -n 's/^ *→ //p')" >/dev/null
     is "$name: the remedy mends it" "$(firewall-cmd --get-zone-of-interface="$name")" trusted
+}
+
+gone()
+{
+    local name=$1
     pult destroy --force web
     ok "$name: destroyed" net destroy --force "$name"
     is "$name: and firewalld is as before" "$(rules)" "$before"
 }
 PATH=$(dirname "$PULT"):$PATH
 ok "a NAT network" net create nat0 --kind nat --subnet 10.9.0.0/24
-beside nat0
+stopped nat0
+mended nat0
+forgotten nat0
+gone nat0
 ok "a routed network" net create rou0 --kind routed --subnet 10.9.0.0/24
-beside rou0
+mended rou0
+gone rou0
 finish
