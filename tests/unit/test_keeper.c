@@ -102,7 +102,7 @@ static void expect(int fd, const char *text)
 static void wait_for(const char *name, enum guest_state s)
 {
     struct error err = {0};
-    if (client_wait(name, s, 10000, &err) < 0)
+    if (client_wait(name, 1u << s, 10000, &err) < 0)
         fail_msg("%s", err.text);
 }
 
