@@ -104,11 +104,15 @@ static int command_setup(struct container *c, const struct exec_request *req, co
     setsid();
     stdio_set(stdio, req->tty, &proc);
     umask(022);
-    if (account_default(c, req, &a, err) < 0)
+    /* First, so that no path of the container's is walked while the host's /proc is open. */
+    int labelled = process_label(&c->config.set, proc, err);
+    if (proc >= 0)
+        close(proc);
+    if (labelled < 0 || account_default(c, req, &a, err) < 0)
         return -1;
     account_groups(&a);
     if (privileges_drop(&c->config, err) < 0 || account_become(&a, err) < 0 ||
-        privileges_filter(&c->config, err) < 0 || process_label(&c->config.set, proc, err) < 0)
+        privileges_filter(&c->config, err) < 0)
         return -1;
     env_make(&c->config, req, &a);
     if (chdir(req->cwd ? req->cwd : "/") < 0)
