@@ -63,6 +63,15 @@ int ask_until_down(const char *name, int control, int ms, struct error *err)
     return error_wrap(err, "wait for the end of '%s'", name);
 }
 
+int ask_kill(const char *name, int control, struct error *err)
+{
+    json_t *kill = json_pack("{s:s}", "cmd", "kill");
+
+    if (client_call(control, kill, NULL, 0, ASK_MS, NULL, NULL, err) < 0 && err->code != EPIPE)
+        return -1;
+    return ask_until_down(name, control, ASK_MS, err);
+}
+
 bool ended_event(const json_t *event, struct guest_ended *end)
 {
     const json_t *killed = json_object_get(event, "killed");

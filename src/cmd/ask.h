@@ -23,6 +23,8 @@ int ask_connect(const char *name, struct error *err);
 int ask_foreign(const char *name, enum foreign_act what, int ms, struct error *err);
 /* Wait until the keeper at the other end of control is gone, ms at most. */
 int ask_until_down(const char *name, int control, int ms, struct error *err);
+/* Kill the guest at the other end of control, and wait so. One that just ended by itself is as well. */
+int ask_kill(const char *name, int control, struct error *err);
 
 /* How a guest ended, as the last event of its keeper says. */
 struct guest_ended {

@@ -15,10 +15,7 @@ static int bring_down(const char *name, struct error *err)
     cleanup_close int control = client_connect(name, err);
     if (control < 0)
         return err->code == ESRCH ? 0 : -1;
-    if (client_call(control, json_pack("{s:s}", "cmd", "kill"), NULL, 0, ASK_MS, NULL, NULL, err) <
-        0)
-        return -1;
-    return ask_until_down(name, control, ASK_MS, err);
+    return ask_kill(name, control, err);
 }
 
 static int destroy_one(const struct cmd_args *a, const char *name, struct error *err)

@@ -11,10 +11,7 @@ static int kill_one(const struct cmd_args *a, const char *name, struct error *er
     cleanup_close int control = ask_connect(name, err);
     if (control < 0)
         return ask_foreign(name, FOREIGN_KILL, 0, err);
-    if (client_call(control, json_pack("{s:s}", "cmd", "kill"), NULL, 0, ASK_MS, NULL, NULL, err) <
-        0)
-        return -1;
-    return ask_until_down(name, control, ASK_MS, err);
+    return ask_kill(name, control, err);
 }
 
 static int kill_run(const struct cmd_args *a)

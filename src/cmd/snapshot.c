@@ -132,10 +132,7 @@ static int bring_down(const struct cmd_args *a, const char *name, struct error *
         error_set(err, 0, "'%s' is running", name);
         return error_hint(err, "--force gives up what it has done since the snapshot");
     }
-    if (client_call(control, json_pack("{s:s}", "cmd", "kill"), NULL, 0, ASK_MS, NULL, NULL, err) <
-        0)
-        return -1;
-    return ask_until_down(name, control, ASK_MS, err);
+    return ask_kill(name, control, err);
 }
 
 /* A kind that is files: they are put back; what ran is started again. */

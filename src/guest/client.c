@@ -214,8 +214,10 @@ static json_t *receive_answer(int fd, uint64_t until, int *got_fd, struct error 
         if (j && !json_object_get(j, "event"))
             return j;
         json_decref(j);
-        if (!j && why.code == 0)
+        if (!j && why.code == 0) {
             error_set(&why, 0, "the keeper ended before it answered");
+            why.code = EPIPE;
+        }
         if (!j) {
             if (err)
                 *err = why;

@@ -554,9 +554,27 @@ static int teardown(void **unused)
     return 0;
 }
 
+/* A keeper that ends instead of answering is told apart from one that refuses. */
+static void ended_before_it_answered(void **unused)
+{
+    int fds[2];
+    struct error err = {0};
+
+    (void)unused;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
+    assert_int_equal(client_call(fds[0], json_pack("{s:s}", "cmd", "kill"), NULL, 0, 1000, NULL,
+                                 NULL, &err),
+                     -1);
+    assert_int_equal(err.code, EPIPE);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ended_before_it_answered),
         cmocka_unit_test(life_and_exit_status),
         cmocka_unit_test(failed_start_leaves_nothing),
         cmocka_unit_test(second_start_is_refused),
