@@ -65,10 +65,10 @@ struct reading {
 };
 
 /* left: a new reference, which is taken. */
-static json_t *match(json_t *left, bool not, json_t *right)
+static json_t *match(json_t *left, bool negated, json_t *right)
 {
-    return json_pack("{s:{s:s,s:o,s:o}}", "match", "op", not ? "!=" : "==", "left", left, "right",
-                     right);
+    return json_pack("{s:{s:s,s:o,s:o}}", "match", "op", negated ? "!=" : "==", "left", left,
+                     "right", right);
 }
 
 static json_t *meta(const char *key)
@@ -117,26 +117,26 @@ static json_t *states(const char *value)
 }
 
 /* What an option asks; NULL: it is none that we know. */
-static json_t *option(const char *name, const char *value, const char *protocol, bool not )
+static json_t *option(const char *name, const char *value, const char *protocol, bool negated)
 {
     if (str_eq(name, "-i"))
-        return match(meta("iifname"), not, interface(value));
+        return match(meta("iifname"), negated, interface(value));
     if (str_eq(name, "-o"))
-        return match(meta("oifname"), not, interface(value));
+        return match(meta("oifname"), negated, interface(value));
     if (str_eq(name, "-p"))
-        return match(meta("l4proto"), not,
+        return match(meta("l4proto"), negated,
                      json_string(str_eq(value, "icmpv6") ? "ipv6-icmp" : value));
     if ((str_eq(name, "--dport") || str_eq(name, "--dports")) && protocol)
         return match(json_pack("{s:{s:s,s:s}}", "payload", "protocol", protocol, "field", "dport"),
-                     not, ports(value));
+                     negated, ports(value));
     if (str_eq(name, "--ctstate") || str_eq(name, "--state"))
-        return match(json_pack("{s:{s:s}}", "ct", "key", "state"), not, states(value));
+        return match(json_pack("{s:{s:s}}", "ct", "key", "state"), negated, states(value));
     if (str_eq(name, "--icmpv6-type"))
         return match(json_pack("{s:{s:s,s:s}}", "payload", "protocol", "icmpv6", "field", "type"),
-                     not, json_string(str_eq(value, "135") ? "nd-neighbor-solicit" : value));
+                     negated, json_string(str_eq(value, "135") ? "nd-neighbor-solicit" : value));
     if (str_eq(name, "--hl-eq"))
         return match(json_pack("{s:{s:s,s:s}}", "payload", "protocol", "ip6", "field", "hoplimit"),
-                     not, json_string(value));
+                     negated, json_string(value));
     return NULL;
 }
 
@@ -182,8 +182,8 @@ static json_t *expressions(const struct reading *r, char **w)
     const char *protocol = NULL;
 
     while (*w) {
-        bool not = str_eq(*w, "!");
-        w += not ;
+        bool negated = str_eq(*w, "!");
+        w += negated;
         const char *name = *w ? *w++ : "";
         const char *value = *w && !is_option(*w) && !str_eq(*w, "!") ? *w++ : "";
         json_t *e;
@@ -195,7 +195,7 @@ static json_t *expressions(const struct reading *r, char **w)
             continue;
         if (str_eq(name, "-p"))
             protocol = value;
-        e = option(name, value, protocol, not );
+        e = option(name, value, protocol, negated);
         if (!e)
             e = json_pack("{s:{s:s,s:s}}", "xt", "type", "match", "name", name);
         json_array_append_new(expr, e);
