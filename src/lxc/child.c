@@ -178,7 +178,7 @@ static int mount_all(struct container *ct, int pty[3], struct error *err)
     return 0;
 }
 
-/* Wait until the keeper has set what is done to this process while it mounts: the list of devices. */
+/* Wait until the keeper has the terminals, and no list of devices but the one that was said holds. */
 static void wait_limits(int sock)
 {
     struct message m;

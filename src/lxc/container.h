@@ -227,7 +227,7 @@ int hotplug_resolver(struct container *c, struct error *err);
 enum message_kind {
     MESSAGE_NETWORK, /* child, if there are interfaces to be made: its network namespace, a socket */
     /* keeper: the ids are mapped. With the trees; text: which are there, and names. Again, without
-       any, when its limits are set */
+       any, when it has the console, and the list of devices is as it was said */
     MESSAGE_GO,
     MESSAGE_CONSOLE, /* child: pty master, slave, and the path to more of them, ptmx; its own namespaces */
     MESSAGE_TTYS,    /* child, before that: master and slave of each of lxc.tty.max */

@@ -9,7 +9,8 @@
  *     a user's        neither may be had: no node can be made in his user namespace, and those he
  *                     has are the ones of /dev (dev.c), or his own to open
  *
- * A list that leaves terminals out is in force once the first process has made those of its own.
+ * A list that leaves terminals out is in force once the first process has made those of its own,
+ * before its command.
  *
  * The program looks at the rules from the last to the first. One that is about this device decides:
  * an allowance if it covers all that is asked for, a denial if it covers some of it.

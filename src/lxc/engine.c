@@ -115,6 +115,14 @@ static void count_cb(evutil_socket_t fd, short what, void *arg)
     status_commit(s);
 }
 
+/* What the first process waited for failed: why it ends. Returns what it is told. */
+static enum message_kind start_failed(struct container *c, const struct error *err)
+{
+    c->failed = (struct message){.kind = MESSAGE_FAILED, .value = 1};
+    snprintf(c->failed.text, sizeof c->failed.text, "%s", err->text);
+    return MESSAGE_FAILED;
+}
+
 static void console_arrived(struct container *c, const int fds[CONSOLE_FDS])
 {
     struct error err;
@@ -124,8 +132,11 @@ static void console_arrived(struct container *c, const int fds[CONSOLE_FDS])
     memcpy(c->namespaces + NS_GIVEN, fds + 3, sizeof(int) * (NS_COUNT - NS_GIVEN));
     if (console_plug_fd(c->keeper->console, c->master, &err) < 0)
         log_line("console: %s", err.text);
+    /* It waits for its list of devices to be the one that was said, and ends where that cannot be. */
+    struct message m = {.kind = MESSAGE_GO};
     if (devices_settle(&c->cgroup, c->keeper->def->conf, &err) < 0)
-        log_line("it may use terminals whatever its list says: %s", err.text);
+        m.kind = start_failed(c, &err);
+    message_send(c->sock, &m, NULL, 0);
 }
 
 /*
@@ -145,11 +156,8 @@ static void hooks_before_init(struct container *c)
 {
     struct error err;
     struct message m = {.kind = MESSAGE_GO};
-    if (hooks_run(c->keeper->def, &c->config.set, HOOK_START_HOST, NULL, &err) < 0) {
-        c->failed = (struct message){.kind = MESSAGE_FAILED, .value = 1};
-        snprintf(c->failed.text, sizeof c->failed.text, "%s", err.text);
-        m.kind = MESSAGE_FAILED;
-    }
+    if (hooks_run(c->keeper->def, &c->config.set, HOOK_START_HOST, NULL, &err) < 0)
+        m.kind = start_failed(c, &err);
     message_send(c->sock, &m, NULL, 0);
 }
 

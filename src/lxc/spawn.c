@@ -246,8 +246,5 @@ int spawn_finish(struct container *c, struct error *err)
         return error_set(err, errno, "let the container go");
     trees_close(cf);
     /* The kernel takes a while to check and to compile the list: meanwhile the mounts are made. */
-    if (devices_apply(&c->cgroup, c->keeper->def->conf, true, err) < 0)
-        return -1;
-    message_send(c->sock, &(struct message){.kind = MESSAGE_GO}, NULL, 0); /* or it says why not */
-    return 0;
+    return devices_apply(&c->cgroup, c->keeper->def->conf, true, err);
 }
