@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -66,6 +67,15 @@ void account_groups(struct account *a)
                 a->groups[a->ngroups++] = g->gr_gid;
                 break;
             }
+}
+
+void account_env(const struct account *a)
+{
+    if (a->uid == 0)
+        return;
+    setenv("HOME", a->home, 1);
+    setenv("USER", a->name, 1);
+    setenv("LOGNAME", a->name, 1);
 }
 
 int account_become(const struct account *a, struct error *err)

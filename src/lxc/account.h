@@ -24,6 +24,8 @@ struct account {
 int account_find(struct account *a, const char *user, struct error *err);
 /* The groups that list the user. */
 void account_groups(struct account *a);
+/* HOME and the like, in the environment; of root they are what everybody has by default. */
+void account_env(const struct account *a);
 /* Become the user; what else is to be given up was before. */
 int account_become(const struct account *a, struct error *err);
 

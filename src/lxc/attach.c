@@ -72,11 +72,7 @@ static void env_make(const struct config *c, const struct exec_request *req,
     clearenv();
     for (char **e = c->env; *e; e++)
         env_put(*e);
-    if (a->uid != 0) {
-        setenv("HOME", a->home, 1);
-        setenv("USER", a->name, 1);
-        setenv("LOGNAME", a->name, 1);
-    }
+    account_env(a);
     for (char **e = req->env; e && *e; e++)
         env_put(*e);
 }

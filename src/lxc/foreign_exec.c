@@ -108,13 +108,7 @@ static int user_take(const struct exec_request *req, struct error *err)
     if (account_find(&a, req->user, err) < 0)
         return -1;
     account_groups(&a);
-    if (a.uid != 0) {
-        setenv("HOME", a.home, 1);
-        setenv("USER", a.name, 1);
-        setenv("LOGNAME", a.name, 1);
-    }
-    for (char **e = req->env; e && *e; e++)
-        putenv(*e);
+    account_env(&a);
     return account_become(&a, err);
 }
 
@@ -129,11 +123,11 @@ static void become(const struct exec_request *req, const char *status)
     clearenv();
     for (size_t i = 0; i < ARRAY_SIZE(basic); i++)
         putenv((char *)(uintptr_t)basic[i]);
-    for (char **e = req->env; e && *e; e++)
-        putenv(*e);
-    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    close_range(3, ~0u, 0); /* none is to be found where a path of the container's leads */
     spawn_reset_signals();
     if (privileges_take(status, &err) == 0 && user_take(req, &err) == 0) {
+        for (char **e = req->env; e && *e; e++)
+            putenv(*e);
         if (chdir(req->cwd ? req->cwd : "/") < 0)
             error_set(&err, errno, "change to '%s' in the container", req->cwd);
         else

@@ -41,6 +41,11 @@ is "with its init" "$(state pid)" "$(lx info -p -H)"
 refused "we do not start it a second time" "running already, by lxc" pult start "$n"
 is "is entered, with its status" "$(status pult exec "$n" -- /bin/sh -c '[ $(hostname) = '"$n"' ] && exit 7')" 7
 is "as a user of its own" "$(pult exec -u daemon "$n" -- /bin/sh -c 'id -u; echo $USER' | paste -sd ' ')" "1 daemon"
+outside=
+for i in $(seq 3 20); do
+    outside+=$("$PULT" exec --cwd "/proc/self/fd/$i" "$n" -- /bin/sh -c "echo $i " 2>/dev/null 5</etc)
+done
+is "no descriptor is a directory to start in" "$outside" ""
 refused "whom it has" "no user 'nobody-here'" pult exec -u nobody-here "$n" -- /bin/true
 is "by a process of its cgroup" "$(pult exec "$n" -- sed -n 's/^0:://p' /proc/self/cgroup)" /
 pult freeze "$n"
