@@ -118,7 +118,7 @@ static int check_net(struct ui *ui, const char *value, struct error *err)
 }
 
 /* Which networks there are. */
-static const char *net_hint(void)
+static const char *net_offers(void)
 {
     static char text[160];
     char **names = NULL;
@@ -134,7 +134,7 @@ static const char *net_hint(void)
 }
 
 /* The templates that there are. */
-static const char *template_hint(void)
+static const char *template_offers(void)
 {
     static char text[160];
     const struct engine *e = engine_by_type("container");
@@ -170,14 +170,22 @@ static bool template_next(struct edit *e)
     return true;
 }
 
+/* While there is no more than its name, that something is missing is no news. */
+static const char *template_about(const char *value, bool wrong)
+{
+    const struct guest_template *t = template_of(value);
+    return t && (!wrong || strlen(value) <= strlen(t->name) + 1) ? t->help : NULL;
+}
+
 static const struct field container_fields[] = {
     {"Name", NULL, "letters, digits, . _ -", true, check_name},
     {"Root", "--rootfs", "a directory or a tar archive; or:", false, check_rootfs},
-    {"Template", "--template", NULL, false, check_template},
+    {"Template", "--template", NULL, false, check_template, template_offers, template_next,
+     template_about},
     {"Memory", "--memory", "no limit; such as 512M", false, check_size},
     {"CPUs", "--cpus", "no limit; such as 1.5", false, check_cpus},
     {"Command", "--", "/sbin/init", false, check_words},
-    {"Network", "--net", NULL, false, check_net},
+    {"Network", "--net", NULL, false, check_net, net_offers},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -189,7 +197,7 @@ static const struct field vm_fields[] = {
     {"Disk", "--disk", "none; /srv/web1.qcow2, to boot from", false, check_disk},
     {"Memory", "--memory", "such as 512M", false, check_size},
     {"CPUs", "--cpus", "1", false, check_cpus},
-    {"Network", "--net", NULL, false, check_net},
+    {"Network", "--net", NULL, false, check_net, net_offers},
     {NULL, NULL, NULL, false, NULL},
 };
 
@@ -303,9 +311,7 @@ static void draw_field(struct ui *ui, const struct form *f, int i, int y, struct
 {
     const struct field *field = &f->type->fields[i];
     const struct field_look look = {.label = field->label,
-                                    .hint = field->hint                      ? field->hint
-                                            : str_eq(field->option, "--net") ? net_hint()
-                                                                             : template_hint(),
+                                    .hint = field->offers ? field->offers() : field->hint,
                                     .required = field->required,
                                     .wrong = field_wrong(ui, f, i, NULL),
                                     .now = f->at == i};
@@ -332,12 +338,10 @@ static void draw_hint(struct ui *ui, const struct form *f, int y, struct rect in
         else if (f->refused[0])
             said = f->refused;
     }
-    const struct guest_template *t =
-        f->at >= 0 && f->at < n && str_eq(f->type->fields[f->at].option, "--template")
-            ? template_of(f->values[f->at].text)
-            : NULL;
-    if (t && (!said || strlen(f->values[f->at].text) <= strlen(t->name) + 1))
-        screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_FAINT, t->help);
+    const struct field *now = f->at >= 0 && f->at < n ? &f->type->fields[f->at] : NULL;
+    const char *about = now && now->about ? now->about(f->values[f->at].text, said != NULL) : NULL;
+    if (about)
+        screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_FAINT, about);
     else if (said)
         screen_wrapped(y, in.x + 2, in.w - 4, 2, EL_BAD, said);
     else
@@ -426,8 +430,8 @@ static unsigned form_key(struct ui *ui, const struct key *key)
         wizard_open(ui, &f->values[f->at]); /* the network that is made there is the answer */
         return HANDLED | REDRAW;
     }
-    if (key->code == ' ' && f->at >= 0 && f->at < n &&
-        str_eq(f->type->fields[f->at].option, "--template") && template_next(&f->values[f->at])) {
+    const struct field *now = f->at >= 0 && f->at < n ? &f->type->fields[f->at] : NULL;
+    if (key->code == ' ' && now && now->next && now->next(&f->values[f->at])) {
         f->refused[0] = '\0';
         return HANDLED | REDRAW;
     }

@@ -18,9 +18,14 @@ struct ui;
 struct field {
     const char *label;
     const char *option; /* "--memory"; NULL: the positional name; "--": words of a command */
-    const char *hint;   /* shown while it is empty; NULL: the networks or templates there are */
+    const char *hint;   /* shown while it is empty */
     bool required;
     int (*check)(struct ui *ui, const char *value, struct error *err); /* of what is not empty */
+    /* Each may be NULL: */
+    const char *(*offers)(void);  /* what there is to choose from, instead of hint */
+    bool (*next)(struct edit *e); /* Space: the next of them. False: a blank is meant */
+    /* What was chosen does; NULL: nothing was yet, or it is better said what is wrong. */
+    const char *(*about)(const char *value, bool wrong);
 };
 
 struct form_type {

@@ -18,12 +18,12 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/util.h"
+#include "cmd/diskfile.h"
 
 #define JOB_OUTPUT_MAX (256u << 10) /* of each stream; the rest is read and forgotten */
 
 enum { JOB_OUT, JOB_ERR, JOB_METER, JOB_STREAMS }; /* the last: how far it is, a line each time */
-#define METER_FD  3
-#define METER_ENV "PULT_METER" /* cmd/diskfile.h */
+#define METER_FD 3
 
 struct stream {
     struct job *job;
