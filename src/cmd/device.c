@@ -16,6 +16,7 @@
 #include "cmd/ask.h"
 #include "cmd/table.h"
 #include "guest/client.h"
+#include "guest/engine.h"
 #include "guest/store.h"
 #include "net/card.h"
 
@@ -113,134 +114,99 @@ static int edit_remove(void *arg, struct conf *conf, struct error *err)
 
 /* ---- network cards ---- */
 
-/* One of them: as asked for, and then as the keeper says that it is. */
-struct nic_part {
-    char *net;        /* a value of guest.net.N, or phys=INTERFACE; to be taken away: its name */
-    const char *name; /* in the guest; NULL: not said */
-    char *key, *value, *called;
-};
-
-static void nic_part_clear(struct nic_part *n)
-{
-    free(n->net);
-    free(n->key);
-    free(n->value);
-    free(n->called);
-}
-
 #define PHYS "phys="
 
-static char *member(const json_t *answer, const char *name)
+/* One of them: as asked for, and then as the keeper says that it is. */
+struct nic_part {
+    const struct engine *engine;
+    struct plug_request p;
+};
+
+static void take_member(const json_t *answer, const char *name, char *out, size_t size)
 {
     const char *text = json_string_value(json_object_get(answer, name));
-    return text ? xstrdup(text) : NULL;
+    if (text)
+        snprintf(out, size, "%s", text);
 }
 
-static int nic_ask(const char *guest, const char *cmd, struct nic_part *n, struct error *err)
+static int nic_ask(const char *guest, const char *cmd, struct plug_request *p, struct error *err)
 {
     cleanup_close int control = ask_connect(guest, err);
     json_t *answer = NULL;
     if (control < 0)
         return -1;
-    json_t *request = json_pack("{s:s, s:s, s:s*}", "cmd", cmd, "net", n->net, "name", n->name);
+    json_t *request = json_pack("{s:s, s:s, s:s*}", "cmd", cmd, "net", p->net, "name",
+                                p->name[0] ? p->name : NULL);
     if (client_call(control, request, NULL, 0, ASK_MS, &answer, NULL, err) < 0)
         return -1;
-    n->key = member(answer, "key");
-    n->value = member(answer, "value");
-    n->called = member(answer, "name");
+    const char *value = json_string_value(json_object_get(answer, "value"));
+    take_member(answer, "key", p->key, sizeof p->key);
+    take_member(answer, "name", p->name, sizeof p->name);
+    p->value = value ? xstrdup(value) : NULL;
     json_decref(answer);
-    return n->key ? 0 : error_set(err, EPROTO, "hear which card it is");
-}
-
-/* Set what is below a key of LXC's. */
-static void set_below(struct conf *conf, const char *key, const char *below, const char *value)
-{
-    cleanup_free char *whole = xasprintf("%s.%s", key, below);
-    conf_set(conf, whole, value);
-}
-
-/* The first guest.net.N, or lxc.net.N, that the definition does not have. */
-static char *key_free(const struct conf *conf, bool phys)
-{
-    for (unsigned i = 0; i < CARDS_MOST; i++) {
-        cleanup_free char *key = xasprintf(phys ? "lxc.net.%u" : CARD_KEY "%u", i);
-        cleanup_free char *type = xasprintf("%s.type", key);
-        if (!conf_get(conf, phys ? type : key))
-            return steal_ptr(key);
-    }
-    return NULL;
+    return p->key[0] ? 0 : error_set(err, EPROTO, "hear which card it is");
 }
 
 /* store_edit_fn: as its keeper has it, or the first that is free. */
 static int edit_nic_add(void *arg, struct conf *conf, struct error *err)
 {
     struct nic_part *n = arg;
-    const bool phys = str_starts(n->net, PHYS);
-    if (!n->key && !(n->key = key_free(conf, phys)))
-        return error_set(err, 0, "there is room for no further card");
-    cleanup_free char *type = xasprintf("%s.type", n->key);
-    if (conf_get(conf, phys ? type : n->key))
-        return error_set(err, EEXIST, "the definition has another %s", n->key);
-    if (!phys) {
-        cleanup_free char *named =
-            n->name && !n->value ? xasprintf("%s,name=%s", n->net, n->name) : NULL;
-        conf_set(conf, n->key, n->value ? n->value : named ? named : n->net);
-        return 0;
-    }
-    set_below(conf, n->key, "type", "phys");
-    set_below(conf, n->key, "link", n->net + strlen(PHYS));
-    set_below(conf, n->key, "flags", "up");
-    if (n->called || n->name)
-        set_below(conf, n->key, "name", n->called ? n->called : n->name);
-    return 0;
+    return n->engine->plug_lines(conf, &n->p, err);
 }
 
 /* store_edit_fn: what the keeper had is taken out, not what has come in its place since. */
 static int edit_nic_remove(void *arg, struct conf *conf, struct error *err)
 {
-    const struct nic_part *n = arg;
-    const size_t len = strlen(n->key);
-    const bool card = str_starts(n->key, CARD_KEY);
+    const struct plug_request *p = arg;
+    const size_t len = strlen(p->key);
+    const bool card = str_starts(p->key, CARD_KEY);
+    const char *now = conf_get(conf, p->key);
     (void)err;
-    if (card && (!n->value || !conf_get(conf, n->key) || !str_eq(conf_get(conf, n->key), n->value)))
+    if (card && (!p->value || !now || !str_eq(now, p->value)))
         return 0;
     for (size_t i = conf->count; i-- > 0;) {
         const char *key = conf->lines[i].key;
-        if (key && strncmp(key, n->key, len) == 0 && key[len] == (card ? '\0' : '.'))
+        if (key && strncmp(key, p->key, len) == 0 && key[len] == (card ? '\0' : '.'))
             conf_remove(conf, i);
     }
     return 0;
 }
 
-static int nic_add(const struct cmd_args *a, const char *net, const char *name, bool alive)
+static int nic_add(const struct cmd_args *a, const struct engine *engine, const char *net,
+                   const char *name, bool alive)
 {
     struct error err = {0};
-    struct nic_part n = {.net = xstrdup(net), .name = name};
+    struct nic_part n = {.engine = engine, .p.net = net};
     int ret = str_starts(net, PHYS) ? 0 : card_is_value(net, &err);
+    if (ret == 0 && name && strlen(name) >= sizeof n.p.name)
+        ret = error_set(&err, 0, "'%s' is too long for an interface", name);
+    snprintf(n.p.name, sizeof n.p.name, "%s", name ? name : "");
+    if (ret == 0 && (!engine || !engine->plug_lines))
+        ret = error_set(&err, 0, "'%s' is given no network cards so", cmd_pos(a, 0));
     if (ret == 0 && alive)
-        ret = nic_ask(cmd_pos(a, 0), "device-add", &n, &err);
+        ret = nic_ask(cmd_pos(a, 0), "device-add", &n.p, &err);
     if (ret == 0 && cmd_opt(a, "keep"))
         ret = store_edit(cmd_pos(a, 0), edit_nic_add, &n, &err);
-    if (ret == 0 && n.called)
-        puts(n.called);
-    nic_part_clear(&n);
+    if (ret == 0 && alive)
+        puts(n.p.name);
+    free(n.p.value);
     return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
 }
 
 static int nic_remove(const struct cmd_args *a, const char *name, bool alive, bool throwaway)
 {
     struct error err = {0};
-    struct nic_part n = {.net = xstrdup(name)};
+    struct plug_request p = {.net = name};
     int ret = 0;
     if (!alive) {
         ret = error_set(&err, 0, "'%s' does not run", cmd_pos(a, 0));
         error_hint(&err, "pult config unset takes a card out of its definition");
     }
     if (ret == 0)
-        ret = nic_ask(cmd_pos(a, 0), "device-remove", &n, &err);
+        ret = nic_ask(cmd_pos(a, 0), "device-remove", &p, &err);
     if (ret == 0 && !throwaway)
-        ret = store_edit(cmd_pos(a, 0), edit_nic_remove, &n, &err);
-    nic_part_clear(&n);
+        ret = store_edit(cmd_pos(a, 0), edit_nic_remove, &p, &err);
+    free(p.value);
     return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
 }
 
@@ -261,6 +227,7 @@ static int add_run(const struct cmd_args *a)
     if (store_info(name, &info, &err) < 0)
         return cmd_fail(a, &err);
     const bool alive = state_alive(info.state), keep = cmd_opt(a, "keep");
+    const struct engine *engine = info.engine;
     const char *net = cmd_opt(a, "net"), *what = cmd_pos(a, 1);
     guest_info_clear(&info);
     if (!net && !what)
@@ -273,7 +240,7 @@ static int add_run(const struct cmd_args *a)
     }
     if (net || is_interface(what)) {
         cleanup_free char *card = net ? card_expand(net) : xasprintf(PHYS "%s", what);
-        return nic_add(a, card, net ? what : cmd_pos(a, 2), alive);
+        return nic_add(a, engine, card, net ? what : cmd_pos(a, 2), alive);
     }
     int ret = part_make(a, &p, &err);
     if (ret == 0 && alive)

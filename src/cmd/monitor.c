@@ -17,7 +17,7 @@
 #include "guest/watch.h"
 
 struct seen {
-    char name[64];
+    char name[GUEST_NAME_MAX + 1];
     enum guest_state state;
 };
 

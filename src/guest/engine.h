@@ -46,7 +46,8 @@ struct plug_request {
     const char *net;   /* a network card: a value of guest.net.N, or phys=INTERFACE of the host's;
                         * when it is taken away: its name in the guest */
     char name[16];     /* of a card, in the guest: what it shall be called, or ""; filled in */
-    /* Filled in: the key of the definition that it is, and its value (freed by the caller). */
+    /* Filled in: the key of the definition that it is, and its value, if it has one (freed by the
+       caller). */
     char key[32], *value;
 };
 
@@ -243,6 +244,11 @@ struct engine {
      * NULL: this kind has no such thing.
      */
     int (*plug)(struct keeper *k, struct plug_request *p, bool remove, struct error *err);
+    /*
+     * Write a network card of a request into a definition: under its key, if that is said, else under
+     * the first that is free, which is filled in. NULL: as plug.
+     */
+    int (*plug_lines)(struct conf *conf, struct plug_request *p, struct error *err);
     /*
      * Start a command inside. Returns the pid of a child of the keeper, which the keeper waits
      * for, and with req->tty the terminal's master in *master. NULL: this kind cannot.

@@ -614,6 +614,7 @@ const struct engine lxc_engine = {
     .limit_key = limits_key,
     .limit = lxc_limit,
     .plug = lxc_plug,
+    .plug_lines = network_lines,
     .exec = lxc_exec,
     .cleanup = lxc_cleanup,
     .cleans_late = true,

@@ -25,26 +25,26 @@
 #define LXC_MOST 64u
 #define LXC_KEY  "lxc.net."
 
-/* Is anything said of this key, or of one below it? */
-static bool key_used(const struct conf *conf, const char *key)
+/* Is this line about the key, or about one below it? */
+static bool is_of(const struct conf_line *l, const char *key)
 {
     const size_t len = strlen(key);
-    for (size_t i = 0; i < conf->count; i++) {
-        const char *have = conf->lines[i].key;
-        if (have && strncmp(have, key, len) == 0 && (!have[len] || have[len] == '.'))
+    return l->key && strncmp(l->key, key, len) == 0 && (!l->key[len] || l->key[len] == '.');
+}
+
+static bool key_used(const struct conf *conf, const char *key)
+{
+    for (size_t i = 0; i < conf->count; i++)
+        if (is_of(&conf->lines[i], key))
             return true;
-    }
     return false;
 }
 
 static void key_forget(struct conf *conf, const char *key)
 {
-    const size_t len = strlen(key);
-    for (size_t i = conf->count; i-- > 0;) {
-        const char *have = conf->lines[i].key;
-        if (have && strncmp(have, key, len) == 0 && (!have[len] || have[len] == '.'))
+    for (size_t i = conf->count; i-- > 0;)
+        if (is_of(&conf->lines[i], key))
             conf_remove(conf, i);
-    }
 }
 
 /* The first number that nothing is said of. */
@@ -80,35 +80,50 @@ static void put(struct conf *conf, const char *key, const char *below, const cha
     conf_set(conf, whole, value);
 }
 
-/* The lines of a new one. */
-static int lines_add(const struct container *c, struct plug_request *p, struct conf *conf,
-                     struct error *err)
+/* An interface of the host's, as lxc.net.N has it. */
+static void put_phys(struct conf *conf, const struct plug_request *p)
+{
+    put(conf, p->key, "type", "phys");
+    put(conf, p->key, "link", p->net + strlen(PHYS));
+    if (p->name[0])
+        put(conf, p->key, "name", p->name);
+    put(conf, p->key, "flags", "up");
+}
+
+int network_lines(struct conf *conf, struct plug_request *p, struct error *err)
 {
     const bool phys = str_starts(p->net, PHYS);
-    if (phys) {
-        if (name_choose(&c->config.nics, p->name, err) < 0 ||
-            key_choose(conf, LXC_KEY, LXC_MOST, p->key, err) < 0)
-            return -1;
-        put(conf, p->key, "type", "phys");
-        put(conf, p->key, "link", p->net + strlen(PHYS));
-        put(conf, p->key, "name", p->name);
-        put(conf, p->key, "flags", "up");
-        return 0;
-    }
-    if (card_is_value(p->net, err) < 0)
+    if (!phys && card_is_value(p->net, err) < 0)
         return -1;
     if (str_eq(p->net, "none"))
         return error_set(err, 0, "'none' is no network card");
-    if (key_choose(conf, CARD_KEY, CARDS_MOST, p->key, err) < 0)
+    if (!p->key[0] && (phys ? key_choose(conf, LXC_KEY, LXC_MOST, p->key, err)
+                            : key_choose(conf, CARD_KEY, CARDS_MOST, p->key, err)) < 0)
         return -1;
+    if (key_used(conf, p->key))
+        return error_set(err, EEXIST, "the definition has another %s", p->key);
+    if (phys) {
+        put_phys(conf, p);
+        return 0;
+    }
     const bool named = strstr(p->net, ",name=");
+    if (!p->value)
+        p->value =
+            named || !p->name[0] ? xstrdup(p->net) : xasprintf("%s,name=%s", p->net, p->name);
+    conf_set(conf, p->key, p->value);
+    return 0;
+}
+
+/* It gets a name, where it has none of its own, and lines. */
+static int lines_add(const struct container *c, struct plug_request *p, struct conf *conf,
+                     struct error *err)
+{
+    const bool named = !str_starts(p->net, PHYS) && strstr(p->net, ",name=");
     if (named && p->name[0])
         return error_set(err, 0, "it is called '%s', and by '%s'", p->name, p->net);
     if (!named && name_choose(&c->config.nics, p->name, err) < 0)
         return -1;
-    p->value = named ? xstrdup(p->net) : xasprintf("%s,name=%s", p->net, p->name);
-    conf_set(conf, p->key, p->value);
-    return 0;
+    return network_lines(conf, p, err);
 }
 
 /* Make what the last of the list says. */

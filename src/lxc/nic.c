@@ -276,12 +276,24 @@ static int take_l2proxy(struct nic *n, const char *value, struct error *err)
     return 0;
 }
 
-static int take_script_up(struct nic *n, const char *value, struct error *err)
+/* A string of its own: the definition is another one as soon as a limit is changed. */
+static int take_script(char **script, const char *value, struct error *err)
 {
     if (value[0] != '/')
         return error_set(err, 0, "'%s' does not begin with the absolute path of a program", value);
-    (void)n;
+    free(*script);
+    *script = xstrdup(value);
     return 0;
+}
+
+static int take_script_up(struct nic *n, const char *value, struct error *err)
+{
+    return take_script(&n->script_up, value, err);
+}
+
+static int take_script_down(struct nic *n, const char *value, struct error *err)
+{
+    return take_script(&n->script_down, value, err);
 }
 
 static int take_port_vlan(struct nic *n, const char *value, struct error *err)
@@ -292,6 +304,16 @@ static int take_port_vlan(struct nic *n, const char *value, struct error *err)
     return error_hint(err, "`bridge vlan` in lxc.net.N.script.up can do it");
 }
 
+static void nic_clear(struct nic *n)
+{
+    strv_free(n->own_forwards);
+    free(n->script_up);
+    free(n->script_down);
+    if (n->of)
+        nics_clear(n->of);
+    free(n->of);
+}
+
 /* ---- keys ---- */
 
 /* Checks of the values, for NIC_KEYS. */
@@ -299,7 +321,9 @@ static int take_port_vlan(struct nic *n, const char *value, struct error *err)
     int nic_is_##what(const char *value, struct error *err) \
     {                                                       \
         struct nic n = {0};                                 \
-        return *value ? take_##what(&n, value, err) : 0;    \
+        int ret = *value ? take_##what(&n, value, err) : 0; \
+        nic_clear(&n);                                      \
+        return ret;                                         \
     }
 CHECK(type)
 CHECK(link)
@@ -347,7 +371,7 @@ static const struct attribute {
     {"veth.ipv6.route", take_route6},
     {"l2proxy", take_l2proxy},
     {"script.up", take_script_up},
-    {"script.down", take_script_up},
+    {"script.down", take_script_down},
 };
 
 /* ---- the list ---- */
@@ -420,14 +444,6 @@ static int take(struct nic *n, const struct attribute *a, const char *value, con
         return error_wrap(err, "%s.%s", n->where, a->key);
     if (a->take == take_mac)
         settle_mac(n, value, guest, place);
-    /* Strings of its own: the definition is another one as soon as a limit is changed. */
-    char **script = str_eq(a->key, "script.up")     ? &n->script_up
-                    : str_eq(a->key, "script.down") ? &n->script_down
-                                                    : NULL;
-    if (script) {
-        free(*script);
-        *script = xstrdup(value);
-    }
     return 0;
 }
 
@@ -552,16 +568,6 @@ int nics_load(const struct guest_def *def, struct nics *out, struct error *err)
     if (out->host && out->count > 1)
         return error_set(err, 0, "a container in the host's network has no interfaces of its own");
     return settle_names(out, err);
-}
-
-static void nic_clear(struct nic *n)
-{
-    strv_free(n->own_forwards);
-    free(n->script_up);
-    free(n->script_down);
-    if (n->of)
-        nics_clear(n->of);
-    free(n->of);
 }
 
 void nics_clear(struct nics *n)

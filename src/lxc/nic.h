@@ -179,6 +179,8 @@ int network_remove(struct container *c, struct nic *n, struct error *err);
 struct plug_request;
 int network_plug(struct container *c, struct plug_request *p, struct error *err);
 int network_unplug(struct container *c, struct plug_request *p, struct error *err);
+/* engine.plug_lines */
+int network_lines(struct conf *conf, struct plug_request *p, struct error *err);
 
 /* In the container: put that into the root file system. What cannot be written stays. */
 void network_resolver(const struct config *c, int rootfd, const char *text);
