@@ -186,6 +186,16 @@ static void wrong_input_nat(void **state)
     leave_wizard(t, "nat0");
 }
 
+/* The wizard's page of settings for a bridge, and what it makes that of. */
+static void bridge_settings(struct tty *t, const char *place)
+{
+    tty_send(t, "n");
+    tty_expect(t, "What shall the guests");
+    tty_send(t, DOWN "\r");
+    tty_expect(t, place);
+    tty_send(t, "\r");
+}
+
 static void wrong_input_bridge(void **state)
 {
     static const struct wrong fields[] = {
@@ -198,11 +208,7 @@ static void wrong_input_bridge(void **state)
     };
     struct tty *t = networks(100, 40);
     (void)state;
-    tty_send(t, "n");
-    tty_expect(t, "What shall the guests");
-    tty_send(t, DOWN "\r");
-    tty_expect(t, "a new bridge on eth0");
-    tty_send(t, "\r");
+    bridge_settings(t, "a new bridge on eth0");
     tty_expect(t, "What will be done:");
     type_wrong(t, "br0", fields, ARRAY_SIZE(fields));
     leave_wizard(t, "br0");
@@ -214,11 +220,7 @@ static void bridge_that_is_there(void **state)
     struct tty *t = networks(100, 40);
     (void)state;
     run("ip link add br7 type bridge && ip link set br7 up");
-    tty_send(t, "n");
-    tty_expect(t, "What shall the guests");
-    tty_send(t, DOWN "\r");
-    tty_expect(t, "the bridge br7");
-    tty_send(t, "\r");
+    bridge_settings(t, "the bridge br7");
     tty_expect(t, "the bridge br7 is there, and stays");
     tty_send(t, "x");
     tty_expect(t, "it has the bridge's name, 'br7'");
@@ -369,11 +371,7 @@ static void bridge_as_files(void **state)
     struct tty *t = networks(80, 24);
     (void)state;
     run("mkdir old && echo mine >old/05-pult-br0.network");
-    tty_send(t, "n");
-    tty_expect(t, "What shall the guests");
-    tty_send(t, DOWN "\r");
-    tty_expect(t, "a new bridge on eth0");
-    tty_send(t, "\r");
+    bridge_settings(t, "a new bridge on eth0");
     tty_expect(t, "What will be done:");
     tty_expect(t, "F4 as files");
     tty_send(t, DOWN "5000"); /* a wrong field: there is nothing to be shown */
