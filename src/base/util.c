@@ -136,16 +136,24 @@ void str_printable(char *s)
     }
 }
 
+/* What stands behind a backslash in $'…', and what it means. */
+static const char ESCAPED[] = "nr", ESCAPES[] = "\n\r";
+
 /* One word from *s into out, which has room for all of s; *s is left behind it. */
 static int word_read(const char **s, char *out, struct error *err)
 {
     const char *p = *s;
-    char quote = '\0';
+    char quote = '\0'; /* the one that is open; '$' is that of $'…' */
     for (; *p != '\0' && (quote != '\0' || !is_blank(*p)); p++) {
-        if (*p == quote) {
+        if (quote != '\0' && *p == (quote == '$' ? '\'' : quote)) {
             quote = '\0';
+        } else if (quote == '\0' && str_starts(p, "$'")) {
+            quote = *p++;
         } else if (quote == '\0' && (*p == '\'' || *p == '"')) {
             quote = *p;
+        } else if (*p == '\\' && quote == '$' && p[1] != '\0') {
+            const char *letter = strchr(ESCAPED, *++p);
+            *out++ = letter ? ESCAPES[letter - ESCAPED] : *p;
         } else if (*p == '\\' && (quote == '\0' || (quote == '"' && strchr("\"\\", p[1])))) {
             if (*++p == '\0')
                 return error_set(err, EINVAL, "a backslash at the end of \"%s\"", *s);
@@ -155,7 +163,8 @@ static int word_read(const char **s, char *out, struct error *err)
         }
     }
     if (quote != '\0')
-        return error_set(err, EINVAL, "a %c that is not closed in \"%s\"", quote, *s);
+        return error_set(err, EINVAL, "a %c that is not closed in \"%s\"",
+                         quote == '$' ? '\'' : quote, *s);
     *out = '\0';
     *s = p;
     return 0;
@@ -194,6 +203,24 @@ static bool word_is_plain(const char *w)
     return true;
 }
 
+/* A word in quotes on one line: as $'…' where it has line breaks. */
+static void word_quote(const char *w, FILE *f)
+{
+    bool breaks = strpbrk(w, ESCAPES) != NULL;
+
+    fputs(breaks ? "$'" : "'", f);
+    for (; *w != '\0'; w++) {
+        const char *escape = breaks ? strchr(ESCAPES, *w) : NULL;
+        if (escape)
+            fprintf(f, "\\%c", ESCAPED[escape - ESCAPES]);
+        else if (breaks && strchr("'\\", *w))
+            fprintf(f, "\\%c", *w);
+        else
+            fputs(*w == '\'' ? "'\\''" : (char[]){*w, '\0'}, f);
+    }
+    fputc('\'', f);
+}
+
 /* Join words so that str_split_words() gives them back. */
 char *str_join_words(char *const *words)
 {
@@ -208,10 +235,7 @@ char *str_join_words(char *const *words)
             fputs(words[i], f);
             continue;
         }
-        fputc('\'', f);
-        for (const char *p = words[i]; *p != '\0'; p++)
-            fputs(*p == '\'' ? "'\\''" : (char[]){*p, '\0'}, f);
-        fputc('\'', f);
+        word_quote(words[i], f);
     }
     fclose(steal_ptr(f));
     return need(text);

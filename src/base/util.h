@@ -45,9 +45,9 @@ char *str_trim(char *s);                   /* in place; returns the first non-bl
  */
 void str_printable(char *s);
 
-/* Split at blanks, honouring '…', "…" and \: a NULL-terminated array, freed with strv_free(). */
+/* Split at blanks, honouring '…', "…", $'…' and \: a NULL-terminated array, freed with strv_free(). */
 char **str_split_words(const char *s, struct error *err);
-/* The reverse: words joined by blanks, quoted where needed. Caller frees. */
+/* The reverse, on one line: words joined by blanks, quoted where needed. Caller frees. */
 char *str_join_words(char *const *words);
 void strv_free(char **v);
 size_t strv_len(char *const *v);

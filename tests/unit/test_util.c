@@ -89,7 +89,8 @@ static void what_is_shown_steers_no_terminal(void **state)
 
 static void refuses_words_without_an_end(void **state)
 {
-    static const char *const bad[] = {"'a", "a \"b", "a\\", "\"a\\", "'", "\"\\\"", "a 'b' 'c"};
+    static const char *const bad[] = {"'a", "a \"b",  "a\\",      "\"a\\",
+                                      "'",  "\"\\\"", "a 'b' 'c", "$'a"};
     struct error err;
 
     (void)state;
@@ -99,9 +100,10 @@ static void refuses_words_without_an_end(void **state)
 
 static void joined_words_split_to_the_same(void **state)
 {
-    const char *words[] = {"plain",       "",      "two words", "it's", "\"q\"",
-                           "back\\slash", "\ttab", "'",         NULL};
+    const char *words[] = {"plain", "",  "two words", "it's", "\"q\"",           "back\\slash",
+                           "\ttab", "'", "$'x",       "$",    "it's\n\\n two\r", NULL};
     cleanup_free char *text = str_join_words((char *const *)words);
+    assert_null(strpbrk(text, "\n\r"));
     char **w = str_split_words(text, NULL);
 
     (void)state;
