@@ -9,6 +9,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -102,7 +103,7 @@ static bool wanted(enum archive_kind kind, struct archive_entry *e, const char *
     }
     if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFSOCK)
         return false;
-    return kind == ARCHIVE_PLAIN || !str_starts(inside, "dev/");
+    return kind == ARCHIVE_PLAIN || !str_starts(inside, "dev/") || inside[4] == '\0';
 }
 
 /* ---- what a layer takes away ---- */
@@ -140,6 +141,56 @@ static int take_away(const struct unpack *u, const char *name, bool *mark, struc
         str_eq(base, ".."))
         return 0;
     return tree_remove_at(dir, base, err);
+}
+
+/* ---- attributes ---- */
+
+/*
+ * An ACL as the kernel gives it out (linux/posix_acl_xattr.h), its ids in numbers: that is what
+ * archive_pack() writes, since an ACL as text has the names that those numbers have on this host.
+ */
+static void put_acl(struct archive_entry *e, int type, const uint8_t *data, size_t len)
+{
+    static const struct {
+        uint16_t from;
+        int to;
+    } tags[] = {
+        {0x01, ARCHIVE_ENTRY_ACL_USER_OBJ},  {0x02, ARCHIVE_ENTRY_ACL_USER},
+        {0x04, ARCHIVE_ENTRY_ACL_GROUP_OBJ}, {0x08, ARCHIVE_ENTRY_ACL_GROUP},
+        {0x10, ARCHIVE_ENTRY_ACL_MASK},      {0x20, ARCHIVE_ENTRY_ACL_OTHER},
+    };
+    for (size_t at = 4; at + 8 <= len; at += 8) {
+        uint16_t tag, perm;
+        uint32_t id;
+        memcpy(&tag, data + at, sizeof tag);
+        memcpy(&perm, data + at + 2, sizeof perm);
+        memcpy(&id, data + at + 4, sizeof id);
+        for (size_t i = 0; i < ARRAY_SIZE(tags); i++)
+            if (le16toh(tag) == tags[i].from)
+                archive_entry_acl_add_entry(e, type, le16toh(perm) & 7, tags[i].to,
+                                            (int)le32toh(id), NULL);
+    }
+}
+
+/* ACLs that came as attributes, which libarchive passes over. */
+static void take_acls(struct archive_entry *e)
+{
+    const char *name;
+    const void *data;
+    size_t len;
+    bool first = true;
+    archive_entry_xattr_reset(e);
+    while (archive_entry_xattr_next(e, &name, &data, &len) == ARCHIVE_OK) {
+        const int type = str_eq(name, "system.posix_acl_access")    ? ARCHIVE_ENTRY_ACL_TYPE_ACCESS
+                         : str_eq(name, "system.posix_acl_default") ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT
+                                                                    : 0;
+        if (type && first)
+            archive_entry_acl_clear(e);
+        first &= !type;
+        if (type)
+            put_acl(e, type, data, len);
+    }
+    archive_entry_xattr_reset(e);
 }
 
 /* ---- unpacking ---- */
@@ -181,6 +232,7 @@ static int put_entry(const struct unpack *u, struct archive *from, struct archiv
         cleanup_free char *target = xstrdup(relative(link));
         archive_entry_set_hardlink(e, target);
     }
+    take_acls(e);
     if (archive_write_header(to, e) < ARCHIVE_WARN)
         return archive_error(to, "make", own, err);
     if (archive_entry_size(e) > 0 && copy_data(from, to, own, err) < 0)
@@ -302,8 +354,9 @@ static int pack_run(void *arg, struct error *err)
                             "--numeric-owner",
                             "--sparse",
                             "--xattrs",
-                            "--acls",
+                            "--no-acls", /* they are attributes, too */
                             "--xattrs-include=*",
+                            "--xattrs-exclude=trusted.*", /* no container sees these */
                             "--warning=no-file-ignored"};
     size_t n = strv_len((char *const *)argv);
     if (*p->compression)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -227,20 +229,42 @@ char *root_path_view(const struct root_path *r, struct error *err)
     return xstrdup(VIEW);
 }
 
+/* What else the root is in the layer below. */
+static int copy_attributes(const char *from, const char *to, struct error *err)
+{
+    cleanup_free char *names = NULL, *value = NULL;
+    const ssize_t len = listxattr(from, NULL, 0);
+    ssize_t have = 0, n;
+    if (len > 0) {
+        names = xcalloc(1, (size_t)len + 1);
+        have = listxattr(from, names, (size_t)len);
+        value = xcalloc(1, XATTR_SIZE_MAX);
+    }
+    for (const char *name = names; have > 0 && name < names + have; name += strlen(name) + 1) {
+        if (str_starts(name, "trusted.") || str_starts(name, "security.") ||
+            str_starts(name, "user.overlay."))
+            continue;
+        if ((n = getxattr(from, name, value, XATTR_SIZE_MAX)) < 0 ||
+            setxattr(to, name, value, (size_t)n, 0) < 0)
+            return error_set(err, errno, "copy the attribute '%s' of '%s'", name, from);
+    }
+    return 0;
+}
+
 int root_path_upper(const struct root_path *r, const char *dir, struct error *err)
 {
-    const char *lowest = r->lowers[r->lower_count - 1], *slash = strrchr(r->path, '/');
+    const char *below = r->lowers[0], *slash = strrchr(r->path, '/');
     cleanup_free char *upper = xasprintf("%s%s", dir, slash);
     cleanup_free char *work = xasprintf("%s/" OVERLAY_WORK, dir);
     const char *const all[] = {dir, upper, work};
     struct stat st;
-    if (stat(lowest, &st) < 0)
-        return error_set(err, errno, "look at '%s'", lowest);
+    if (stat(below, &st) < 0)
+        return error_set(err, errno, "look at '%s'", below);
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         if (mkdir(all[i], 0755) < 0 || lchown(all[i], st.st_uid, st.st_gid) < 0 ||
             chmod(all[i], st.st_mode & 07777) < 0)
             return error_set(err, errno, "make '%s'", all[i]);
-    return 0;
+    return copy_attributes(below, upper, err);
 }
 
 /* ---- who needs it ---- */

@@ -43,7 +43,7 @@ char *root_path_text(const struct root_path *r);
  */
 char *root_path_view(const struct root_path *r, struct error *err);
 
-/* The directory that holds UPPER and what the overlay itself needs, both made like the lowest LOWER. */
+/* The directory that holds UPPER and what the overlay itself needs, both made like the first LOWER. */
 int root_path_upper(const struct root_path *r, const char *dir, struct error *err);
 
 /* A loop device for an image, gone with its last mount; its path. Caller frees. */
