@@ -253,11 +253,43 @@ static void enable_controllers(const struct cgroup *cg)
     }
 }
 
-/* Only processes can be in the way of a user's controllers, and those of pult can step aside. */
-static void step_aside(const struct cgroup *cg)
+/* Has the group processes beside this one? */
+static bool group_shared(const char *dir)
+{
+    cleanup_free char *text = NULL;
+    char path[512];
+    snprintf(path, sizeof path, "%s/cgroup.procs", dir);
+    if (file_read_at(AT_FDCWD, path, 1u << 20, &text, NULL, NULL) < 0)
+        return false;
+    const char *end = strchr(text, '\n');
+    return end && end[1];
+}
+
+/* To the nearest group above that is the user's as well and can have controllers below it. */
+static bool go_up(struct cgroup *cg)
+{
+    char dir[sizeof cg->base];
+    for (snprintf(dir, sizeof dir, "%s", cg->base); strlen(dir) > strlen(CGROUP_ROOT);) {
+        *strrchr(dir, '/') = '\0';
+        if (access(dir, W_OK) < 0)
+            return false;
+        if (enable_below(dir, "memory") == 0) {
+            memcpy(cg->base, dir, sizeof dir);
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Only processes can be in the way of a user's controllers. That of pult steps aside; others, such as
+ * the shell of a session, stay where they are, and the container's group lies beside theirs.
+ */
+static void step_aside(struct cgroup *cg)
 {
     char path[512], pid[16];
-    if (geteuid() == 0 || enable_below(cg->base, "memory") == 0)
+    if (geteuid() == 0 || enable_below(cg->base, "memory") == 0 ||
+        (group_shared(cg->base) && go_up(cg)))
         return;
     snprintf(path, sizeof path, "%s/keeper", cg->base);
     mkdir(path, 0755);

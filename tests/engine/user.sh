@@ -62,7 +62,13 @@ if mkdir -p "$tree/a" "$tree/b" && chown -R $uid:$uid "$tree"; then
     ok "starts in one" from a start "$n"
     init=$(of pid)
     group=$(cgroup_of "$init")
-    like "has a cgroup below it" "$group" "^$tree/a/"
+    like "has a cgroup below it, or beside where it has controllers" "$group" "^$tree/(a/)?pult-"
+    if pure_v2; then
+        ok "is limited there" u limit "$n" memory=64M
+        is "in its figures" "$(cat "$group/memory.max")" $((64 << 20))
+    else
+        skip "is limited there" "the groups of v1 are not a user's"
+    fi
     ok "freezes" u freeze "$n"
     kill -9 "$(of keeper_pid)"
     is "its keeper is killed" "$(of state)" crashed
