@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/doctor.h"
 #include "lxc/sys.h"
@@ -88,7 +89,17 @@ static void overlay_doctor(struct doctor *d)
                     "not in a user namespace: %s", strerror(why));
 }
 
-/* An id mapping for the file system that containers are kept on: the root's stands for it. */
+/* The directory that containers are kept in or, where there is none yet, the one above it. */
+static const char *kept_in(void)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s", place_home());
+    while (path[0] && access(path, F_OK) < 0)
+        *strrchr(path, '/') = '\0';
+    return path[0] ? path : "/";
+}
+
+/* An id mapping for the file system that containers are kept on. */
 static int try_idmap(void)
 {
     struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
@@ -105,7 +116,7 @@ static int try_idmap(void)
     int why = idmap_write(&map, pid, &err) < 0 ? err.code : 0;
     snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
     int userns = open(path, O_RDONLY | O_CLOEXEC);
-    int tree = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    int tree = open_tree(AT_FDCWD, kept_in(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
     if (!why && mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
         why = errno;
@@ -149,12 +160,14 @@ void lxc_doctor(struct doctor *d, bool deep)
     overlay_doctor(d);
     if (geteuid() == 0) {
         int why = in_child(try_idmap);
-        doctor_line(d, why ? FINDING_NOTE : FINDING_OK, "idmap",
-                    why ? "keep root file systems on ext4, xfs or btrfs" : NULL,
-                    why ? "/ cannot be mounted with other ids (%s): containers on it have root's "
-                          "own id"
-                        : "mounts with other ids work on /%s",
-                    why ? strerror(why) : "");
+        if (why)
+            doctor_line(d, FINDING_NOTE, "idmap", "keep root file systems on ext4, xfs or btrfs",
+                        "%s cannot be mounted with other ids (%s): containers on it have root's "
+                        "own id",
+                        kept_in(), strerror(why));
+        else
+            doctor_line(d, FINDING_OK, "idmap", NULL, "mounts with other ids work on %s",
+                        kept_in());
     }
     cgroup_doctor(d);
     apparmor_doctor(d);
