@@ -59,7 +59,7 @@ pult destroy "$n"
 pult create container "$n" --rootfs "$ROOT" -- /bin/sh -c "$spin"
 pult start "$n"
 cpu() { [ "$(pult stat "$n" -c 2 -i 0.3 | tail -n 1 | sed -n 's/.*"cpu_percent": *\([0-9]*\).*/\1/p')" -ge "$1" ]; }
-ok "CPU of a busy one is seen" wait_for 10 cpu 20
+ok "CPU of a busy one is seen" wait_for 60 cpu 20
 memory() { [ "$(id_of "$n" memory_bytes)" -gt 0 ]; }
 ok "so is its memory" wait_for 5 memory
 pult kill "$n"
