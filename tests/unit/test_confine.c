@@ -432,11 +432,14 @@ static void a_thread_can_have_less(void **unused)
 
 /* ---- the program, without a kernel ---- */
 
+static unsigned steps; /* of the last run() */
+
 static uint32_t run(const struct sock_fprog *p, const struct seccomp_data *d)
 {
     uint32_t a = 0;
 
-    for (unsigned at = 0; at < p->len;) {
+    steps = 0;
+    for (unsigned at = 0; at < p->len; steps++) {
         const struct sock_filter f = p->filter[at++];
         switch (f.code) {
         case BPF_LD | BPF_W | BPF_ABS:
@@ -520,6 +523,37 @@ static void calls_have_their_verdicts(void **state)
     confine_filter_free(f);
 }
 
+/* Of a long list each call is found, and soon: the kernel tries all there are when it takes a program. */
+static void a_long_list_is_searched(void **state)
+{
+    static const int must_not[] = {SYS_execve, SYS_ptrace, SYS_clone3};
+    int calls[151], n = 0;
+    const struct confine_list list = {.calls = calls};
+    const struct confine_list *const lists[] = {&list, NULL};
+
+    (void)state;
+    for (int nr = 300; nr > 0; nr -= 2)
+        calls[n++] = nr;
+    calls[n] = CONFINE_END;
+    struct confine_filter *f = confine_compile(lists, NULL);
+    assert_non_null(f);
+    for (int nr = 0; nr < 1100; nr++) {
+        struct seccomp_data d = {.nr = nr, .arch = AUDIT_ARCH_X86_64};
+        const uint32_t verdict = run(confine_program(f), &d);
+        assert_true(steps < 40);
+        if (nr % 2 || nr == 0 || nr > 300)
+            assert_int_not_equal(verdict, SECCOMP_RET_ALLOW);
+        else if (verdict != SECCOMP_RET_ALLOW) /* fatal ones, and those whose arguments do not do */
+            assert_true(verdict == SECCOMP_RET_KILL_PROCESS || nr == SYS_tgkill ||
+                        nr == SYS_clone || nr == SYS_fcntl || nr == SYS_ioctl);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(must_not); i++) {
+        struct seccomp_data d = {.nr = must_not[i], .arch = AUDIT_ARCH_X86_64};
+        assert_int_not_equal(run(confine_program(f), &d), SECCOMP_RET_ALLOW);
+    }
+    confine_filter_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,6 +564,7 @@ int main(void)
         cmocka_unit_test(also_a_users),
         cmocka_unit_test(a_thread_can_have_less),
         cmocka_unit_test(calls_have_their_verdicts),
+        cmocka_unit_test(a_long_list_is_searched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
