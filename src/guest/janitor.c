@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/title.h"
 #include "base/util.h"
+#include "guest/cgroup.h"
 #include "guest/keeper.h"
 #include "guest/rundir.h"
 
@@ -116,6 +117,7 @@ static void janitor_main(const struct keeper *k, int channel)
     struct run_dir run = {-1, -1};
     struct message m;
     bool ended = false;
+    const pid_t keeper = getppid();
     if (channel != 3)
         dup2(channel, 3);
     close_range(4, ~0u, 0);
@@ -135,6 +137,7 @@ static void janitor_main(const struct keeper *k, int channel)
             answer(3, -EINVAL);
         }
     }
+    cgroup_remove_keeper(k->def->name, keeper);
     if (ended) {
         run_dir_remove(k->def->name, &run);
         return;

@@ -11,7 +11,7 @@
  *       janitor_end(how it ended) ───────────────►   writes HOME/guests/NAME/last, console.log,
  *                                                     retires RUN/NAME
  *       tells its clients, exits                 ◄── done
- *                                 (end of file) ──►   removes what is left, exits
+ *                                 (end of file) ──►   removes what is left, its cgroup too, exits
  *
  * It takes messages of one struct and nothing else, bounds every value, connects to nothing but
  * sockets whose name begins with JANITOR_SOCKETS, and reads the console's ring as anybody's file: a

@@ -9,7 +9,7 @@
  *       event on loop_fd    ─────► machine_loop()            (devices without a thread)
  *
  * All is opened by start(); then the keeper is confined, and a reboot opens nothing more. A machine
- * leaves nothing outside of its process, so there is nothing to recover.
+ * leaves nothing outside of its process but the cgroup that it was limited by.
  */
 #include "kvm/kvm.h"
 
@@ -27,7 +27,9 @@
 #include "base/places.h"
 #include "base/util.h"
 #include "disk/definition.h"
+#include "guest/cgroup.h"
 #include "guest/keeper.h"
+#include "guest/limits.h"
 #include "kvm/balloon.h"
 #include "kvm/boot/boot.h"
 #include "kvm/clone.h"
@@ -97,6 +99,11 @@ static const struct conf_key kvm_keys[] = {
      .check = balloon_is_setting,
      .help = "how much of guest.memory the VM is left with at first, which `pult balloon` changes; "
              "none: it has no balloon, and its free memory stays with it"},
+    {.name = "vm.cgroup2.*",
+     .list = true,
+     .help = "a file of cgroup v2 that limits the VM as a process of the host, such as cpu.max, "
+             "cpu.weight, cpuset.cpus, memory.high, io.max; translated where the host's cgroups "
+             "are of v1"},
     {.name = "vm.vsock",
      .check = vsock_is_setting,
      .help = "on, or the guest's CID: streams between programs of the guest (AF_VSOCK) and unix "
@@ -187,7 +194,8 @@ static int kvm_check(const struct guest_def *def, struct error *err)
     struct settings settings;
 
     if (settings_read(def, &settings, err) < 0 || open_files(def, &rq, err) < 0 ||
-        boot_check(&rq.kernel, err) < 0 || devices_check(def, err) < 0)
+        boot_check(&rq.kernel, err) < 0 || devices_check(def, err) < 0 ||
+        limits_keeper_check(def->name, def->conf, err) < 0)
         return -1;
 
     cleanup_close int kvm = kvm_open(err);
@@ -425,6 +433,10 @@ static int kvm_start(struct keeper *k, struct error *err)
     if (settings.memory.merge && !settings_ksm_runs())
         log_once("vm.memory.ksm: KSM is off on this host: echo 1 >" SETTINGS_KSM_RUN);
 
+    /* Before there are threads and helpers, which are in it, then. */
+    if (limits_keeper(def->name, getpid(), NULL, def->conf, err) < 0)
+        return -1;
+
     struct vm *vm = xcalloc(1, sizeof(*vm));
     *vm = (struct vm){.keeper = k, .boot = NO_FILES, .image = -1, .cmdline = command_line(def)};
     vm->boot.cmdline = vm->cmdline;
@@ -575,7 +587,8 @@ static void kvm_cleanup(struct keeper *k)
 static int kvm_recover(const char *name, const char *run_dir, const struct status_page *page,
                        struct error *err)
 {
-    (void)name, (void)run_dir, (void)page, (void)err;
+    (void)run_dir, (void)page, (void)err;
+    cgroup_remove_keeper(name, 0);
     return 0;
 }
 

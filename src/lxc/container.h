@@ -5,7 +5,7 @@
  *   keeper (host's namespaces)             container's first process
  *
  *     config.c   definition → struct config
- *     cgroup.c   groups made, limits.c
+ *     guest/cgroup.c   groups made and limited
  *     trees.c    mount trees opened
  *     spawn.c    clone3() ────────────────► makes those namespaces that take long; waits
  *     idmap.c    ids and trees mapped
@@ -37,6 +37,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "guest/cgroup.h"
 #include "guest/keeper.h"
 #include "lxc/keys.h"
 #include "lxc/nic.h"
@@ -143,67 +144,6 @@ void config_clear(struct config *c);
 int config_take(struct guest_def *def, struct error *err);
 /* The filter that it asks for. */
 int config_filter(struct config *c, struct error *err);
-
-/* ---- cgroup.c, limits.c ---- */
-
-enum {
-    CG_MEMORY,
-    CG_CPU,
-    CG_CPUACCT,
-    CG_CPUSET,
-    CG_PIDS,
-    CG_BLKIO,
-    CG_FREEZER,
-    CG_DEVICES,
-    CG_V1_COUNT
-};
-
-struct cgroup {
-    char group[200];     /* "pult/NAME", below the root of each hierarchy */
-    bool elsewhere;      /* … or where lxc.cgroup.dir has it */
-    char base[256];      /* v2: path below which group lies */
-    bool pure;           /* all controllers are of v2 */
-    int v2;              /* directory of the group; -1: none */
-    int v1[CG_V1_COUNT]; /* likewise; -1: not made */
-    int devices;         /* the program that tells devices which may be used; -1: none */
-    unsigned v1_joined;  /* mask of those that the container is in */
-};
-
-void cgroup_init(struct cgroup *cg);
-/* Make the cgroups that the definition needs, and write its limits; counting: those that count,
- * too. */
-int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool counting, struct error *err);
-/* Which controllers are of version 1 here: a mask. */
-unsigned cgroup_v1(void);
-struct limit;
-/* Write one limit of a container that runs. */
-int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err);
-/* Make its group of this controller of v1, for whoever joins later; its directory. */
-int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err);
-/* Put a process into those of v1 that were made. */
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err);
-/*
- * Let a system's init make groups below its own of v2 (Documentation/admin-guide/cgroup-v2.rst,
- * "Delegation"): its directory and the three files get that owner; the limits remain ours.
- */
-int cgroup_delegate(const struct cgroup *cg, uid_t uid, gid_t gid, struct error *err);
-/*
- * A group below the container's of v2, for processes from outside: once its init has given
- * controllers to groups below, the kernel lets nobody into the group itself (EBUSY).
- */
-int cgroup_leaf(const struct cgroup *cg);
-/* Put all processes of the container into those of v1 that only count. */
-void cgroup_join_counting(struct cgroup *cg);
-void cgroup_figures(const struct cgroup *cg, pid_t init, struct figure_source figures[FIGURES]);
-int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err);
-void cgroup_kill(const struct cgroup *cg);
-/* Close the descriptors and remove the groups; processes still dying get a moment. */
-void cgroup_remove(struct cgroup *cg);
-/* After a keeper's death: kill what lives in a guest's cgroups and remove them. */
-int cgroup_recover(const char *name, const struct status_page *page, struct error *err);
-/* Are the limits of this definition possible here? */
-int cgroup_check(const struct guest_def *def, struct error *err);
-void cgroup_doctor(struct doctor *d);
 
 struct container;
 

@@ -39,7 +39,7 @@
 #include "lxc/rootpath.h"
 #include "lxc/snapshot.h"
 #include "lxc/template.h"
-#include "lxc/limits.h"
+#include "guest/limits.h"
 
 #define INIT_BEGINS_NS UINT64_C(60000000000) /* at most so long after its guest */
 #define INIT_AHEAD_NS  UINT64_C(5000000000)  /* or so long before, with lxc_prepare() */

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "guest/engine.h"
+#include "guest/limits.h"
 #include "ui/app.h"
 #include "ui/screen.h"
 #include "ui/verb.h"
@@ -452,17 +453,21 @@ static void act_limits(struct ui *ui, int argc, char *const *argv)
     const struct watched *w = roster_selected(&ui->roster);
     const struct conf *conf = w && w->info.def ? w->info.def->conf : NULL;
     static const struct {
-        const char *word, *key;
-    } most[] = {{"memory", "guest.memory"},
-                {"cpus", "guest.cpus"},
-                {"pids", "lxc.cgroup2.pids.max"}};
+        const char *word, *key, *vm_key;
+    } most[] = {{"memory", "guest.memory", "guest.memory"},
+                {"cpus", "guest.cpus", "vm.cgroup2.cpu.max"},
+                {"cpu-weight", "lxc.cgroup2.cpu.weight", "vm.cgroup2.cpu.weight"},
+                {"pids", "lxc.cgroup2.pids.max", NULL}};
     char line[256];
     int len = snprintf(line, sizeof line, "limit %s", ui->roster.selected), begin = len;
-    const bool vm = w && w->info.engine && !w->info.engine->limit; /* memory alone */
-    for (size_t i = 0; i < (vm ? 1 : ARRAY_SIZE(most)); i++) {
-        const char *v = conf ? conf_get(conf, most[i].key) : NULL;
+    const bool vm = w && w->info.engine && !w->info.engine->limit;
+    for (size_t i = 0; i < ARRAY_SIZE(most); i++) {
+        const char *key = vm ? most[i].vm_key : most[i].key;
+        const char *v = conf && key ? conf_get(conf, key) : NULL;
+        cleanup_free char *cores = v && vm && i == 1 ? limits_cores(v) : NULL;
         if (v)
-            len += snprintf(line + len, sizeof line - (size_t)len, " %s=%.40s", most[i].word, v);
+            len += snprintf(line + len, sizeof line - (size_t)len, " %s=%.40s", most[i].word,
+                            cores ? cores : v);
     }
     if (len == begin)
         snprintf(line + len, sizeof line - (size_t)len, " memory=");

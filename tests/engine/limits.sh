@@ -40,7 +40,10 @@ is "and not written down" "$(pult config get "$n" guest.memory)" 64M
 refused "one that cannot be" "pids.max to many.*nothing was changed" pult limit "$n" memory=32M pids=many
 limit_is "the other was not changed either" memory.max 50331648 memory memory.limit_in_bytes 50331648
 is "nor the definition" "$(pult config get "$n" guest.memory)" 64M
-refused "what is none" "no limit.*memory, swap" pult limit "$n" space=1
+ok "memory above which it is slow" pult limit "$n" memory-high=40M
+limit_is "memory above which it is slow: written" memory.high 41943040 memory memory.soft_limit_in_bytes 41943040
+ok "processors taken away, too" pult limit "$n" cpuset=none memory-high=none
+refused "what is none" "no limit.*memory, memory-high, swap" pult limit "$n" space=1
 refused "no size" "not a size" pult limit "$n" memory=much
 if pure_v2 || [ -e /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes ]; then
     ok "swap" pult limit "$n" memory=64M swap=32M

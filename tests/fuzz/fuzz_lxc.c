@@ -9,7 +9,7 @@
 #include "base/util.h"
 #include "guest/def.h"
 #include "lxc/container.h"
-#include "lxc/limits.h"
+#include "guest/limits.h"
 #include "lxc/lxc.h"
 
 static const char *const keys[] = {

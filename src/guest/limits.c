@@ -4,14 +4,18 @@
  * file that both versions know in some form stands in one table, with the way from each to the
  * other. While a container runs, what differs between two definitions is written.
  */
-#include "lxc/limits.h"
+#include "guest/limits.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/util.h"
-#include "lxc/container.h"
+#include "guest/cgroup.h"
 
 /* Larger ones are no more; so there is no overflow in what is made of them. */
 #define WEIGHT_MAX    10000LL
@@ -67,6 +71,7 @@ static const struct {
     void (*to_v2)(const char *v, char out[128]);
 } both[] = {
     {"memory.max", "memory.limit_in_bytes", max_to_v1, max_to_v2},
+    {"memory.high", "memory.soft_limit_in_bytes", max_to_v1, max_to_v2},
     {"cpu.max", "cpu.cfs_quota_us", cpu_to_v1, cpu_to_v2},
     {"cpu.weight", "cpu.shares", weight_to_v1, weight_to_v2},
     {"cpuset.cpus", "cpuset.cpus", same, same},
@@ -83,6 +88,7 @@ static const struct {
                 {"riops", "blkio.throttle.read_iops_device"},
                 {"wiops", "blkio.throttle.write_iops_device"}};
 
+#define VM_KEYS "vm.cgroup2."
 #define SWAP_V1 "memory.memsw.limit_in_bytes" /* of memory and swap together */
 #define SWAP_V2 "memory.swap.max"
 
@@ -212,7 +218,7 @@ int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS
     static const struct {
         const char *prefix;
         int said;
-    } keys[] = {{"lxc.cgroup.", 1}, {"lxc.cgroup2.", 2}};
+    } keys[] = {{"lxc.cgroup.", 1}, {"lxc.cgroup2.", 2}, {VM_KEYS, 2}};
     char value[64];
     const char *swap = NULL;
     int n = 0, swap_said = 0;
@@ -252,6 +258,16 @@ bool limits_key(const char *key)
            (str_starts(key, "lxc.cgroup2.") && controller_of(key + 12) >= 0);
 }
 
+/* v1 knows no empty one. */
+static const char *cpuset_all(const char *file, char text[128])
+{
+    cleanup_free char *path = xasprintf("/sys/fs/cgroup/cpuset/%s", file), *all = NULL;
+    if (file_read_at(AT_FDCWD, path, 127, &all, NULL, NULL) < 0)
+        return NULL;
+    snprintf(text, 128, "%s", str_trim(all));
+    return text;
+}
+
 /* What a file says that limits nothing; NULL: that is not known. */
 static const char *unlimited(const struct limit *l, char text[128])
 {
@@ -275,6 +291,8 @@ static const char *unlimited(const struct limit *l, char text[128])
         if (str_eq(l->file, files[i].file))
             return files[i].value;
     int device = (int)min(strcspn(l->value, " "), (size_t)31);
+    if (str_starts(l->file, "cpuset."))
+        return cgroup_v1() & (1u << CG_CPUSET) ? cpuset_all(l->file, text) : "\n";
     if (str_eq(l->file, "io.max"))
         snprintf(text, 128, "%.*s rbps=max wbps=max riops=max wiops=max", device, l->value);
     else if (str_starts(l->file, "blkio.throttle."))
@@ -296,17 +314,11 @@ static const struct limit *limit_like(const struct limit *list, int n, const str
     return NULL;
 }
 
-/* Those of `to` that `from` has not, and what undoes those of `from` that `to` has not. */
-static int limits_differ(const struct limit *from, int nfrom, const struct limit *to, int nto,
-                         struct limit *out, struct error *err)
+/* Append to out, which has n, what undoes those of `from` that `to` has not. */
+static int limits_undo(const struct limit *from, int nfrom, const struct limit *to, int nto,
+                       struct limit *out, int n, struct error *err)
 {
-    int n = 0;
     char text[128];
-    for (int i = 0; i < nto; i++) {
-        const struct limit *old = limit_like(from, nfrom, &to[i]);
-        if (!old || !str_eq(old->value, to[i].value))
-            n = limit_put(out, n, to[i].controller, to[i].file, to[i].value, err);
-    }
     for (int i = 0; i < nfrom && n >= 0; i++) {
         if (limit_like(to, nto, &from[i]))
             continue;
@@ -319,13 +331,26 @@ static int limits_differ(const struct limit *from, int nfrom, const struct limit
     return n;
 }
 
+/* Those of `to` that `from` has not, and what undoes those of `from` that `to` has not. */
+static int limits_differ(const struct limit *from, int nfrom, const struct limit *to, int nto,
+                         struct limit *out, struct error *err)
+{
+    int n = 0;
+    for (int i = 0; i < nto; i++) {
+        const struct limit *old = limit_like(from, nfrom, &to[i]);
+        if (!old || !str_eq(old->value, to[i].value))
+            n = limit_put(out, n, to[i].controller, to[i].file, to[i].value, err);
+    }
+    return n < 0 ? -1 : limits_undo(from, nfrom, to, nto, out, n, err);
+}
+
 /*
  * Write them. Two limits may have to be kept in order (memory, and memory with swap): what is
  * refused at first is tried again behind the others.
  */
 static int limits_write(struct cgroup *cg, const struct limit *list, int n, struct error *err)
 {
-    bool done[LIMITS_MAX] = {false};
+    bool done[2 * LIMITS_MAX] = {false};
     struct error why;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < n; i++) {
@@ -353,4 +378,75 @@ int limits_change(struct cgroup *cg, const struct guest_def *before, const struc
     if (n > 0)
         limits_write(cg, change, n, &why);
     return error_hint(err, "nothing was changed");
+}
+
+/* ---- of a keeper ---- */
+
+/* What the files say now, to be put back. One that takes a line for each device stays as it is. */
+static int limits_now(const struct cgroup *cg, const struct limit *list, int n,
+                      struct limit *out)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        const bool v1 = cgroup_v1() & (1u << list[i].controller);
+        const int dir = v1 ? cg->v1[list[i].controller] : cg->v2;
+        cleanup_free char *value = NULL;
+        if (dir < 0 || strchr(list[i].value, '=') || str_starts(list[i].file, "blkio.throttle.") ||
+            file_read_at(dir, list[i].file, sizeof out->value - 1, &value, NULL, NULL) < 0)
+            continue;
+        out[count] = list[i];
+        snprintf(out[count++].value, sizeof out->value, "%s", str_trim(value));
+    }
+    return count;
+}
+
+int limits_keeper(const char *name, pid_t keeper, const struct conf *before, const struct conf *now,
+                  struct error *err)
+{
+    struct limit from[LIMITS_MAX], to[2 * LIMITS_MAX], gone[LIMITS_MAX], old[2 * LIMITS_MAX];
+    const struct guest_def was = {.conf = (struct conf *)before},
+                           is = {.conf = (struct conf *)now};
+    const unsigned v1 = cgroup_v1();
+    struct cgroup cg;
+    struct error why;
+    const int nfrom = before ? limits_of(&was, v1, from, err) : 0;
+    int n = nfrom < 0 ? -1 : limits_of(&is, v1, to, err);
+    /* What was said for as long as it runs is not known: each is written. */
+    const int ngone = n < 0 ? -1 : limits_undo(from, nfrom, to, n, gone, 0, err);
+    if (ngone < 0)
+        return -1;
+    for (int i = 0; i < ngone; i++)
+        to[n++] = gone[i];
+    if (n == 0)
+        return 0;
+    int ret = cgroup_of_keeper(&cg, name, keeper, true, err);
+    const int nold = limits_now(&cg, to, n, old);
+    if (ret == 0 && (ret = limits_write(&cg, to, n, err)) < 0) {
+        limits_write(&cg, old, nold, &why);
+        error_hint(err, "nothing was changed");
+    }
+    cgroup_close(&cg);
+    return ret;
+}
+
+int limits_keeper_check(const char *name, const struct conf *now, struct error *err)
+{
+    struct guest_def def = {.conf = (struct conf *)now};
+    snprintf(def.name, sizeof def.name, "%s", name);
+    return cgroup_check(&def, err);
+}
+
+char *limits_cores(const char *cpu_max)
+{
+    long long quota, period = CPU_PERIOD_US;
+    if (sscanf(cpu_max, "%lld %lld", &quota, &period) < 1 || quota < 1 || period < 1)
+        return NULL;
+    char *text = xasprintf("%.3f", (double)quota / (double)period);
+    for (size_t n = strlen(text); text[n - 1] == '0' || text[n - 1] == '.'; n--) {
+        const bool point = text[n - 1] == '.';
+        text[n - 1] = '\0';
+        if (point)
+            break;
+    }
+    return text;
 }

@@ -4,8 +4,9 @@
  *
  *     pure v2   one group /sys/fs/cgroup/pult/NAME holds everything
  *     hybrid    the group of the bare v2 tree at /sys/fs/cgroup/unified counts CPU time, freezes
- * and kills; controllers are of v1, each a tree of its own v1        likewise, with the freezer of
- * v1 a user    below his own group of v2, where that was delegated to him; otherwise none
+ *               and kills; controllers are of v1, each a tree of its own
+ *     v1        likewise, with the freezer of v1
+ *     a user    below his own group of v2, where that was delegated to him; otherwise none
  *
  * A process enters the v2 group as it is created (CLONE_INTO_CGROUP), which costs nothing. To move
  * one into a group of v1 the kernel waits for an RCU grace period, about 8 ms here. So a container
@@ -16,8 +17,11 @@
  * one, so that stores do not meet. With lxc.cgroup.dir it is DIR/NAME, with lxc.cgroup.dir.container
  * that one: should its keeper be killed, it is found by its status page, and known by an attribute
  * that only pult sets; directories above it stay.
+ *
+ * A VM is its keeper, which is in a group pult/NAME@PID from the first limit on: the name is that
+ * keeper's alone, so it can be removed when the next one has begun.
  */
-#include "lxc/container.h"
+#include "guest/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -39,12 +43,13 @@
 #include "base/places.h"
 #include "base/util.h"
 #include "guest/doctor.h"
+#include "guest/limits.h"
 #include "guest/store.h"
-#include "lxc/limits.h"
 
 #define CGROUP_ROOT    "/sys/fs/cgroup"
 #define FREEZE_WAIT_MS 3000
 #define REMOVE_WAIT_MS 500
+#define ASIDE          "keeper" /* where keepers make room in a user's group */
 #define MARK           "trusted.pult" /* of a group that is elsewhere */
 
 /* v1's name of a controller is also the directory of its tree; v2 has names of its own for some. */
@@ -63,17 +68,27 @@ static bool is_cgroup2(const char *path)
     return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* The caller's own group of v2, below the mount; "" for the root of the tree. */
-static void own_group(char *out, size_t size)
+/* The group of v2 that a process is in, below the mount; "" for the root of the tree. */
+static bool group_of(pid_t pid, char *out, size_t size)
 {
-    cleanup_fclose FILE *f = fopen("/proc/self/cgroup", "re");
-    char line[512];
+    char path[32], line[512];
+    snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+    cleanup_fclose FILE *f = fopen(path, "re");
     out[0] = '\0';
     while (f && fgets(line, sizeof line, f))
         if (str_starts(line, "0::/"))
             snprintf(out, size, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
     if (str_eq(out, "/"))
         out[0] = '\0';
+    return f != NULL;
+}
+
+/* Take one from the end of a path, if that is there. */
+static void strip(char *path, const char *end)
+{
+    const size_t len = strlen(path), n = strlen(end);
+    if (len > n && path[len - n - 1] == '/' && str_eq(path + len - n, end))
+        path[len - n - 1] = '\0';
 }
 
 /* A group that the definition names. */
@@ -89,6 +104,25 @@ static bool locate_elsewhere(struct cgroup *cg, const char *name, const struct c
     for (size_t n = strlen(cg->group); n > 0 && cg->group[n - 1] == '/'; n--)
         cg->group[n - 1] = '\0';
     return true;
+}
+
+/* Below which group a user's are: that of the process, or ours if it is gone. */
+static void locate_base(struct cgroup *cg, pid_t pid)
+{
+    const char *mount = cg->pure                             ? CGROUP_ROOT
+                        : is_cgroup2(CGROUP_ROOT "/unified") ? CGROUP_ROOT "/unified"
+                                                             : NULL;
+    char own[200] = "";
+    cg->base[0] = '\0';
+    if (!mount)
+        return;
+    if (geteuid() != 0 && !group_of(pid, own, sizeof own))
+        group_of(getpid(), own, sizeof own);
+    strip(own, cg->group);
+    strip(own, ASIDE);
+    snprintf(cg->base, sizeof cg->base, "%s%s", mount, own);
+    if (geteuid() != 0 && access(cg->base, W_OK) < 0)
+        cg->base[0] = '\0';
 }
 
 /* Name the group, and find where it lies. conf: NULL for that without one. */
@@ -107,18 +141,7 @@ static void locate(struct cgroup *cg, const char *name, const struct conf *conf)
         snprintf(cg->group, sizeof cg->group, "pult-%08x/%s", hash, name);
     }
     cg->pure = is_cgroup2(CGROUP_ROOT);
-    const char *mount = cg->pure                             ? CGROUP_ROOT
-                        : is_cgroup2(CGROUP_ROOT "/unified") ? CGROUP_ROOT "/unified"
-                                                             : NULL;
-    cg->base[0] = '\0';
-    if (!mount)
-        return;
-    char own[200] = "";
-    if (geteuid() != 0)
-        own_group(own, sizeof own);
-    snprintf(cg->base, sizeof cg->base, "%s%s", mount, own);
-    if (geteuid() != 0 && access(cg->base, W_OK) < 0)
-        cg->base[0] = '\0';
+    locate_base(cg, getpid());
 }
 
 static void v1_path(const struct cgroup *cg, int controller, char out[512])
@@ -253,16 +276,28 @@ static void enable_controllers(const struct cgroup *cg)
     }
 }
 
-/* Has the group processes beside this one? */
-static bool group_shared(const char *dir)
+/*
+ * Have the processes of pult in a group go to another, if there is one (to: -1). Returns whether
+ * there are any but those.
+ */
+static bool ours_go(const char *dir, int to)
 {
     cleanup_free char *text = NULL;
-    char path[512];
+    char path[512], *save;
+    struct stat own, st;
+    bool others = false;
     snprintf(path, sizeof path, "%s/cgroup.procs", dir);
-    if (file_read_at(AT_FDCWD, path, 1u << 20, &text, NULL, NULL) < 0)
+    if (stat("/proc/self/exe", &own) < 0 ||
+        file_read_at(AT_FDCWD, path, 1u << 20, &text, NULL, NULL) < 0)
         return false;
-    const char *end = strchr(text, '\n');
-    return end && end[1];
+    for (char *w = strtok_r(text, "\n", &save); w; w = strtok_r(NULL, "\n", &save)) {
+        snprintf(path, sizeof path, "/proc/%.12s/exe", w);
+        if (stat(path, &st) < 0 || st.st_ino != own.st_ino || st.st_dev != own.st_dev)
+            others = true;
+        else if (to >= 0)
+            file_put_at(to, "cgroup.procs", w, NULL);
+    }
+    return others;
 }
 
 /* To the nearest group above that is the user's as well and can have controllers below it. */
@@ -282,20 +317,20 @@ static bool go_up(struct cgroup *cg)
 }
 
 /*
- * Only processes can be in the way of a user's controllers. That of pult steps aside; others, such as
+ * Only processes can be in the way of controllers below. Those of pult step aside; others, such as
  * the shell of a session, stay where they are, and the container's group lies beside theirs.
  */
 static void step_aside(struct cgroup *cg)
 {
-    char path[512], pid[16];
+    char path[512];
     if (geteuid() == 0 || enable_below(cg->base, "memory") == 0 ||
-        (group_shared(cg->base) && go_up(cg)))
+        (geteuid() != 0 && ours_go(cg->base, -1) && go_up(cg)))
         return;
-    snprintf(path, sizeof path, "%s/keeper", cg->base);
+    snprintf(path, sizeof path, "%s/" ASIDE, cg->base);
     mkdir(path, 0755);
-    snprintf(path, sizeof path, "%s/keeper/cgroup.procs", cg->base);
-    snprintf(pid, sizeof pid, "%d", getpid());
-    file_put_at(AT_FDCWD, path, pid, NULL);
+    cleanup_close int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (to >= 0)
+        ours_go(cg->base, to);
 }
 
 static int create_v2(struct cgroup *cg, struct error *err)
@@ -370,16 +405,34 @@ int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err)
 
 /* ---- all ---- */
 
+/* The controller is there, but not for us, or not at all; what to do about it. */
+static int not_to_be_had(const struct limit *l, struct error *err)
+{
+    const char *controller = controllers[l->controller].v1;
+    error_set(err, 0, "the limit %s needs the cgroup controller '%s', which %s", l->file,
+              controller,
+              geteuid() == 0 ? "this host does not have" : "is not delegated to this user");
+    if (geteuid() == 0)
+        return error_hint(err, "see 'pult doctor'");
+    if (cgroup_v1())
+        return error_hint(err, "where cgroups are of v1, root alone can limit");
+    return error_hint(err,
+                      "start it by `systemd-run --user --scope -p Delegate=yes pult start NAME`; "
+                      "where that does not help, root has to let users have '%s': Delegate= of "
+                      "user@.service",
+                      controllers[l->controller].v2 ? controllers[l->controller].v2 : controller);
+}
+
 static int limit_write(struct cgroup *cg, const struct limit *l, bool v1, struct error *err)
 {
     if (v1 && create_v1(cg, l->controller, err) < 0)
-        return -1;
+        return err && (err->code == EACCES || err->code == EPERM || err->code == EROFS) &&
+                       geteuid() != 0
+                   ? not_to_be_had(l, err)
+                   : -1;
     int dir = v1 ? cg->v1[l->controller] : cg->v2;
-    if (dir < 0 || faccessat(dir, l->file, F_OK, 0) < 0) {
-        error_set(err, 0, "the limit %s needs the cgroup controller '%s', which is not to be had",
-                  l->file, controllers[l->controller].v1);
-        return error_hint(err, "see 'pult doctor'");
-    }
+    if (dir < 0 || faccessat(dir, l->file, F_OK, 0) < 0)
+        return not_to_be_had(l, err);
     if (file_put_at(dir, l->file, l->value, err) < 0)
         return error_wrap(err, "limit %s to %s", l->file, l->value);
     if (v1)
@@ -439,6 +492,12 @@ static void move_one(void *arg, pid_t pid)
 /* Move the container's processes, which are all in another group of its, into one of v1. */
 static bool join_all(struct cgroup *cg, int which)
 {
+    if (cg->only) {
+        if (procs_write(cg->v1[which], cg->only, NULL) < 0)
+            return false;
+        cg->v1_joined |= 1u << which;
+        return true;
+    }
     int from = cg->v2;
     for (int i = 0; i < CG_V1_COUNT && from < 0; i++)
         if (cg->v1_joined & (1u << i))
@@ -767,23 +826,97 @@ static void locate_recorded(struct cgroup *cg, const struct status_page *page)
     snprintf(cg->base, sizeof cg->base, "%.*s", (int)len - 1, path);
 }
 
+/* Open the groups that are there. */
+static void open_all(struct cgroup *cg)
+{
+    char path[512];
+    if (cg->base[0]) {
+        snprintf(path, sizeof path, "%s/%s", cg->base, cg->group);
+        cg->v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    for (int i = 0; i < CG_V1_COUNT && !cg->pure; i++) {
+        v1_path(cg, i, path);
+        cg->v1[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+}
+
 int cgroup_recover(const char *name, const struct status_page *page, struct error *err)
 {
     struct cgroup cg;
-    char path[512];
     cgroup_init(&cg);
     locate(&cg, name, NULL);
     locate_recorded(&cg, page);
-    if (cg.base[0]) {
-        snprintf(path, sizeof path, "%s/%s", cg.base, cg.group);
-        cg.v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
-    for (int i = 0; i < CG_V1_COUNT && !cg.pure; i++) {
-        v1_path(&cg, i, path);
-        cg.v1[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
+    open_all(&cg);
     cgroup_kill(&cg);
     return remove_open(&cg, err);
+}
+
+/* ---- of a keeper ---- */
+
+int cgroup_of_keeper(struct cgroup *cg, const char *name, pid_t keeper, bool make,
+                     struct error *err)
+{
+    cleanup_free char *own = xasprintf("%s@%d", name, keeper);
+    cgroup_init(cg);
+    locate(cg, own, NULL);
+    locate_base(cg, keeper);
+    cg->only = keeper;
+    open_all(cg);
+    for (int i = 0; i < CG_V1_COUNT; i++)
+        if (cg->v1[i] >= 0)
+            cg->v1_joined |= 1u << i;
+    if (!make || !cg->pure || cg->v2 >= 0)
+        return 0;
+    if (create_v2(cg, err) < 0)
+        return -1;
+    if (cg->v2 >= 0 && procs_write(cg->v2, keeper, err) < 0)
+        return error_wrap(err, "put the keeper into a cgroup");
+    enable_controllers(cg); /* where it was itself in the way */
+    return 0;
+}
+
+void cgroup_close(struct cgroup *cg)
+{
+    if (cg->v2 >= 0)
+        close(cg->v2);
+    for (int i = 0; i < CG_V1_COUNT; i++)
+        if (cg->v1[i] >= 0)
+            close(cg->v1[i]);
+    cgroup_init(cg);
+}
+
+/* rmdir NAME@… in a directory of groups: those of keepers that are gone. */
+static void remove_idle(const char *dir, const char *name)
+{
+    cleanup_closedir DIR *d = opendir(dir);
+    const size_t len = strlen(name);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (strncmp(e->d_name, name, len) == 0 && e->d_name[len] == '@')
+            unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+}
+
+void cgroup_remove_keeper(const char *name, pid_t keeper)
+{
+    struct cgroup cg;
+    if (keeper) {
+        cgroup_of_keeper(&cg, name, keeper, false, NULL);
+        cgroup_remove(&cg);
+        return;
+    }
+    char path[600], *slash;
+    cgroup_init(&cg);
+    locate(&cg, name, NULL);
+    for (int i = -1; i < CG_V1_COUNT; i++) {
+        if (i < 0)
+            snprintf(path, sizeof path, "%s/%s", cg.base, cg.group);
+        else
+            v1_path(&cg, i, path);
+        if ((i >= 0 ? !cg.pure : cg.base[0] != '\0') && (slash = strrchr(path, '/'))) {
+            *slash = '\0';
+            remove_idle(path, name);
+            rmdir(path);
+        }
+    }
 }
 
 /* ---- what is possible here ---- */
@@ -823,10 +956,7 @@ int cgroup_check(const struct guest_def *def, struct error *err)
     for (int i = 0; i < n; i++) {
         if (controller_usable(&cg, list[i].controller, v1))
             continue;
-        error_set(err, 0, "the limit %s needs the cgroup controller '%s', which %s", list[i].file,
-                  controllers[list[i].controller].v1,
-                  geteuid() == 0 ? "this host does not have" : "is not delegated to this user");
-        return error_hint(err, "leave the limit out, or see 'pult doctor'");
+        return not_to_be_had(&list[i], err);
     }
     return 0;
 }

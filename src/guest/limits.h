@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The limits of a definition as writes to files of cgroups. guest.memory and guest.cpus, and the
- * keys lxc.cgroup.* and lxc.cgroup2.*: those with the spelling of the other version than the
+ * The limits of a definition as writes to files of cgroups. Of a container guest.memory and
+ * guest.cpus, and the keys lxc.cgroup.* and lxc.cgroup2.*; of a VM vm.cgroup2.*: those with the spelling of the other version than the
  * host's are translated where there is a translation, and refused otherwise.
  */
 #ifndef PULT_LXC_LIMITS_H
@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "guest/def.h"
@@ -34,5 +35,17 @@ struct cgroup;
  */
 int limits_change(struct cgroup *cg, const struct guest_def *before, const struct guest_def *now,
                   struct error *err);
+
+/*
+ * Have a VM limited as vm.cgroup2.* of `now` says, by a group that its keeper is in: called by the
+ * keeper before it is confined, and later by who asks, since the keeper may not. before: what it was
+ * limited by, as far as is known, or NULL. Where one cannot be, none is changed.
+ */
+int limits_keeper(const char *name, pid_t keeper, const struct conf *before, const struct conf *now,
+                  struct error *err);
+/* Can it be, by the host and the user? */
+int limits_keeper_check(const char *name, const struct conf *now, struct error *err);
+/* "50000 100000" of cpu.max as cores: "0.5". Caller frees; NULL: no limit. */
+char *limits_cores(const char *cpu_max);
 
 #endif
