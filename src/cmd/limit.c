@@ -143,12 +143,7 @@ static const struct limit_word {
      {"lxc.cgroup.cpuset.cpus"}},
     {"pids", "lxc.cgroup2.pids.max", as_it_is, NULL, NULL, {"lxc.cgroup.pids.max"}},
     {"io", "lxc.cgroup2.io.max", as_io, "vm.cgroup2.io.max", as_io, {NULL}},
-    {"io-weight",
-     "lxc.cgroup2.io.weight",
-     as_it_is,
-     "vm.cgroup2.io.weight",
-     as_it_is,
-     {NULL}},
+    {"io-weight", "lxc.cgroup2.io.weight", as_it_is, "vm.cgroup2.io.weight", as_it_is, {NULL}},
 };
 
 /* What is to be changed: keys with null, a value, or an array of values. */
@@ -174,8 +169,7 @@ static int changes_read(const struct cmd_args *a, bool vm, json_t *set, struct e
         if (!equals[1])
             return error_set(err, 0, "%s has no value; \"none\" takes the limit away", name);
         const bool none = str_eq(equals + 1, "none") || str_eq(equals + 1, "max");
-        cleanup_free char *value =
-            none ? NULL : (vm ? w->vm_value : w->value)(equals + 1, err);
+        cleanup_free char *value = none ? NULL : (vm ? w->vm_value : w->value)(equals + 1, err);
         if (!none && !value)
             return error_wrap(err, "%s", name);
         for (size_t k = 0; k < ARRAY_SIZE(w->also) && w->also[k] && !vm; k++)
@@ -320,20 +314,21 @@ const struct command cmd_limit = {
             {0},
         },
     .help = "limit what a guest may use, while it runs and from then on",
-    .detail = "LIMIT is one of these; a VALUE of \"none\" takes it away:\n\n"
-              "  memory      SIZE. Of a VM: what its balloon leaves it\n"
-              "  memory-high SIZE from which on it is slowed down and gives memory back; by\n"
-              "              cgroup v1 only when the host is short of it\n"
-              "  swap        SIZE (containers)\n"
-              "  cpus        cores' worth of time: 0.2, 2\n"
-              "  cpu-weight  1 to 10000, 100 is what all have\n"
-              "  cpuset      these CPUs alone: 0-1,3\n"
-              "  pids        processes and threads (containers)\n"
-              "  io          DEVICE,rbps=N,wbps=N,riops=N,wiops=N: a disk, or a file on it\n"
-              "  io-weight   1 to 10000\n\n"
-              "All that is given is done, or nothing. Without any, it prints what is set. What limits a\n"
-              "VM limits its process on this host: the virtual machine itself stays as it is.\n\n"
-              "  pult limit web1 memory=64M cpus=0.2 pids=100",
+    .detail =
+        "LIMIT is one of these; a VALUE of \"none\" takes it away:\n\n"
+        "  memory      SIZE. Of a VM: what its balloon leaves it\n"
+        "  memory-high SIZE from which on it is slowed down and gives memory back; by\n"
+        "              cgroup v1 only when the host is short of it\n"
+        "  swap        SIZE (containers)\n"
+        "  cpus        cores' worth of time: 0.2, 2\n"
+        "  cpu-weight  1 to 10000, 100 is what all have\n"
+        "  cpuset      these CPUs alone: 0-1,3\n"
+        "  pids        processes and threads (containers)\n"
+        "  io          DEVICE,rbps=N,wbps=N,riops=N,wiops=N: a disk, or a file on it\n"
+        "  io-weight   1 to 10000\n\n"
+        "All that is given is done, or nothing. Without any, it prints what is set. What limits a\n"
+        "VM limits its process on this host: the virtual machine itself stays as it is.\n\n"
+        "  pult limit web1 memory=64M cpus=0.2 pids=100",
     .json = true,
     .safe = true,
     .states = ON_ANY,

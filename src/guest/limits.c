@@ -383,8 +383,7 @@ int limits_change(struct cgroup *cg, const struct guest_def *before, const struc
 /* ---- of a keeper ---- */
 
 /* What the files say now, to be put back. One that takes a line for each device stays as it is. */
-static int limits_now(const struct cgroup *cg, const struct limit *list, int n,
-                      struct limit *out)
+static int limits_now(const struct cgroup *cg, const struct limit *list, int n, struct limit *out)
 {
     int count = 0;
     for (int i = 0; i < n; i++) {
@@ -404,8 +403,7 @@ int limits_keeper(const char *name, pid_t keeper, const struct conf *before, con
                   struct error *err)
 {
     struct limit from[LIMITS_MAX], to[2 * LIMITS_MAX], gone[LIMITS_MAX], old[2 * LIMITS_MAX];
-    const struct guest_def was = {.conf = (struct conf *)before},
-                           is = {.conf = (struct conf *)now};
+    const struct guest_def was = {.conf = (struct conf *)before}, is = {.conf = (struct conf *)now};
     const unsigned v1 = cgroup_v1();
     struct cgroup cg;
     struct error why;

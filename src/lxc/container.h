@@ -41,6 +41,7 @@
 #include "guest/keeper.h"
 #include "lxc/keys.h"
 #include "lxc/nic.h"
+#include "lxc/rootpath.h"
 #include "lxc/seccomp.h"
 
 /* ---- idmap.c: whose ids a container has ---- */
@@ -219,6 +220,7 @@ struct container {
     struct event *sock_event, *exit_event, *count_timer, *kill_timer;
     bool running, ended_known;
     int wait_status;
+    int layers[ROOT_HOLDS];          /* held: what its root is made of, rootpath.h; -1: none */
     int ids;                         /* holds the claim to its ids; -1: there is none */
     int ttys[TTY_FDS * TTYS_MAX];    /* masters and slaves; -1: none */
     struct console_log *console_log; /* ttys.c */

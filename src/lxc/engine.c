@@ -287,12 +287,14 @@ static int lxc_begin(struct keeper *k, struct error *err)
                             .netns = -1};
     memset(c->namespaces, -1, sizeof c->namespaces);
     memset(c->ttys, -1, sizeof c->ttys);
+    memset(c->layers, -1, sizeof c->layers);
     k->engine_data = c;
     cgroup_init(&c->cgroup);
     bool quick = k->def->throwaway && k->raw_console;
-    if (config_load(k->def, &c->config, err) < 0 || log_copies_open(&c->config.set, err) < 0 ||
-        mounts_own(&c->config, err) < 0 || hooks_first(c, err) < 0 ||
-        apparmor_prepare(c, err) < 0 || config_filter(&c->config, err) < 0 ||
+    if (config_load(k->def, &c->config, err) < 0 || root_path_hold(k->def, c->layers, err) < 0 ||
+        log_copies_open(&c->config.set, err) < 0 || mounts_own(&c->config, err) < 0 ||
+        hooks_first(c, err) < 0 || apparmor_prepare(c, err) < 0 ||
+        config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
         return -1;
@@ -393,6 +395,8 @@ static void lxc_cleanup(struct keeper *k)
     close_fd(c->slave);
     close_fd(c->ptmx);
     close_fd(c->ids);
+    for (size_t i = 0; i < ROOT_HOLDS; i++)
+        close_fd(c->layers[i]);
     for (size_t i = 0; i < NS_COUNT; i++)
         close_fd(c->namespaces[i]);
     cgroup_remove(&c->cgroup);

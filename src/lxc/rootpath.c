@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "guest/store.h"
 #include "lxc/container.h"
@@ -291,21 +292,83 @@ static bool has_layer_in(const char *name, const char *dir)
     return false;
 }
 
-int root_path_needed(const struct guest_def *def, const char *dir, struct error *err)
+/* The names of those that have, or of those that run. Caller frees; NULL: none. */
+static char *layered_on(const struct guest_def *def, const char *dir, bool running)
 {
-    char **names;
-    cleanup_free char *users = NULL;
+    char **names, *users = NULL;
     const size_t n = store_names(&names);
     for (size_t i = 0; i < n; i++) {
+        struct guest_info info = {0};
         if (str_eq(names[i], def->name) || !has_layer_in(names[i], dir))
+            continue;
+        const bool runs =
+            running && store_info(names[i], &info, NULL) == 0 && state_alive(info.state);
+        guest_info_clear(&info);
+        if (running && !runs)
             continue;
         char *more = users ? xasprintf("%s, %s", users, names[i]) : xstrdup(names[i]);
         free(users);
         users = more;
     }
     strv_free(names);
+    return users;
+}
+
+int root_path_needed(const struct guest_def *def, const char *dir, struct error *err)
+{
+    cleanup_free char *users = layered_on(def, dir, false);
     if (!users)
         return 0;
     error_set(err, EBUSY, "'%s' is what clones by overlay lie on: %s", def->name, users);
     return error_hint(err, "destroy them first; `pult clone` of such a one makes a whole copy");
+}
+
+/* ---- who holds it while it runs ---- */
+
+/* Which guest's directory is this path in? NULL: none of this store. Caller frees. */
+static char *owner_of(const char *path)
+{
+    cleanup_free char *guests = xasprintf("%s/guests/", place_home());
+    if (!str_starts(path, guests))
+        return NULL;
+    path += strlen(guests);
+    return xstrndup(path, strcspn(path, "/"));
+}
+
+/* 0: it is locked, or cannot be; -1: by another. */
+static int layer_hold(const char *dir, int how, int *fd)
+{
+    cleanup_close int own = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (own < 0) /* whoever may not read it there is told so when it is mounted */
+        return 0;
+    if (flock(own, how | LOCK_NB) == 0) {
+        *fd = steal_fd(own);
+        return 0;
+    }
+    return errno == EWOULDBLOCK ? -1 : 0; /* a file system without locks */
+}
+
+int root_path_hold(const struct guest_def *def, int fds[ROOT_HOLDS], struct error *err)
+{
+    cleanup_root_path struct root_path r = {0};
+    const char *value = conf_get(def->conf, "lxc.rootfs.path");
+    if ((value && str_starts(value, "host:")) || root_path_of(def, &r, NULL) < 0)
+        return 0;
+    cleanup_free char *owner = owner_of(r.path);
+    if (r.form != ROOT_IS_IMAGE && str_eq(owner, def->name) &&
+        layer_hold(r.path, LOCK_EX, &fds[LOWERS_MAX]) < 0) {
+        cleanup_free char *users = layered_on(def, r.path, true);
+        error_set(err, 0, "clones by overlay that lie on '%s' run: %s", def->name,
+                  users ? users : "of another store");
+        return error_hint(err, "what is changed below them breaks their files: stop them first");
+    }
+    for (unsigned i = 0; i < r.lower_count; i++) {
+        cleanup_free char *below = owner_of(r.lowers[i]);
+        if (layer_hold(r.lowers[i], LOCK_SH, &fds[i]) < 0) {
+            error_set(err, 0, "'%s', which this clone by overlay lies on, runs",
+                      below ? below : r.lowers[i]);
+            return error_hint(err, "what is changed below it breaks its files: stop that first");
+        }
+    }
+    return 0;
 }

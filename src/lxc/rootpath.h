@@ -49,6 +49,14 @@ int root_path_upper(const struct root_path *r, const char *dir, struct error *er
 /* A loop device for an image, gone with its last mount; its path. Caller frees. */
 char *loop_device(const char *image, bool read_only, int *fd, const char **type, struct error *err);
 
+/*
+ * What a running guest writes to is nobody's layer meanwhile, and what it lies on is not written to:
+ * a lock on its own root, and a shared one on each LOWER, held by these descriptors (-1: none).
+ * -1: others have them, which the error names.
+ */
+#define ROOT_HOLDS (LOWERS_MAX + 1)
+int root_path_hold(const struct guest_def *def, int fds[ROOT_HOLDS], struct error *err);
+
 /* engine.needed */
 int root_path_needed(const struct guest_def *def, const char *dir, struct error *err);
 

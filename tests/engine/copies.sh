@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 300 s
 # Copies of containers: clone, snapshot and back, rename, export and import.
 . "$(dirname "$0")/engine.bash"
 
@@ -82,7 +83,11 @@ pult exec over -- sh -c 'echo later >/etc/state; rm -r /etc'
 ok "overlay: put back" pult snapshot restore over s --force
 wait_for 10 pult exec over -- true
 is "overlay: as it was" "$(pult exec over -- sh -c 'cat /etc/state; ls /etc/again /bin/verum 2>&1 | wc -l')" $'over\n2'
+refused "overlay: the other does not run meanwhile" "lie on 'one' run: over; .*stop them first" pult start one
 ok "overlay: stopped" pult stop over
+ok "overlay: then the other may" pult start one
+refused "overlay: and the clone does not" "'one', which this clone by overlay lies on, runs" pult start over
+ok "overlay: the other is killed" pult kill one
 refused "overlay: the other is needed" "one' is what clones by overlay lie on: over" pult destroy --force one
 refused "overlay: keeps its name" "lie on: over" pult rename one uno
 refused "overlay: stays what it is" "lie on: over" pult snapshot restore one s3

@@ -79,6 +79,21 @@ else
     skip "cgroups that were delegated" "cannot make any"
 fi
 
+# ---- clones by overlay ----
+u create container "$n" --rootfs "$WORK/uroot" -- /bin/sleep 1000
+ok "a whole clone" u clone "$n" "$n-base"
+ok "a clone by overlay" u clone --overlay "$n-base" "$n-over"
+ok "starts" u start "$n-over"
+ok "is written to" u exec "$n-over" -- /bin/sh -c 'echo over >/etc/new; rm /etc/passwd; rm -r /root; mkdir /root' </dev/null
+is "what it writes is the user's" "$(stat -c '%u %s' "$WORK/u/home/guests/$n-over/overlay/delta/etc/new")" "$uid 5"
+is "and lies above the other" "$(cd "$WORK/u/home/guests/$n-base/rootfs" && ls -d etc/new etc/passwd root 2>/dev/null)" $'etc/passwd\nroot'
+refused "the other is not started meanwhile" "lie on '$n-base' run: $n-over" u start "$n-base"
+refused "nor destroyed" "lie on: $n-over" u destroy --force "$n-base"
+ok "it is stopped" u stop --timeout 5 "$n-over"
+ok "and starts again" u start "$n-over"
+is "with what was written" "$(u exec "$n-over" -- /bin/sh -c 'cat /etc/new; ls -A /root; ls /etc/passwd' </dev/null 2>/dev/null)" over
+ok "all are destroyed" u destroy --force "$n-over" "$n-base" "$n"
+
 tar -cf "$WORK/root.tar" -C "$ROOT" .
 ok "from an archive" u create container "$n" --rootfs "$WORK/root.tar"
 ok "its system starts" u start "$n"

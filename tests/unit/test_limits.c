@@ -64,9 +64,9 @@ static char *said(pid_t pid, const char *controller, const char *v1, const char 
         if (!at)
             continue;
         at = strchr(at, '/');
-        cleanup_free char *file = xasprintf("/sys/fs/cgroup%s%s%.*s/%s", pure ? "" : "/",
-                                            pure ? "" : controller, (int)strcspn(at, "\n"), at,
-                                            pure ? v2 : v1);
+        cleanup_free char *file =
+            xasprintf("/sys/fs/cgroup%s%s%.*s/%s", pure ? "" : "/", pure ? "" : controller,
+                      (int)strcspn(at, "\n"), at, pure ? v2 : v1);
         found = scratch_read(file);
     }
     return found ? str_trim(found) : xstrdup("(no group)");
@@ -76,8 +76,8 @@ static void says(pid_t pid, const char *controller, const char *v1, const char *
                  const char *want1, const char *want2)
 {
     cleanup_free char *have = said(pid, controller, v1, v2);
-    assert_string_equal(have, access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? want2
-                                                                                     : want1);
+    assert_string_equal(have,
+                        access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? want2 : want1);
 }
 
 static void has(pid_t pid, const char *quota1, const char *quota2, const char *shares,
@@ -193,7 +193,7 @@ static void as_cores(void **unused)
     (void)unused;
     static const struct {
         const char *max, *cores;
-    } all[] = {{"50000 100000", "0.5"}, {"200000 100000", "2"},    {"1000000 100000", "10"},
+    } all[] = {{"50000 100000", "0.5"}, {"200000 100000", "2"},   {"1000000 100000", "10"},
                {"33300", "0.333"},      {"max 100000", "(none)"}, {"", "(none)"}};
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         cleanup_free char *cores = limits_cores(all[i].max);
