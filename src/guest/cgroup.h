@@ -69,7 +69,7 @@ int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err);
 void cgroup_kill(const struct cgroup *cg);
 /* Call fn for each process in the group dir and those below. */
 void cgroup_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg);
-void cgroup_kill_one(void *none, pid_t pid); /* for that */
+void cgroup_kill_one(void *arg, pid_t pid); /* for that */
 /* Close the descriptors and remove the groups; processes still dying get a moment. */
 void cgroup_remove(struct cgroup *cg);
 /* After a keeper's death: kill what lives in a guest's cgroups and remove them. */
