@@ -21,7 +21,7 @@
  * A VM is its keeper, which is in a group pult/NAME@PID from the first limit on: the name is that
  * keeper's alone, so it can be removed when the next one has begun.
  */
-#include "guest/cgroup.h"
+#include "guest/cgroup_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -44,15 +44,9 @@
 #include "guest/limits.h"
 #include "guest/store.h"
 
-#define CGROUP_ROOT    "/sys/fs/cgroup"
-#define REMOVE_WAIT_MS 500
-#define ASIDE          "keeper"       /* where keepers make room in a user's group */
-#define MARK           "trusted.pult" /* of a group that is elsewhere */
+#define ASIDE "keeper" /* where keepers make room in a user's group */
 
-/* v1's name of a controller is also the directory of its tree; v2 has names of its own for some. */
-static const struct {
-    const char *v1, *v2;
-} controllers[CG_V1_COUNT] = {
+const struct cgroup_controller cgroup_controllers[CG_V1_COUNT] = {
     [CG_MEMORY] = {"memory", "memory"}, [CG_CPU] = {"cpu", "cpu"},
     [CG_CPUACCT] = {"cpuacct", NULL},   [CG_CPUSET] = {"cpuset", "cpuset"},
     [CG_PIDS] = {"pids", "pids"},       [CG_BLKIO] = {"blkio", "io"},
@@ -65,16 +59,31 @@ static bool is_cgroup2(const char *path)
     return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* The group of v2 that a process is in, below the mount; "" for the root of the tree. */
-static bool group_of(pid_t pid, char *out, size_t size)
+/* Is this line of /proc/PID/cgroup about that controller of v1? NULL: about v2. */
+static bool line_about(const char *line, const char *controller)
+{
+    const char *names = strchr(line, ':');
+    if (!names || !controller)
+        return names && str_starts(line, "0::/");
+    const size_t len = strlen(controller);
+    for (const char *p = names; *p == ',' || p == names; p += 1 + strcspn(p + 1, ",:"))
+        if (strncmp(p + 1, controller, len) == 0 && (p[1 + len] == ',' || p[1 + len] == ':'))
+            return true;
+    return false;
+}
+
+/* The group that a process is in, below the mount; "" for the root of the tree. */
+static bool group_of(pid_t pid, const char *controller, char *out, size_t size)
 {
     char path[32], line[512];
     snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
     cleanup_fclose FILE *f = fopen(path, "re");
     out[0] = '\0';
     while (f && fgets(line, sizeof line, f))
-        if (str_starts(line, "0::/"))
-            snprintf(out, size, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
+        if (line_about(line, controller)) {
+            const char *at = strchr(strchr(line, ':') + 1, ':') + 1;
+            snprintf(out, size, "%.*s", (int)strcspn(at, "\n"), at);
+        }
     if (str_eq(out, "/"))
         out[0] = '\0';
     return f != NULL;
@@ -103,18 +112,20 @@ static bool locate_elsewhere(struct cgroup *cg, const char *name, const struct c
     return true;
 }
 
-/* Below which group a user's are: that of the process, or ours if it is gone. */
-static void locate_base(struct cgroup *cg, pid_t pid)
+/* Below which group a user's are, or by lxc.cgroup.relative: the process's, or ours if it is gone. */
+static void locate_base(struct cgroup *cg, pid_t pid, bool relative)
 {
     const char *mount = cg->pure                             ? CGROUP_ROOT
                         : is_cgroup2(CGROUP_ROOT "/unified") ? CGROUP_ROOT "/unified"
                                                              : NULL;
-    char own[200] = "";
+    char own[OWN_MAX] = "";
+    for (int i = 0; i < CG_V1_COUNT && relative && !cg->pure; i++)
+        group_of(pid, cgroup_controllers[i].v1, cg->own[i], sizeof cg->own[i]);
     cg->base[0] = '\0';
     if (!mount)
         return;
-    if (geteuid() != 0 && !group_of(pid, own, sizeof own))
-        group_of(getpid(), own, sizeof own);
+    if ((geteuid() != 0 || relative) && !group_of(pid, NULL, own, sizeof own))
+        group_of(getpid(), NULL, own, sizeof own);
     strip(own, cg->group);
     strip(own, ASIDE);
     snprintf(cg->base, sizeof cg->base, "%s%s", mount, own);
@@ -122,8 +133,7 @@ static void locate_base(struct cgroup *cg, pid_t pid)
         cg->base[0] = '\0';
 }
 
-/* Name the group, and find where it lies. conf: NULL for that without one. */
-static void locate(struct cgroup *cg, const char *name, const struct conf *conf)
+void cgroup_locate(struct cgroup *cg, const char *name, const struct conf *conf)
 {
     const char *run = place_run();
     cg->elsewhere = locate_elsewhere(cg, name, conf);
@@ -138,17 +148,29 @@ static void locate(struct cgroup *cg, const char *name, const struct conf *conf)
         snprintf(cg->group, sizeof cg->group, "pult-%08x/%s", hash, name);
     }
     cg->pure = is_cgroup2(CGROUP_ROOT);
-    locate_base(cg, getpid());
+    const char *inner = conf ? conf_get(conf, "lxc.cgroup.dir.container.inner") : NULL;
+    const char *relative = conf ? conf_get(conf, "lxc.cgroup.relative") : NULL;
+    snprintf(cg->inner, sizeof cg->inner, "%s", inner ? inner + strspn(inner, "/") : "");
+    locate_base(cg, getpid(), relative && str_eq(relative, "1"));
+}
+
+void cgroup_path(const struct cgroup *cg, int controller, const char *group, char out[512])
+{
+    if (controller < 0)
+        snprintf(out, 512, "%s/%s", cg->base, group);
+    else
+        snprintf(out, 512, CGROUP_ROOT "/%s%s/%s", cgroup_controllers[controller].v1,
+                 cg->own[controller], group);
 }
 
 static void v1_path(const struct cgroup *cg, int controller, char out[512])
 {
-    snprintf(out, 512, CGROUP_ROOT "/%s/%s", controllers[controller].v1, cg->group);
+    cgroup_path(cg, controller, cg->group, out);
 }
 
 void cgroup_init(struct cgroup *cg)
 {
-    *cg = (struct cgroup){.v2 = -1, .devices = -1};
+    *cg = (struct cgroup){.v2 = -1, .entry = -1, .devices = -1};
     for (int i = 0; i < CG_V1_COUNT; i++)
         cg->v1[i] = -1;
 }
@@ -166,7 +188,7 @@ unsigned cgroup_v1(void)
     for (int i = 0; i < CG_V1_COUNT; i++) {
         char path[128];
         struct statfs fs;
-        snprintf(path, sizeof path, CGROUP_ROOT "/%s", controllers[i].v1);
+        snprintf(path, sizeof path, CGROUP_ROOT "/%s", cgroup_controllers[i].v1);
         if (statfs(path, &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC)
             mask |= 1u << i;
     }
@@ -262,12 +284,12 @@ static void enable_controllers(const struct cgroup *cg)
 {
     char up[512];
     for (int i = 0; i < CG_V1_COUNT; i++) {
-        if (!controllers[i].v2)
+        if (!cgroup_controllers[i].v2)
             continue;
-        enable_below(cg->base, controllers[i].v2);
+        enable_below(cg->base, cgroup_controllers[i].v2);
         for (const char *p = strchr(cg->group, '/'); p; p = strchr(p + 1, '/')) {
             snprintf(up, sizeof up, "%s/%.*s", cg->base, (int)(p - cg->group), cg->group);
-            enable_below(up, controllers[i].v2);
+            enable_below(up, cgroup_controllers[i].v2);
         }
     }
 }
@@ -319,7 +341,7 @@ static bool go_up(struct cgroup *cg)
 static void step_aside(struct cgroup *cg)
 {
     char path[512];
-    if (geteuid() == 0 || enable_below(cg->base, "memory") == 0 ||
+    if (str_eq(cg->base, CGROUP_ROOT) || enable_below(cg->base, "memory") == 0 ||
         (geteuid() != 0 && ours_go(cg->base, -1) && go_up(cg)))
         return;
     snprintf(path, sizeof path, "%s/" ASIDE, cg->base);
@@ -327,6 +349,24 @@ static void step_aside(struct cgroup *cg)
     cleanup_close int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (to >= 0)
         ours_go(cg->base, to);
+}
+
+/* The group within, with all controllers of the outer one: no process is there to be in the way. */
+static int entry_open(struct cgroup *cg, const char *outer, struct error *err)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", outer, cg->inner);
+    make_above(path);
+    for (int i = 0; i < CG_V1_COUNT && cg->pure; i++)
+        if (cgroup_controllers[i].v2)
+            enable_below(outer, cgroup_controllers[i].v2);
+    cg->entry = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return cg->entry < 0 ? error_set(err, errno, "make the cgroup '%s'", path) : 0;
+}
+
+int cgroup_entry(const struct cgroup *cg)
+{
+    return cg->entry >= 0 ? cg->entry : cg->v2;
 }
 
 static int create_v2(struct cgroup *cg, struct error *err)
@@ -342,6 +382,8 @@ static int create_v2(struct cgroup *cg, struct error *err)
         return err->code == EROFS || err->code == EACCES || err->code == EPERM ? 0 : -1;
     if (cg->pure)
         enable_controllers(cg);
+    if (*cg->inner && entry_open(cg, path, err) < 0)
+        return -1;
     if (cg->elsewhere && geteuid() == 0 && fsetxattr(cg->v2, MARK, "1", 1, 0) < 0)
         return error_set(err, errno, "mark the cgroup '%s' as pult's", path);
     return 0;
@@ -385,6 +427,17 @@ static int create_v1(struct cgroup *cg, int controller, struct error *err)
     cg->v1[controller] = group_open(path, err);
     if (cg->v1[controller] < 0)
         return -1;
+    if (*cg->inner) {
+        const size_t len = strlen(path);
+        snprintf(path + len, sizeof path - len, "/%s", cg->inner);
+        make_above(path);
+    }
+    return controller == CG_CPUSET ? cpuset_inherit(path, err) : 0;
+}
+
+int cgroup_make(char *path, int controller, struct error *err)
+{
+    make_above(path);
     return controller == CG_CPUSET ? cpuset_inherit(path, err) : 0;
 }
 
@@ -392,7 +445,7 @@ int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err)
 {
     if (!(cgroup_v1() & (1u << controller)))
         return error_set(err, 0, "this host has no cgroup controller '%s'",
-                         controllers[controller].v1);
+                         cgroup_controllers[controller].v1);
     if (create_v1(cg, controller, err) < 0)
         return -1;
     cg->v1_joined |= 1u << controller;
@@ -404,7 +457,7 @@ int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err)
 /* The controller is there, but not for us, or not at all; what to do about it. */
 static int not_to_be_had(const struct limit *l, struct error *err)
 {
-    const char *controller = controllers[l->controller].v1;
+    const char *controller = cgroup_controllers[l->controller].v1;
     error_set(err, 0, "the limit %s needs the cgroup controller '%s', which %s", l->file,
               controller,
               geteuid() == 0 ? "this host does not have" : "is not delegated to this user");
@@ -416,7 +469,8 @@ static int not_to_be_had(const struct limit *l, struct error *err)
                       "start it by `systemd-run --user --scope -p Delegate=yes pult start NAME`; "
                       "where that does not help, root has to let users have '%s': Delegate= of "
                       "user@.service",
-                      controllers[l->controller].v2 ? controllers[l->controller].v2 : controller);
+                      cgroup_controllers[l->controller].v2 ? cgroup_controllers[l->controller].v2
+                                                           : controller);
 }
 
 static int limit_write(struct cgroup *cg, const struct limit *l, bool v1, struct error *err)
@@ -439,7 +493,7 @@ static int limit_write(struct cgroup *cg, const struct limit *l, bool v1, struct
 int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, struct error *err)
 {
     struct limit list[LIMITS_MAX];
-    locate(cg, def->name, def->conf);
+    cgroup_locate(cg, def->name, def->conf);
     unsigned v1 = cgroup_v1();
     int n = limits_of(def, v1, list, err);
     if (n < 0 || create_v2(cg, err) < 0)
@@ -459,37 +513,40 @@ int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, st
     return 0;
 }
 
-static int procs_write(int dir, pid_t pid, struct error *err)
+/* Put a process into a group, or into the one within. */
+static int procs_write(int dir, const char *inner, pid_t pid, struct error *err)
 {
-    char text[16];
+    char text[16], file[96];
     snprintf(text, sizeof text, "%d", pid);
-    return file_put_at(dir, "cgroup.procs", text, err);
+    snprintf(file, sizeof file, "%s%scgroup.procs", inner, *inner ? "/" : "");
+    return file_put_at(dir, file, text, err);
 }
 
 int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err)
 {
     for (int i = 0; i < CG_V1_COUNT; i++)
-        if ((cg->v1_joined & (1u << i)) && procs_write(cg->v1[i], pid, err) < 0)
-            return error_wrap(err, "join the container's cgroup of '%s'", controllers[i].v1);
+        if ((cg->v1_joined & (1u << i)) && procs_write(cg->v1[i], cg->inner, pid, err) < 0)
+            return error_wrap(err, "join the container's cgroup of '%s'", cgroup_controllers[i].v1);
     return 0;
 }
 
 struct mover {
     int to;
+    const char *inner;
     unsigned moved;
 };
 
 static void move_one(void *arg, pid_t pid)
 {
     struct mover *m = arg;
-    m->moved += procs_write(m->to, pid, NULL) == 0;
+    m->moved += procs_write(m->to, m->inner, pid, NULL) == 0;
 }
 
 /* Move the container's processes, which are all in another group of its, into one of v1. */
 static bool join_all(struct cgroup *cg, int which)
 {
     if (cg->only) {
-        if (procs_write(cg->v1[which], cg->only, NULL) < 0)
+        if (procs_write(cg->v1[which], "", cg->only, NULL) < 0)
             return false;
         cg->v1_joined |= 1u << which;
         return true;
@@ -499,7 +556,7 @@ static bool join_all(struct cgroup *cg, int which)
         if (cg->v1_joined & (1u << i))
             from = cg->v1[i];
     /* A process that forked meanwhile left a child behind: once more catches that one. */
-    struct mover m = {.to = cg->v1[which]};
+    struct mover m = {.to = cg->v1[which], .inner = cg->inner};
     for (int pass = 0; pass < 2 && from >= 0; pass++)
         cgroup_each(from, move_one, &m);
     if (m.moved)
@@ -537,15 +594,15 @@ int cgroup_delegate(const struct cgroup *cg, uid_t uid, gid_t gid, struct error 
     static const char *const files[] = {"", "cgroup.procs", "cgroup.threads",
                                         "cgroup.subtree_control"};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-        if (fchownat(cg->v2, files[i], uid, gid, AT_EMPTY_PATH) < 0)
+        if (fchownat(cgroup_entry(cg), files[i], uid, gid, AT_EMPTY_PATH) < 0)
             return error_set(err, errno, "give the container its cgroup");
     return 0;
 }
 
 int cgroup_leaf(const struct cgroup *cg)
 {
-    mkdirat(cg->v2, "pult-exec", 0755);
-    return openat(cg->v2, "pult-exec", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mkdirat(cgroup_entry(cg), "pult-exec", 0755);
+    return openat(cgroup_entry(cg), "pult-exec", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* ---- figures ---- */
@@ -589,135 +646,6 @@ void cgroup_figures(const struct cgroup *cg, pid_t init, struct figure_source fi
     figure(&figures[FIGURE_NET], FIGURE_NET_DEV, proc, "net/dev");
 }
 
-/* ---- removing ---- */
-
-/* Remove the groups below dir. */
-static void remove_below(int dir)
-{
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    for (const struct dirent *e; d && (e = readdir(d));) {
-        if (e->d_type != DT_DIR || e->d_name[0] == '.')
-            continue;
-        cleanup_close int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (sub >= 0)
-            remove_below(sub);
-        unlinkat(dir, e->d_name, AT_REMOVEDIR);
-    }
-}
-
-/* rmdir the group, and the directory above it if that was the last guest's. */
-static int group_remove(const char *path, int dir, bool above, struct error *err)
-{
-    char up[512];
-    const struct timespec ms = {.tv_nsec = 1000000};
-    if (rmdir(path) < 0 && errno == EBUSY) {
-        remove_below(dir);
-        for (int i = 0; rmdir(path) < 0 && errno == EBUSY; i++) {
-            if (i == REMOVE_WAIT_MS)
-                return error_set(err, EBUSY, "remove the cgroup '%s'", path);
-            cgroup_each(dir, cgroup_kill_one, NULL);
-            nanosleep(&ms, NULL);
-        }
-    }
-    snprintf(up, sizeof up, "%.*s", (int)(strrchr(path, '/') - path), path);
-    if (above)
-        rmdir(up);
-    return 0;
-}
-
-/* Remove all groups whose directories are open. */
-static int remove_open(struct cgroup *cg, struct error *err)
-{
-    char path[512];
-    int ret = 0;
-    if (cg->v2 >= 0) {
-        snprintf(path, sizeof path, "%s/%s", cg->base, cg->group);
-        ret = group_remove(path, cg->v2, !cg->elsewhere, err);
-        close(cg->v2);
-    }
-    for (int i = 0; i < CG_V1_COUNT; i++) {
-        if (cg->v1[i] < 0)
-            continue;
-        v1_path(cg, i, path);
-        if (group_remove(path, cg->v1[i], !cg->elsewhere, err) < 0)
-            ret = -1;
-        close(cg->v1[i]);
-    }
-    if (cg->devices >= 0)
-        close(cg->devices);
-    cgroup_init(cg);
-    return ret;
-}
-
-void cgroup_remove(struct cgroup *cg)
-{
-    struct error err;
-    remove_open(cg, &err);
-}
-
-/* A group elsewhere: the page names a file of it, and it has our mark. Root's alone. */
-static bool locate_marked(struct cgroup *cg, const struct status_page *page)
-{
-    const char *path = page->figures[FIGURE_CPU].path, *end = strrchr(path, '/');
-    const size_t base = strlen(cg->base);
-    char mark, dir[512];
-    if (page->figures[FIGURE_CPU].kind != FIGURE_CPU_STAT || geteuid() != 0 || !base || !end ||
-        strncmp(path, cg->base, base) != 0 || path[base] != '/' || strstr(path, "/../") ||
-        end <= path + base + 1 || (size_t)(end - path) - base - 1 >= sizeof cg->group)
-        return false;
-    snprintf(dir, sizeof dir, "%.*s", (int)(end - path), path);
-    if (getxattr(dir, MARK, &mark, 1) < 0)
-        return false;
-    snprintf(cg->group, sizeof cg->group, "%s", dir + base + 1);
-    cg->elsewhere = true;
-    return true;
-}
-
-/*
- * Where a user's keeper had its group: below the group that it ran in itself, which is another one
- * for each of his sessions. The status page names a file of it. Nothing is taken from there but a
- * path that cgroup_create() could have made for this guest.
- */
-static void locate_recorded(struct cgroup *cg, const struct status_page *page)
-{
-    const char *path = page->figures[FIGURE_CPU].path;
-    const char *found = strstr(path, cg->group);
-    size_t len = found ? (size_t)(found - path) : 0;
-    if (locate_marked(cg, page))
-        return;
-    if (page->figures[FIGURE_CPU].kind != FIGURE_CPU_STAT || len < 2 || len > sizeof cg->base ||
-        !str_starts(path, CGROUP_ROOT "/") || strstr(path, "/../") || path[len - 1] != '/' ||
-        !str_eq(found + strlen(cg->group), "/cpu.stat"))
-        return;
-    snprintf(cg->base, sizeof cg->base, "%.*s", (int)len - 1, path);
-}
-
-/* Open the groups that are there. */
-static void open_all(struct cgroup *cg)
-{
-    char path[512];
-    if (cg->base[0]) {
-        snprintf(path, sizeof path, "%s/%s", cg->base, cg->group);
-        cg->v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
-    for (int i = 0; i < CG_V1_COUNT && !cg->pure; i++) {
-        v1_path(cg, i, path);
-        cg->v1[i] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
-}
-
-int cgroup_recover(const char *name, const struct status_page *page, struct error *err)
-{
-    struct cgroup cg;
-    cgroup_init(&cg);
-    locate(&cg, name, NULL);
-    locate_recorded(&cg, page);
-    open_all(&cg);
-    cgroup_kill(&cg);
-    return remove_open(&cg, err);
-}
-
 /* ---- of a keeper ---- */
 
 int cgroup_of_keeper(struct cgroup *cg, const char *name, pid_t keeper, bool make,
@@ -725,10 +653,16 @@ int cgroup_of_keeper(struct cgroup *cg, const char *name, pid_t keeper, bool mak
 {
     cleanup_free char *own = xasprintf("%s@%d", name, keeper);
     cgroup_init(cg);
-    locate(cg, own, NULL);
-    locate_base(cg, keeper);
+    cgroup_locate(cg, own, NULL);
+    locate_base(cg, keeper, false);
     cg->only = keeper;
-    open_all(cg);
+    cgroup_open_all(cg);
+    /* Of a keeper that is gone: it may have been made beside where we are, see step_aside(). */
+    for (char *end; !make && geteuid() != 0 && cg->v2 < 0 && (end = strrchr(cg->base, '/')) &&
+                    strlen(cg->base) > strlen(CGROUP_ROOT);) {
+        *end = '\0';
+        cgroup_open_all(cg);
+    }
     for (int i = 0; i < CG_V1_COUNT; i++)
         if (cg->v1[i] >= 0)
             cg->v1_joined |= 1u << i;
@@ -736,7 +670,7 @@ int cgroup_of_keeper(struct cgroup *cg, const char *name, pid_t keeper, bool mak
         return 0;
     if (create_v2(cg, err) < 0)
         return -1;
-    if (cg->v2 >= 0 && procs_write(cg->v2, keeper, err) < 0)
+    if (cg->v2 >= 0 && procs_write(cg->v2, "", keeper, err) < 0)
         return error_wrap(err, "put the keeper into a cgroup");
     enable_controllers(cg); /* where it was itself in the way */
     return 0;
@@ -772,7 +706,7 @@ void cgroup_remove_keeper(const char *name, pid_t keeper)
     }
     char path[600], *slash;
     cgroup_init(&cg);
-    locate(&cg, name, NULL);
+    cgroup_locate(&cg, name, NULL);
     for (int i = -1; i < CG_V1_COUNT; i++) {
         if (i < 0)
             snprintf(path, sizeof path, "%s/%s", cg.base, cg.group);
@@ -793,10 +727,10 @@ static bool controller_usable(const struct cgroup *cg, int controller, unsigned 
 {
     char path[512];
     if (v1 & (1u << controller)) {
-        snprintf(path, sizeof path, CGROUP_ROOT "/%s", controllers[controller].v1);
+        snprintf(path, sizeof path, CGROUP_ROOT "/%s", cgroup_controllers[controller].v1);
         return access(path, W_OK) == 0;
     }
-    if (!cg->pure || !cg->base[0] || !controllers[controller].v2)
+    if (!cg->pure || !cg->base[0] || !cgroup_controllers[controller].v2)
         return false;
     cleanup_free char *have = NULL;
     if (file_read_at(AT_FDCWD,
@@ -805,7 +739,7 @@ static bool controller_usable(const struct cgroup *cg, int controller, unsigned 
         return false;
     char *save;
     for (char *w = strtok_r(have, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
-        if (str_eq(w, controllers[controller].v2))
+        if (str_eq(w, cgroup_controllers[controller].v2))
             return true;
     return false;
 }
@@ -819,7 +753,7 @@ int cgroup_check(const struct guest_def *def, struct error *err)
     if (n <= 0)
         return n;
     cgroup_init(&cg);
-    locate(&cg, def->name, def->conf);
+    cgroup_locate(&cg, def->name, def->conf);
     for (int i = 0; i < n; i++) {
         if (controller_usable(&cg, list[i].controller, v1))
             continue;
@@ -832,14 +766,14 @@ void cgroup_doctor(struct doctor *d)
 {
     struct cgroup cg;
     cgroup_init(&cg);
-    locate(&cg, "doctor", NULL);
+    cgroup_locate(&cg, "doctor", NULL);
     unsigned v1 = cgroup_v1();
     bool hybrid = !cg.pure && is_cgroup2(CGROUP_ROOT "/unified");
     char missing[128] = "";
     for (int i = 0; i < CG_V1_COUNT; i++)
-        if (controllers[i].v2 && !controller_usable(&cg, i, v1))
+        if (cgroup_controllers[i].v2 && !controller_usable(&cg, i, v1))
             snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %s",
-                     controllers[i].v1);
+                     cgroup_controllers[i].v1);
     const char *layout = cg.pure ? "v2" : hybrid ? "v1 hybrid" : v1 ? "v1" : "none";
     if (!*missing)
         doctor_line(d, FINDING_OK, "cgroup", NULL, "%s, with all controllers", layout);

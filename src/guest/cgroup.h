@@ -28,11 +28,16 @@ enum {
     CG_V1_COUNT
 };
 
+#define OWN_MAX 200
+
 struct cgroup {
-    char group[200];     /* "pult/NAME", below the root of each hierarchy */
-    bool elsewhere;      /* … or where lxc.cgroup.dir has it */
-    char base[256];      /* v2: path below which group lies */
-    bool pure;           /* all controllers are of v2 */
+    char group[200];                /* "pult/NAME", below the root of each hierarchy */
+    bool elsewhere;                 /* … or where lxc.cgroup.dir has it */
+    char base[256];                 /* v2: path below which group lies */
+    bool pure;                      /* all controllers are of v2 */
+    char own[CG_V1_COUNT][OWN_MAX]; /* v1: likewise, below the root of each tree; "": there */
+    char inner[64];      /* lxc.cgroup.dir.container.inner, in which its processes are; "": none */
+    int entry;           /* v2: that group; -1: v2 itself */
     int v2;              /* directory of the group; -1: none */
     int v1[CG_V1_COUNT]; /* likewise; -1: not made */
     int devices;         /* the program that tells devices which may be used; -1: none */
@@ -70,10 +75,26 @@ void cgroup_kill(const struct cgroup *cg);
 /* Call fn for each process in the group dir and those below. */
 void cgroup_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg);
 void cgroup_kill_one(void *arg, pid_t pid); /* for that */
+/* The directory of v2 that its processes begin in. -1: none. */
+int cgroup_entry(const struct cgroup *cg);
+/*
+ * lxc.cgroup.dir.monitor: have the keeper in that group of each hierarchy, and in the end in
+ * lxc.cgroup.dir.monitor.pivot or where the container's group was made below.
+ */
+int cgroup_monitor_begin(const struct cgroup *cg, const struct conf *conf, struct error *err);
+void cgroup_monitor_end(const struct cgroup *cg, const struct conf *conf);
+void cgroup_monitor_remove(const struct cgroup *cg, const struct conf *conf);
+/* For these: mkdir a group and what is missing above it. controller: of v1, or -1. */
+void cgroup_path(const struct cgroup *cg, int controller, const char *group, char out[512]);
+int cgroup_make(char *path, int controller, struct error *err);
 /* Close the descriptors and remove the groups; processes still dying get a moment. */
 void cgroup_remove(struct cgroup *cg);
-/* After a keeper's death: kill what lives in a guest's cgroups and remove them. */
-int cgroup_recover(const char *name, const struct status_page *page, struct error *err);
+/*
+ * After a keeper's death: kill what lives in a guest's cgroups and remove them, and the keeper's. conf:
+ * of its definition, NULL if that is gone.
+ */
+int cgroup_recover(const char *name, const struct conf *conf, const struct status_page *page,
+                   struct error *err);
 /* Are the limits of this definition possible here? */
 int cgroup_check(const struct guest_def *def, struct error *err);
 void cgroup_doctor(struct doctor *d);

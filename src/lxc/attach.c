@@ -222,7 +222,7 @@ pid_t attach(struct container *c, const struct exec_request *req, int *master, s
         .flags = CLONE_PIDFD | (c->cgroup.v2 >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)&pidfd,
         .exit_signal = SIGCHLD,
-        .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)c->cgroup.v2 : 0,
+        .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)cgroup_entry(&c->cgroup) : 0,
     };
     cleanup_close int leaf = -1;
     pid_t between = sys_clone3(&args);

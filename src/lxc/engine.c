@@ -296,7 +296,8 @@ static int lxc_begin(struct keeper *k, struct error *err)
         hooks_first(c, err) < 0 || apparmor_prepare(c, err) < 0 ||
         config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
-        cgroup_create(&c->cgroup, k->def, !quick, err) < 0)
+        cgroup_create(&c->cgroup, k->def, !quick, err) < 0 ||
+        cgroup_monitor_begin(&c->cgroup, k->def->conf, err) < 0)
         return -1;
     c->config.raw_console = k->raw_console;
     c->config.cols = k->cols;
@@ -399,6 +400,7 @@ static void lxc_cleanup(struct keeper *k)
         close_fd(c->layers[i]);
     for (size_t i = 0; i < NS_COUNT; i++)
         close_fd(c->namespaces[i]);
+    cgroup_monitor_end(&c->cgroup, k->def->conf);
     cgroup_remove(&c->cgroup);
     apparmor_done(c);
     struct error err;
@@ -590,8 +592,11 @@ static int init_recover(const struct status_page *page, struct error *err)
 static int lxc_recover(const char *name, const char *run_dir, const struct status_page *page,
                        struct error *err)
 {
+    cleanup_def struct guest_def *def = NULL;
     (void)run_dir;
-    int ret = cgroup_recover(name, page, err); /* thaws, too, what cannot die while it is frozen */
+    store_load(name, &def, NULL);
+    /* It thaws, too, what cannot die while it is frozen. */
+    int ret = cgroup_recover(name, def ? def->conf : NULL, page, err);
     return init_recover(page, err) < 0 ? -1 : ret;
 }
 

@@ -18,7 +18,6 @@
 #define AT(field) offsetof(struct config, set.field)
 #define ALL       offsetof(struct config, set)
 
-#define GROUP_OURS "the group is pult/NAME: by that it is found should its keeper die"
 #define OLD(old, check, list, today)                               \
     {                                                              \
         old, check, list, "old name of " today, NULL, .now = today \
@@ -174,13 +173,13 @@ const struct conf_key lxc_keys[] = {
      "the cgroup that the container's is made below (pult); it stays when the container is over", NULL},
     {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", NULL},
     {"lxc.cgroup.dir.container.inner", value_is_path_below, false,
-     "a cgroup below it that the container sees as its root; limits are on the outer one", GROUP_OURS},
-    {"lxc.cgroup.dir.monitor", value_is_path_below, false, "the cgroup of the monitor",
-     "the keeper stays where it was started"},
-    {"lxc.cgroup.dir.monitor.pivot", value_is_path_below, false, "that of the monitor in the end",
-     "the keeper stays where it was started"},
+     "a cgroup below it that the container sees as its root; limits are on the outer one", NULL},
+    {"lxc.cgroup.dir.monitor", value_is_path_below, false,
+     "the cgroup of the container's keeper, which otherwise stays where it was started", NULL},
+    {"lxc.cgroup.dir.monitor.pivot", value_is_path_below, false,
+     "where the keeper goes in the end, so that the others can be removed; it stays", NULL},
     {"lxc.cgroup.relative", value_is_0_or_1, false,
-     "1: below the cgroup in which pult was called, also for root", GROUP_OURS},
+     "1: all these are below the cgroup in which pult was called, as a user's are in each case", NULL},
     {"lxc.cgroup2.devices.*", devices_is_rule, true,
      "allow and deny: devices that may be used, c|b MAJOR:MINOR rwm, or a for all; those of a user's "
      "container are the ones of its /dev", NULL},

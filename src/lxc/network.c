@@ -121,6 +121,14 @@ static void put_common(struct nl_msg *m, const char *name, const uint8_t *mac, u
         nla_put_u32(m, IFLA_MTU, mtu);
 }
 
+static void put_queues(struct nl_msg *m, const struct nic *n)
+{
+    if (n->rx)
+        nla_put_u32(m, IFLA_NUM_RX_QUEUES, n->rx);
+    if (n->tx)
+        nla_put_u32(m, IFLA_NUM_TX_QUEUES, n->tx);
+}
+
 static int try_veth(struct making *mk, const struct nic *n, struct error *err)
 {
     const struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
@@ -132,12 +140,14 @@ static int try_veth(struct making *mk, const struct nic *n, struct error *err)
     struct nl_msg *m = batch_add(&b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head),
                                  "create the veth pair '%s'", n->pair);
     put_common(m, n->pair, n->has_mac ? mac : NULL, n->mtu);
+    put_queues(m, n);
     struct nlattr *info = nla_nest_start(m, IFLA_LINKINFO);
     nla_put_string(m, IFLA_INFO_KIND, "veth");
     struct nlattr *data = nla_nest_start(m, IFLA_INFO_DATA);
     struct nlattr *peer = nla_nest_start(m, VETH_INFO_PEER);
     nlmsg_append(m, (void *)(uintptr_t)&head, sizeof(head), NLMSG_ALIGNTO);
     put_common(m, n->name, n->has_mac ? n->mac : NULL, n->mtu);
+    put_queues(m, n);
     nla_put_u32(m, IFLA_NET_NS_FD, (uint32_t)mk->ns);
     nla_nest_end(m, peer);
     nla_nest_end(m, data);

@@ -114,6 +114,32 @@ static int take_vlan(struct nic *n, const char *value, struct error *err)
     return 0;
 }
 
+static int queues_parse(const char *value, unsigned *out, struct error *err)
+{
+    int64_t n;
+
+    if (number_parse(value, 1, 4096, &n, err) < 0) /* the kernel's most, rtnl_create_link() */
+        return -1;
+    *out = (unsigned)n;
+    return 0;
+}
+
+static int take_rx(struct nic *n, const char *value, struct error *err)
+{
+    return queues_parse(value, &n->rx, err);
+}
+
+static int take_tx(struct nic *n, const char *value, struct error *err)
+{
+    return queues_parse(value, &n->tx, err);
+}
+
+int nic_is_queues(const char *value, struct error *err)
+{
+    unsigned n;
+    return queues_parse(value, &n, err);
+}
+
 /* An `x` stands for any digit: those are 0 here, and chosen in settle_mac(). */
 static int take_mac(struct nic *n, const char *value, struct error *err)
 {
@@ -363,6 +389,8 @@ static const struct attribute {
     {"ipv6.gateway", take_gateway6},
     {"veth.pair", take_pair},
     {"veth.mode", take_veth_mode},
+    {"veth.n_rxqueues", take_rx},
+    {"veth.n_txqueues", take_tx},
     {"macvlan.mode", take_macvlan_mode},
     {"ipvlan.mode", take_ipvlan_mode},
     {"ipvlan.isolation", take_isolation},

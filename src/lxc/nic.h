@@ -67,6 +67,7 @@ struct nic {
     int channel;         /* and the socket to it */
     unsigned mtu;        /* 0: as it comes */
     unsigned vlan;       /* 0: not said */
+    unsigned rx, tx;     /* queues of a veth; 0: not said */
     int mode, isolation;
     struct address addresses[NIC_ADDRESSES], broadcast[NIC_ADDRESSES];
     unsigned address_count;
@@ -93,7 +94,7 @@ struct nics {
 conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, nic_is_mtu,
     nic_is_ipv4, nic_is_gateway4, nic_is_ipv6, nic_is_gateway6, nic_is_pair, nic_is_veth_mode,
     nic_is_macvlan_mode, nic_is_ipvlan_mode, nic_is_isolation, nic_is_vlan, nic_is_route4,
-    nic_is_route6, nic_is_l2proxy, nic_is_script_up, nic_is_port_vlan;
+    nic_is_route6, nic_is_queues, nic_is_l2proxy, nic_is_script_up, nic_is_port_vlan;
 /* clang-format off */
 #define NIC_KEYS \
     {"lxc.net.#.type", nic_is_type, false, \
@@ -118,8 +119,8 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     {"lxc.net.#.vlan.id", nic_is_vlan, false, "the VLAN's number", NULL}, \
     {"lxc.net.#.veth.ipv4.route", nic_is_route4, true, "NETWORK/PREFIX that the host reaches through it", NULL}, \
     {"lxc.net.#.veth.ipv6.route", nic_is_route6, true, "NETWORK/PREFIX that the host reaches through it", NULL}, \
-    {"lxc.net.#.veth.n_rxqueues", conf_is_uint, false, "queues of a veth", "one queue serves it"}, \
-    {"lxc.net.#.veth.n_txqueues", conf_is_uint, false, "queues of a veth", "one queue serves it"}, \
+    {"lxc.net.#.veth.n_rxqueues", nic_is_queues, false, "how many queues both ends receive by (1)", NULL}, \
+    {"lxc.net.#.veth.n_txqueues", nic_is_queues, false, "how many queues both ends send by (1)", NULL}, \
     {"lxc.net.#.veth.vlan.id", nic_is_port_vlan, false, "the VLAN of its port of the bridge: refused, " \
      "since what it keeps apart would not be; a script.up can set it", NULL}, \
     {"lxc.net.#.veth.vlan.tagged.id", nic_is_port_vlan, true, "likewise", NULL}, \

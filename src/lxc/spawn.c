@@ -128,7 +128,7 @@ static int spawn_clone(struct container *c, struct error *err)
                  CLONE_CLEAR_SIGHAND | (c->cgroup.v2 >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)&c->pidfd,
         .exit_signal = SIGCHLD,
-        .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)c->cgroup.v2 : 0,
+        .cgroup = c->cgroup.v2 >= 0 ? (uint64_t)cgroup_entry(&c->cgroup) : 0,
     };
     if (namespaces_enter(&c->config, &back, err) < 0) {
         close(sock[0]);

@@ -133,9 +133,63 @@ pult start "$d"
 group=$(cgroup_of "$(id_of "$d" pid)")
 is "lxc.cgroup.dir.container" "${group#"$(unified)"}" "/at-$test_id/own"
 pult kill "$d"
-pult destroy "$d"
 ok "it goes with it" wait_for 5 test ! -e "$group"
+
+# The keeper's own, and one within the container's.
+pult config set "$d" "lxc.cgroup.dir.monitor=at-$test_id/mon" "lxc.cgroup.dir.container.inner=in/side"
+ok "lxc.cgroup.dir.monitor, .container.inner" pult start "$d"
+pid=$(id_of "$d" pid) keeper=$(id_of "$d" keeper_pid) group=$(cgroup_of "$(id_of "$d" pid)")
+is "the keeper is there" "$(sed 's/.*://' "/proc/$keeper/cgroup" | grep -v '^/$' | sort -u)" "/at-$test_id/mon"
+is "the container's is within" "${group#"$(unified)"}" "/at-$test_id/own/in/side"
+is "it sees no other, in any hierarchy" "$(pult exec "$d" -- /bin/sed 's/.*://' /proc/1/cgroup | grep -v '^/$' | grep -v '^/\.\.' | sort -u)" ""
+group=${group%/in/side}
+if pure_v2; then
+    is "limits are on the outer one" "$(cat "$group/memory.max" "$group/in/side/memory.max" | paste -sd ' ')" "$((32 << 20)) max"
+else
+    of=/sys/fs/cgroup/memory/at-$test_id/own
+    is "limits are on the outer one" "$(cat "$of/memory.limit_in_bytes" "$of/in/side/cgroup.procs" | head -n 2 | paste -sd ' ')" \
+        "$((32 << 20)) $pid"
+fi
+ok "live ones, too" pult limit "$d" pids=77
+is "and frozen with it" "$(pult freeze "$d"; sed -n 's/^frozen //p' "$group/in/side/cgroup.events"; pult unfreeze "$d")" 1
+kill -9 "$keeper"
+wait_for 10 sh -c "! kill -0 $pid 2>/dev/null || grep -q '^State:.Z' /proc/$pid/status"
+is "its keeper is killed again" "$(state_of "$d")" crashed
+is "nothing of it stays" "$(ls -d /sys/fs/cgroup/{,*/}at-"$test_id"/{own,mon} 2>/dev/null)" ""
+pult config set "$d" "lxc.cgroup.dir.monitor.pivot=at-$test_id/pivot"
+pult start "$d"
+keeper=$(id_of "$d" keeper_pid)
+ok "lxc.cgroup.dir.monitor.pivot" pult kill "$d"
+is "the others go" "$(ls -d /sys/fs/cgroup/{,*/}at-"$test_id"/{own,mon} 2>/dev/null)" ""
+ok "it stays" test -d "$(unified)/at-$test_id/pivot"
+ok "when the keeper is gone it is empty" wait_for 10 rmdir "$(unified)/at-$test_id/pivot"
+rmdir /sys/fs/cgroup/*/at-"$test_id"/pivot 2>/dev/null
+pult config unset "$d" lxc.cgroup.dir.container lxc.cgroup.dir.monitor lxc.cgroup.dir.monitor.pivot lxc.cgroup.dir.container.inner
+
+# Below that of who calls.
+pult config set "$d" lxc.cgroup.relative=1
+mkdir -p "$(unified)/at-$test_id/me" && pure_v2 || mkdir -p "/sys/fs/cgroup/memory/at-$test_id/I"
+called()
+{
+    (echo $BASHPID >"$(unified)/at-$test_id/me/cgroup.procs"
+    pure_v2 || echo $BASHPID >"/sys/fs/cgroup/memory/at-$test_id/I/cgroup.procs"
+    timeout 60 "$PULT" "$@")
+}
+if pure_v2; then
+    skip "lxc.cgroup.relative" "v2: a group with processes, such as a shell's, has none with limits below it"
+else
+    ok "lxc.cgroup.relative" called start "$d"
+    group=$(cgroup_of "$(id_of "$d" pid)")
+    like "its group is below" "$group" "/at-$test_id/me/pult[^/]*/$d\$"
+    like "that of v1, too" "$(sed -n 's/.*:memory://p' "/proc/$(id_of "$d" pid)/cgroup")" "^/at-$test_id/I/pult[^/]*/$d\$"
+    kill -9 "$(id_of "$d" keeper_pid)"
+    wait_for 10 sh -c "! [ -d /proc/$(id_of "$d" pid) ]"
+    is "it is found when its keeper is killed" "$(state_of "$d"); $(find /sys/fs/cgroup -name "$d")" "crashed; "
+    rmdir "$(unified)/at-$test_id/me" "/sys/fs/cgroup/memory/at-$test_id/I"
+fi
+pult destroy --force "$d"
 above
+rmdir /sys/fs/cgroup/{,*/}at-"$test_id" 2>/dev/null
 
 is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
 finish

@@ -45,12 +45,15 @@ ok "destroyed" gone
 ok "two interfaces" sleeper --set lxc.net.0.type=veth --set lxc.net.0.link=br0 --set lxc.net.0.flags=up \
     --set lxc.net.0.name=lan --set "lxc.net.0.ipv4.address=192.168.1.20/24" --set lxc.net.0.ipv4.gateway=auto \
     --set lxc.net.0.hwaddr=00:16:3e:xx:xx:07 --set lxc.net.0.mtu=1400 --set lxc.net.0.veth.pair=pair0 \
+    --set lxc.net.0.veth.n_rxqueues=3 --set lxc.net.0.veth.n_txqueues=2 \
     --set lxc.net.0.ipv6.address=fd00:1::2/64 --set lxc.net.1.type=veth --set lxc.net.1.link=br0
 ok "its name, MTU" has "$n" lan 'mtu 1400'
 ok "MAC" has "$n" lan 'ether 00:16:3e:..:..:07'
 ok "address of IPv6" has "$n" lan 'fd00:1::2/64'
 like "gateway" "$(pult exec "$n" -- ip route </dev/null)" 'default via 192.168.1.1 dev lan'
 ok "the host's end has the name that was said" ip link show dev pair0
+is "its queues, inside" "$(pult exec "$n" -- sh -c 'ls -d /sys/class/net/lan/queues/[rt]x-* | wc -l' </dev/null)" 5
+is "its queues, outside" "$(ip -d link show dev pair0 | grep -o 'num[tr]xqueues [0-9]*' | paste -sd ' ')" "numtxqueues 2 numrxqueues 3"
 ok "the other is there, and down" has "$n" eth1 'BROADCAST,MULTICAST(,M-DOWN)?> '
 gone
 

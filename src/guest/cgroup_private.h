@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Between the files of cgroup.h. */
+#ifndef PULT_GUEST_CGROUP_PRIVATE_H
+#define PULT_GUEST_CGROUP_PRIVATE_H
+
+#include "guest/cgroup.h"
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define MARK        "trusted.pult" /* of a group that is elsewhere */
+
+/* v1's name of a controller is also the directory of its tree; v2 has names of its own for some. */
+struct cgroup_controller {
+    const char *v1, *v2;
+};
+extern const struct cgroup_controller cgroup_controllers[CG_V1_COUNT];
+
+/* Name the group, and find where it lies. conf: NULL for that without one. */
+void cgroup_locate(struct cgroup *cg, const char *name, const struct conf *conf);
+/* Open the groups that are there. */
+void cgroup_open_all(struct cgroup *cg);
+
+#endif
