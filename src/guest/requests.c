@@ -239,7 +239,8 @@ static int do_limit(struct conn *c, const json_t *request, json_t *answer, int *
     json_t *set = json_object_get(request, "set"), *v;
     const char *key;
     if (!k->def->engine->limit)
-        return error_set(err, 0, "the keeper of a %s cannot change its own limits: `pult limit` does",
+        return error_set(err, 0,
+                         "the keeper of a %s cannot change its own limits: `pult limit` does",
                          k->def->engine->type);
     if (!json_is_object(set))
         return error_set(err, 0, "\"set\" must be an object of keys and values");
