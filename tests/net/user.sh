@@ -11,7 +11,10 @@ mknod -m 666 "$WORK/dev/tun" c 10 200 && mount --bind "$WORK/dev/tun" /dev/net/t
 at_exit "umount -l /dev/net/tun"
 serve 8000 greetings
 n=u-$test_id
-fetch() { "$1" exec "$n" -- sh -c 'nc -w 5 192.0.2.1 8000 </dev/null | head -n 1' </dev/null; }
+# Their side stays open, by a pipe that never ends: where that is closed at once, pasta of 2023 now and then does
+# not pass on that the other has closed, too.
+open='mkfifo /tmp/p; exec 3<>/tmp/p; rm /tmp/p'
+fetch() { "$1" exec "$n" -- sh -c "$open; nc -w 5 192.0.2.1 8000 <&3" </dev/null; }
 no_pasta() { ! pgrep -f "^pult: pasta $n" >/dev/null; }
 hello() { [ "$(socat -u TCP:127.0.0.1:"$1" - 2>/dev/null)" = hello ]; }
 
@@ -33,7 +36,7 @@ socat TCP-LISTEN:8001,bind=127.0.0.1,fork,reuseaddr 'SYSTEM:echo loopback' &
 at_exit "kill $!"
 listens() { [ "$(socat -u TCP:127.0.0.1:8001 -)" = loopback ]; }
 wait_for 10 listens
-loopback() { "$1" run --net "user$2" --rootfs "$3" -- sh -c 'exec 2>/dev/null; nc -w 3 192.0.2.1 8001 </dev/null; nc -w 3 127.0.0.1 8001 </dev/null; nc -w 5 192.0.2.1 8000 </dev/null | head -n 1' </dev/null 2>/dev/null; }
+loopback() { "$1" run --net "user$2" --rootfs "$3" -- sh -c "$open; exec 2>/dev/null; nc -w 3 192.0.2.1 8001 <&3; nc -w 3 127.0.0.1 8001 <&3; nc -w 5 192.0.2.1 8000 <&3" </dev/null 2>/dev/null; }
 is "the host's loopback is out of reach" "$(loopback pult "" "$ROOT")" greetings
 like "but where it is wanted" "$(loopback pult ,host-loopback "$ROOT")" ^loopback
 victim=$(pgrep -P "$(pgrep -f "^pult: pasta $n")")
@@ -70,7 +73,7 @@ if as unshare -U true 2>/dev/null; then
     is "reaches the outside" "$(fetch u)" greetings
     ok "stops" u stop --timeout 0 "$n"
     ok "pasta with it" wait_for 10 no_pasta
-    is "run" "$(u run --net user --rootfs "$WORK/uroot" -- sh -c 'nc -w 5 192.0.2.1 8000 </dev/null | head -n 1' </dev/null)" greetings
+    is "run" "$(u run --net user --rootfs "$WORK/uroot" -- sh -c "$open; nc -w 5 192.0.2.1 8000 <&3" </dev/null)" greetings
     is "nor does that reach the host's loopback" "$(loopback u "" "$WORK/uroot")" greetings
     bridge br0
     refused "no bridge for him" "made by root.*user" u run --net bridge=br0 --rootfs "$WORK/uroot" -- true
