@@ -135,6 +135,10 @@ unshare_mount EPERM
 unshare_net EPERM
 raise_userns EACCES|EROFS
 core_pattern EACCES|EROFS
+modprobe_path ENOENT|EACCES|EROFS
+binfmt ENOENT|EACCES|EROFS
+sysrq ENOENT|EACCES|EROFS
+kcore ENOENT|ENODATA
 drop_caches EACCES|EROFS
 irq_affinity EACCES|EROFS|ENOENT
 timer_list ENODATA|ENOENT
