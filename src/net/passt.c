@@ -272,6 +272,32 @@ static void add_names(char ***words)
         add_servers(words, RESOLVED_CONF);
 }
 
+/*
+ * Where the gateway's address leads to the host's loopback, and the gateway is the name server, too, as
+ * in most homes: names come from the gateway all the same. Of each family the first server is taken.
+ */
+static void add_gateway_names(char ***words)
+{
+    cleanup_free char *text = NULL;
+    bool have4 = false, have6 = false;
+    char server[ADDRESS_TEXT];
+    struct address a;
+
+    if (file_read_at(AT_FDCWD, RESOLV_CONF, CONF_MAX, &text, NULL, NULL) < 0)
+        return;
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        if (!parse_server(line, &a))
+            continue;
+        bool *const have = a.family == AF_INET ? &have4 : &have6;
+        if (*have)
+            continue;
+        *have = true;
+        add_word(words, xstrdup("--dns-forward"));
+        add_word(words, xstrdup(address_text(&a, true, server)));
+    }
+}
+
 /* No port but those that are said leads to anywhere. */
 static void add_pasta(char ***words, const struct passt_request *rq)
 {
@@ -320,8 +346,8 @@ static char **command_line(const struct passt_request *rq)
     add_word(&words, xstrdup("--stderr"));
     if (!rq->host_loopback)
         add_word(&words, xstrdup("--no-map-gw"));
-    if (!rq->host_loopback && !rq->pasta)
-        add_names(&words);
+    if (!rq->pasta)
+        (rq->host_loopback ? add_gateway_names : add_names)(&words);
     if (rq->pasta) {
         add_pasta(&words, rq);
     } else {

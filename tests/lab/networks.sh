@@ -34,7 +34,8 @@ o ip link set lan1.5 up
 o ip address add 198.51.100.1/24 dev lan1.5
 lan=lan patience=${PATIENCE:-60}
 serve_lan --enable-ra --dhcp-range=2001:db8::,ra-only,64,120 --ra-param=lan,10,60 --interface=lan1.5 \
-    --dhcp-range=set:five,198.51.100.100,198.51.100.200 --dhcp-option=tag:five,option:router
+    --dhcp-range=set:five,198.51.100.100,198.51.100.200 --dhcp-option=tag:five,option:router \
+    --address=/far.example/192.0.2.99 --address=/far.example/2001:db8::99
 ip -6 route del default # there would be no room for the other's
 advertised() { ip -6 route show default proto ra dev "$1" | grep -q .; }
 ok "the host hears of a router" wait_for 200 advertised eth0
@@ -230,13 +231,14 @@ in_direct()
     ip address del 203.0.113.7/24 dev eth1
 }
 
+# The router is asked for names, also where its address leads to the host's loopback (a.user).
 in_user()
 {
     for g in a.user u.net; do
         is "user: $g has the host's address" "$(address $g)" 192.0.2.7
         reaches user $g http://192.0.2.99/ outside
         reaches user $g 'http://[2001:db8::99]/' outside
-        reaches user $g http://www.example/ outside
+        reaches user $g http://far.example/ outside
     done
     reaches user outside http://192.0.2.7:8090/ "$a.user"
     reaches user host http://127.0.0.1:8090/ "$a.user"
