@@ -259,6 +259,80 @@ static void form_offers_templates(void **state)
     quit(t);
 }
 
+/* A program of this name that tells of `lines` files, and then does not go on. */
+static void stuck_program(const char *name, int lines, const char *to)
+{
+    char path[64], text[200];
+    snprintf(path, sizeof path, "bin/%s", name);
+    snprintf(text, sizeof text,
+             "#!/bin/sh\ni=0\nwhile [ $i -lt %d ]; do echo file%s; i=$((i + 1)); done\n"
+             "exec sleep 1000\n",
+             lines, to);
+    scratch_write(path, text);
+    assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* Is there anything in a directory whose name begins so? */
+static bool there(const char *dir, const char *begin)
+{
+    char find[200];
+    snprintf(find, sizeof find, "ls -A '%s' | grep -q '^%s'", dir, begin);
+    return system(find) == 0;
+}
+
+/* tar and cp stand still half-way, so that there is something to be cancelled. */
+static void jobs_tell_and_are_cancelled(void **state)
+{
+    char *cwd = getcwd(NULL, 0), *path = xasprintf("PATH=%s/bin:%s", cwd, getenv("PATH"));
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(dir_make("bin", 0755, NULL), 0);
+    assert_int_equal(dir_make("home/guests/ct1/rootfs", 0700, NULL), 0);
+    assert_int_equal(dir_make("made", 0700, NULL), 0);
+    scratch_write("home/guests/ct1/config", "guest.type = container\n");
+    for (int i = 0; i < 97; i++) {
+        char file[64];
+        snprintf(file, sizeof file, "home/guests/ct1/rootfs/%d", i);
+        scratch_write(file, "");
+    }
+    stuck_program("tar", 50, " >&2"); /* of 97, the root, its config and what is said at the end */
+    stuck_program("cp", 64, "");      /* of 97 and the root */
+    struct tty *t = tty_start(120, 30, "xterm-256color", path, NULL);
+    tty_expect(t, "▸ct1");
+
+    tty_send(t, ":export ct1 made/ct1.tar\r");
+    tty_expect(t, "export ct1 made/ct1.tar… 50 %");
+    assert_true(there("made", "ct1.tar"));
+    tty_send(t, "c");
+    tty_expect_gone(t, "50 %");
+    tty_expect(t, "nothing was left half-done");
+    assert_false(there("made", ""));
+
+    tty_send(t, ":create container ct2 --net none --template rootfs:home/guests/ct1/rootfs\r");
+    tty_expect(t, "… 65 %");
+    tty_send(t, "c");
+    tty_expect_gone(t, "65 %");
+    tty_expect(t, "nothing was left half-done");
+    assert_true(there("home/guests", "ct1"));
+    assert_false(there("home/guests", "ct2"));
+    assert_false(there("home/guests", "[.]"));
+
+    /* With programs that go on both are done. */
+    assert_int_equal(unlink("bin/tar") | unlink("bin/cp"), 0);
+    tty_send(t, ":export ct1 made/ct1.tar\r");
+    tty_expect(t, "export ct1 made/ct1.tar: done");
+    assert_int_equal(access("made/ct1.tar", F_OK), 0);
+    tty_send(t, ":create container ct2 --net none --template rootfs:home/guests/ct1/rootfs\r");
+    tty_expect(t, "2 stopped");
+    assert_int_equal(access("home/guests/ct2/rootfs/96", F_OK), 0);
+    tty_send(t, "c");
+    tty_expect(t, "nothing is running that could be cancelled");
+    quit(t);
+    free(path);
+    free(cwd);
+}
+
 static void vm_form_has_its_fields(void **state)
 {
     struct tty *t = started(80, 24);
@@ -497,6 +571,7 @@ int main(void)
         scratch_test(bad_keys_are_told),
         scratch_test(mono_and_ascii),
         scratch_test(themes_are_chosen),
+        scratch_test(jobs_tell_and_are_cancelled),
         scratch_test(no_terminal_no_screen),
         scratch_test(signals_end_it),
         scratch_test(stops_and_goes_on),
