@@ -229,12 +229,14 @@ static int limit_vm(const char *name, const struct guest_info *info, json_t *set
             conf_add(before, key, "0"); /* it may be limited for as long as it runs */
     if (edit(set, now, err) < 0)
         return -1;
-    if (limits_keeper_check(name, now, err) < 0 ||
-        (alive && limits_keeper(name, info->page.keeper_pid, before, now, err) < 0))
+    cleanup_close int control = alive ? ask_connect(name, err) : -1;
+    const pid_t keeper = control >= 0 ? client_keeper(control, err) : -1;
+    if ((alive && keeper < 0) || limits_keeper_check(name, now, err) < 0 ||
+        (alive && limits_keeper(name, keeper, before, now, err) < 0))
         return -1;
     int ret = limit_balloon(name, alive, set, err);
     if (ret < 0 && alive)
-        limits_keeper(name, info->page.keeper_pid, now, info->def->conf, NULL);
+        limits_keeper(name, keeper, now, info->def->conf, NULL);
     return ret;
 }
 

@@ -364,14 +364,20 @@ static int wait_events(int fd, unsigned states, uint64_t until, struct error *er
     return 1;
 }
 
-/* The keeper hung up, and will be gone in a moment: wait until it is, so that the store says so. */
-static void wait_gone(int fd, uint64_t until)
+pid_t client_keeper(int fd, struct error *err)
 {
     struct ucred peer;
     socklen_t len = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return;
-    cleanup_close int keeper = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+        return error_set(err, errno, "ask whose socket it is");
+    return peer.pid > 0 ? peer.pid : error_set(err, 0, "the keeper is in another pid namespace");
+}
+
+/* The keeper hung up, and will be gone in a moment: wait until it is, so that the store says so. */
+static void wait_gone(int fd, uint64_t until)
+{
+    const pid_t pid = client_keeper(fd, NULL);
+    cleanup_close int keeper = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
     struct pollfd p = {.fd = keeper, .events = POLLIN};
     uint64_t now = now_mono_ns();
     if (keeper >= 0)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "guest/console.h"
@@ -16,6 +17,8 @@
 
 /* Connect to a guest's control socket. -1 with ESRCH: the guest is not running. */
 int client_connect(const char *name, struct error *err);
+/* Which process listens there, by the kernel: what the status page says may be a guest's lie. */
+pid_t client_keeper(int fd, struct error *err);
 
 /*
  * Send a request (stolen) with nfds descriptors and wait for its answer, at most ms (0: for

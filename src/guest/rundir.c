@@ -21,8 +21,7 @@
 #include "guest/scratch.h"
 #include "net/join.h"
 
-#define RUNNING_FILE "running"
-#define ENDING_MS    3000 /* what a keeper gets for its clean-up until its guest's name is free */
+#define ENDING_MS 3000 /* what a keeper gets for its clean-up until its guest's name is free */
 
 /* What a runtime directory tells. OVER: its keeper has only to clean up. */
 enum life { NONE, OVER, ALIVE };

@@ -17,6 +17,8 @@
 #include "guest/status.h"
 #include "guest/store.h"
 
+#define RUNNING_FILE "running" /* in HOME/guests/NAME */
+
 struct run_dir {
     int fd;      /* of RUN/NAME, with its lock; both go to children */
     int running; /* of HOME/guests/NAME/running, -1: a throwaway guest */

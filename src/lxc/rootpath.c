@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/places.h"
 #include "base/util.h"
+#include "guest/rundir.h"
 #include "guest/store.h"
 #include "lxc/container.h"
 
@@ -325,27 +326,29 @@ int root_path_needed(const struct guest_def *def, const char *dir, struct error 
 
 /* ---- who holds it while it runs ---- */
 
-/* Which guest's directory is this path in? NULL: none of this store. Caller frees. */
+/* Whose root is this? NULL: none's of this store, or as it was in a snapshot. Caller frees. */
 static char *owner_of(const char *path)
 {
     cleanup_free char *guests = xasprintf("%s/guests/", place_home());
     if (!str_starts(path, guests))
         return NULL;
     path += strlen(guests);
-    return xstrndup(path, strcspn(path, "/"));
+    const size_t len = strcspn(path, "/");
+    return str_starts(path + len, "/snapshots/") ? NULL : xstrndup(path, len);
 }
 
-/* 0: it is locked, or cannot be; -1: by another. */
-static int layer_hold(const char *dir, int how, int *fd)
+/*
+ * On a file that no container can reach, so that none can hold it. 0: it is locked, or cannot be; -1:
+ * by another.
+ */
+static int layer_hold(const char *owner, int how, int *fd)
 {
-    cleanup_close int own = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (own < 0) /* whoever may not read it there is told so when it is mounted */
-        return 0;
-    if (flock(own, how | LOCK_NB) == 0) {
-        *fd = steal_fd(own);
-        return 0;
-    }
-    return errno == EWOULDBLOCK ? -1 : 0; /* a file system without locks */
+    cleanup_free char *path = xasprintf("%s/guests/%s/" RUNNING_FILE, place_home(), owner);
+    cleanup_close int own = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (own < 0 || flock(own, how | LOCK_NB) < 0)
+        return own >= 0 && errno == EWOULDBLOCK ? -1 : 0;
+    *fd = steal_fd(own);
+    return 0;
 }
 
 int root_path_hold(const struct guest_def *def, int fds[ROOT_HOLDS], struct error *err)
@@ -355,8 +358,8 @@ int root_path_hold(const struct guest_def *def, int fds[ROOT_HOLDS], struct erro
     if ((value && str_starts(value, "host:")) || root_path_of(def, &r, NULL) < 0)
         return 0;
     cleanup_free char *owner = owner_of(r.path);
-    if (r.form != ROOT_IS_IMAGE && str_eq(owner, def->name) &&
-        layer_hold(r.path, LOCK_EX, &fds[LOWERS_MAX]) < 0) {
+    if (r.form != ROOT_IS_IMAGE && owner && str_eq(owner, def->name) &&
+        layer_hold(owner, LOCK_EX, &fds[LOWERS_MAX]) < 0) {
         cleanup_free char *users = layered_on(def, r.path, true);
         error_set(err, 0, "clones by overlay that lie on '%s' run: %s", def->name,
                   users ? users : "of another store");
@@ -364,9 +367,8 @@ int root_path_hold(const struct guest_def *def, int fds[ROOT_HOLDS], struct erro
     }
     for (unsigned i = 0; i < r.lower_count; i++) {
         cleanup_free char *below = owner_of(r.lowers[i]);
-        if (layer_hold(r.lowers[i], LOCK_SH, &fds[i]) < 0) {
-            error_set(err, 0, "'%s', which this clone by overlay lies on, runs",
-                      below ? below : r.lowers[i]);
+        if (below && !str_eq(below, def->name) && layer_hold(below, LOCK_SH, &fds[i]) < 0) {
+            error_set(err, 0, "'%s', which this clone by overlay lies on, runs", below);
             return error_hint(err, "what is changed below it breaks its files: stop that first");
         }
     }

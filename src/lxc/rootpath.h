@@ -51,7 +51,7 @@ char *loop_device(const char *image, bool read_only, int *fd, const char **type,
 
 /*
  * What a running guest writes to is nobody's layer meanwhile, and what it lies on is not written to:
- * a lock on its own root, and a shared one on each LOWER, held by these descriptors (-1: none).
+ * a flock on HOME/guests/NAME/running, and a shared one on that of each LOWER's guest, held by these descriptors (-1: none).
  * -1: others have them, which the error names.
  */
 #define ROOT_HOLDS (LOWERS_MAX + 1)

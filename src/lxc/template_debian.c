@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -234,11 +235,71 @@ static void drop_packages(const struct debian *d)
     }
 }
 
+/*
+ * debootstrap takes the first of what a package depends on alternatively, and sysvinit's says sysv-rc
+ * before openrc, which conflict. So these two are apt's to install, in the system that is there then.
+ */
+#define BY_APT "openrc"
+static const char *const by_apt[] = {BY_APT, "sysvinit-core", "orphan-sysvinit-scripts"};
+
+static bool is_by_apt(const char *package)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(by_apt); i++)
+        if (str_eq(package, by_apt[i]))
+            return true;
+    return false;
+}
+
+/* Part the packages: those for debootstrap, joined, and the words of apt's command line behind argv. */
+static char *part_packages(char *packages, const char **argv, size_t n, size_t most)
+{
+    char *save, *first = xstrdup("");
+    for (char *w = strtok_r(packages, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+        if (is_by_apt(w) && n < most - 1) {
+            argv[n++] = w;
+            continue;
+        }
+        char *more = xasprintf("%s%s%s", first, *first ? "," : "", w);
+        free(first);
+        first = more;
+    }
+    argv[n] = NULL;
+    return first;
+}
+
+/* It is not to start what it installs. */
+static int apt_install(const struct debian *d, const char *const *argv, struct error *err)
+{
+    static const char quiet[] = "#!/bin/sh\nexit 101\n";
+    cleanup_free char *proc = xasprintf("%s/proc", d->root);
+    cleanup_free char *policy = xasprintf("%s/usr/sbin/policy-rc.d", d->root);
+    cleanup_close int fd = open(policy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
+    if (fd < 0 || write_all(fd, quiet, strlen(quiet)) < 0)
+        return error_set(err, errno, "write '%s'", policy);
+    close(steal_fd(fd));
+    mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+          NULL); /* goes with this process */
+    setenv("DEBIAN_FRONTEND", "noninteractive", 1);
+    int ret = filework_program((char *const *)(uintptr_t)argv, -1, NULL, NULL, err);
+    unlink(policy);
+    return ret;
+}
+
 static int debootstrap_run(void *arg, struct error *err)
 {
     struct debian *d = arg;
+    const char *apt[24] = {"chroot",  d->root,
+                           "apt-get", "-q",
+                           "-y",      "--no-install-recommends",
+                           "-o",      "APT::Sandbox::User=root",
+                           "install"};
+    const size_t words = strv_len((char *const *)(uintptr_t)apt);
+    cleanup_free char *packages = xstrdup(d->packages);
+    cleanup_free char *first = strstr(packages, BY_APT)
+                                   ? part_packages(packages, apt, words, ARRAY_SIZE(apt))
+                                   : xstrdup(packages);
     cleanup_free char *variant = xasprintf("--variant=%s", d->variant);
-    cleanup_free char *include = xasprintf("--include=%s", d->packages);
+    cleanup_free char *include = xasprintf("--include=%s", first);
     const char *argv[] = {"debootstrap", "--debian-installer",
                           variant,       include,
                           d->suite,      d->root,
@@ -248,7 +309,8 @@ static int debootstrap_run(void *arg, struct error *err)
     setenv("PATH", wide, 1);
     setenv("LC_ALL", "C", 1);
     setenv("container", "lxc", 1); /* it makes no device nodes that it may not make */
-    if (sync_never(err) < 0 || filework_program((char *const *)argv, -1, heard, d, err) < 0)
+    if (sync_never(err) < 0 || filework_program((char *const *)argv, -1, heard, d, err) < 0 ||
+        (apt[words] && apt_install(d, apt, err) < 0))
         return -1;
     drop_packages(d);
     return 0;
