@@ -17,7 +17,12 @@ echo "# RANDOM_SEED=$RANDOM_SEED"
 
 guests=(one-$test_id two-$test_id)
 vm=vm-$test_id guest=$TOP/$B/tests/device/guest.elf
-[ -r /dev/kvm ] && [ -w /dev/kvm ] && [ -e "$guest" ] && guests+=("$vm") || echo "# no VM: no KVM here"
+if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
+    [ -e "$guest" ] || skip_all "its guest is not built: make tests"
+    guests+=("$vm")
+else
+    echo "# no VM: no KVM here"
+fi
 tmux_name=pult-$test_id
 at_exit "tmux -L $tmux_name kill-server 2>/dev/null"
 
