@@ -133,9 +133,13 @@ life()
         like "$who: too much memory" "$(in_it sh -c 'head -c 200M /dev/zero | tail >/dev/null; echo $?')" 137
         ok "$who: it lives" test "$(fact state)" = running
         ok "$who: within its memory" test "$(fact memory_bytes)" -le $((64 << 20))
-        spun=$(in_it sh -c 'timeout 10 sh -c "while :; do :; done"; times' | sed -n '2s/m/ /gp' | tr -d s)
-        like "$who: a fifth of a core" "$(echo "$spun" | awk '{ print ($1 * 60 + $2 + $3 * 60 + $4) / 10 }')" \
-            '^0\.(1[2-9]|2[0-5]?)'
+        # On a machine that has other work it may get less for a while; more, never.
+        for _ in 1 2 3 4 5 6 7 8; do
+            spun=$(in_it sh -c 'timeout 10 sh -c "while :; do :; done"; times' | sed -n '2s/m/ /gp' | tr -d s |
+                awk '{ print ($1 * 60 + $2 + $3 * 60 + $4) / 10 }')
+            [[ $spun =~ ^0\.(0|1[01]) ]] || break
+        done
+        like "$who: a fifth of a core" "$spun" '^0\.(1[2-9]|2[0-5]?)'
         ok "$who: limits taken away" $P limit "$n" memory=none cpus=none swap=none
     else
         skip "$who: limited" "$limits"
