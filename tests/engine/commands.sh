@@ -30,6 +30,8 @@ is "lxc-ls --stopped" "$(pult list --names --state stopped)" "$n"
 is "lxc-ls -g" "$(pult list --names --group web)$(pult list --names --group db)" "$n"
 pult monitor "$n" --count 2 >"$WORK/monitor" &
 monitor=$!
+watches() { ls -l "/proc/$(pgrep -f "^$PULT monitor $n" | tail -n 1)/fd" 2>/dev/null | grep -q inotify; }
+wait_for 10 watches
 ok "lxc-autostart" pult start --autostart
 is "it runs" "$(state_of "$n")" running
 up() { pult log "$n" | grep -q "$n login"; }
