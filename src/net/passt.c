@@ -236,8 +236,8 @@ static bool parse_server(const char *line, struct address *out)
                                   : !IN6_IS_ADDR_LOOPBACK((struct in6_addr *)out->bytes);
 }
 
-/* Those of a file: how many. words: have passt tell its guest of them; NULL: only count. */
-static unsigned add_servers(char ***words, const char *path)
+/* Have passt tell its guest of those of a file. */
+static void add_servers(char ***words, const char *path)
 {
     cleanup_free char *text = NULL;
     unsigned count = 0;
@@ -245,38 +245,23 @@ static unsigned add_servers(char ***words, const char *path)
     struct address a;
 
     if (file_read_at(AT_FDCWD, path, CONF_MAX, &text, NULL, NULL) < 0)
-        return 0;
+        return;
     char *rest = text;
     for (char *line; count < SERVERS_MOST && (line = strsep(&rest, "\n"));) {
         if (!parse_server(line, &a))
             continue;
         count++;
-        if (!words)
-            continue;
         add_word(words, xstrdup("--dns"));
         add_word(words, xstrdup(address_text(&a, true, server)));
     }
-    return count;
 }
 
 /*
- * Who gives names to a VM: passt tells it by DHCP of those of the host's servers that it reaches. A
- * server on the host's loopback it reaches at PASST_DNS, of which a passt before September 2024 does
- * not tell it: so systemd-resolved is passed over.
+ * The host's servers, as they are: of each family the first stands for itself. For what comes from that
+ * one, a passt of 2023 says that it comes from the address of --dns-forward, whoever was asked; and where
+ * the gateway's address leads to the host's loopback, the gateway is asked for names all the same.
  */
-static void add_names(char ***words)
-{
-    add_word(words, xstrdup("--dns-forward"));
-    add_word(words, xstrdup(PASST_DNS));
-    if (!add_servers(NULL, RESOLV_CONF))
-        add_servers(words, RESOLVED_CONF);
-}
-
-/*
- * Where the gateway's address leads to the host's loopback, and the gateway is the name server, too, as
- * in most homes: names come from the gateway all the same. Of each family the first server is taken.
- */
-static void add_gateway_names(char ***words)
+static bool add_own_names(char ***words)
 {
     cleanup_free char *text = NULL;
     bool have4 = false, have6 = false;
@@ -284,7 +269,7 @@ static void add_gateway_names(char ***words)
     struct address a;
 
     if (file_read_at(AT_FDCWD, RESOLV_CONF, CONF_MAX, &text, NULL, NULL) < 0)
-        return;
+        return false;
     char *rest = text;
     for (char *line; (line = strsep(&rest, "\n"));) {
         if (!parse_server(line, &a))
@@ -296,6 +281,21 @@ static void add_gateway_names(char ***words)
         add_word(words, xstrdup("--dns-forward"));
         add_word(words, xstrdup(address_text(&a, true, server)));
     }
+    return have4 || have6;
+}
+
+/*
+ * Who gives names to a VM: passt tells it by DHCP of those of the host's servers that it reaches. A
+ * server on the host's loopback it reaches at PASST_DNS, of which a passt before September 2024 does
+ * not tell it: so systemd-resolved is passed over.
+ */
+static void add_names(char ***words, bool host_loopback)
+{
+    if (add_own_names(words) || host_loopback)
+        return;
+    add_word(words, xstrdup("--dns-forward"));
+    add_word(words, xstrdup(PASST_DNS));
+    add_servers(words, RESOLVED_CONF);
 }
 
 /* No port but those that are said leads to anywhere. */
@@ -347,7 +347,7 @@ static char **command_line(const struct passt_request *rq)
     if (!rq->host_loopback)
         add_word(&words, xstrdup("--no-map-gw"));
     if (!rq->pasta)
-        (rq->host_loopback ? add_gateway_names : add_names)(&words);
+        add_names(&words, rq->host_loopback);
     if (rq->pasta) {
         add_pasta(&words, rq);
     } else {
