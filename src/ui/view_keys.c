@@ -7,32 +7,49 @@
 #include "base/util.h"
 #include "ui/app.h"
 #include "ui/screen.h"
+#include "ui/spark.h"
 #include "ui/verb.h"
 
 /* ---- messages ---- */
+
+#define BAR_CELLS 10
+#define BAR_FROM  70 /* columns from which on there is room for it */
+
+/* The jobs that run, on the right; returns the column where they begin. */
+static int jobs_draw(const struct ui *ui, struct rect area)
+{
+    const struct job *job = job_at(ui->jobs, 0);
+    size_t jobs = 0;
+    while (job_at(ui->jobs, jobs))
+        jobs++;
+    if (jobs == 0)
+        return area.w;
+    const int percent = jobs == 1 ? job_percent(job) : -1;
+    const bool barred = percent >= 0 && area.w >= BAR_FROM;
+    char text[80], bar[3 * BAR_CELLS + 1];
+    if (percent >= 0)
+        snprintf(text, sizeof text, "%.58s… %d %%", job_line(job), percent);
+    else if (jobs == 1)
+        snprintf(text, sizeof text, "%.60s…", job_line(job));
+    else
+        snprintf(text, sizeof text, "%zu jobs…", jobs);
+    int w = screen_width(text), x = max(area.w - w - 2 - (barred ? BAR_CELLS + 3 : 0), 0);
+    screen_put(area.y, x, w, EL_CHANGING, text);
+    if (barred) {
+        spark_bar(percent / 100.0, BAR_CELLS, screen_utf8(), bar);
+        screen_put(area.y, x + w, 2, EL_TEXT, " ▕");
+        screen_text(area.y, x + w + 2, BAR_CELLS, EL_BAR, bar);
+        screen_put(area.y, x + w + 2 + BAR_CELLS, 1, EL_TEXT, "▏");
+    }
+    return x;
+}
 
 static void message_draw(struct ui *ui, struct rect area)
 {
     static const enum element looks[] = {
         [MESSAGE_NOTE] = EL_TEXT, [MESSAGE_GOOD] = EL_GOOD, [MESSAGE_BAD] = EL_BAD};
     const struct message *m = ui->messages.shown;
-    const struct job *job = job_at(ui->jobs, 0);
-    size_t jobs = 0;
-    while (job_at(ui->jobs, jobs))
-        jobs++;
-    int end = area.w;
-    if (jobs > 0) {
-        char text[80];
-        if (jobs == 1 && job_percent(job) >= 0)
-            snprintf(text, sizeof text, "%.58s… %d %%", job_line(job), job_percent(job));
-        else if (jobs == 1)
-            snprintf(text, sizeof text, "%.60s…", job_line(job));
-        else
-            snprintf(text, sizeof text, "%zu jobs…", jobs);
-        int w = screen_width(text);
-        end -= w + 2;
-        screen_put(area.y, max(end, 0), w, EL_CHANGING, text);
-    }
+    const int end = jobs_draw(ui, area);
     if (m && end > 3)
         screen_put(area.y, 1, end - 2, looks[m->kind], m->text);
 }

@@ -302,7 +302,7 @@ static void jobs_tell_and_are_cancelled(void **state)
     tty_expect(t, "▸ct1");
 
     tty_send(t, ":export ct1 made/ct1.tar\r");
-    tty_expect(t, "export ct1 made/ct1.tar… 50 %");
+    tty_expect(t, "export ct1 made/ct1.tar… 50 % ▕█████     ▏");
     assert_true(there("made", "ct1.tar"));
     tty_send(t, "c");
     tty_expect_gone(t, "50 %");
