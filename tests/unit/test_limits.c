@@ -169,7 +169,7 @@ static void not_delegated(void **unused)
 {
     (void)unused;
     cleanup_conf struct conf *half = limits("50000 100000", NULL, NULL);
-    int status;
+    int status = -1;
     if (geteuid() != 0)
         skip();
     const pid_t pid = fork();

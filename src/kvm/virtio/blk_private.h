@@ -16,7 +16,8 @@
  * disk has them. By the ring, where there is one. But writing to the page cache is a copy that the
  * ring would leave to a thread of the kernel's on most file systems, so a small one is made here and
  * now. If that took long (the host is behind with writing, and lets those who write wait), the lane
- * leaves such writes to others for a while. So do reads where the file system knows no attempt
+ * leaves such writes to others for a while; so it does where copying alone takes long and others have a
+ * processor to do it on. Reads are treated alike where the file system knows no attempt
  * that would not wait. What the ring cannot do (unaligned with O_DIRECT, decompression,
  * discarding, syncing an image with metadata) and, where there is no ring, all that may block, is
  * done by helpers (pool.h), which give it back by the lane's `done`.
@@ -107,6 +108,7 @@ struct blk {
     char serial[BLK_SERIAL];
     struct virtio_blk_config config;
     bool no_flush, no_ring;
+    bool alone;               /* the host has one processor: nobody copies beside others */
     _Atomic bool writeback;   /* as the driver has it now */
     _Atomic bool sync_failed; /* what was written before may be lost, see disk/hostfile.c */
     _Atomic bool complained;

@@ -315,7 +315,7 @@ static bool move_here(struct blk_request *r)
 
     lane->long_ones = to - from > LONG_NS ? lane->long_ones + 1 : 0;
     if (to - from > SLOW_NS ||
-        (lane->long_ones >= LONG_ONES && virtqueue_is_waiting(r->chain.queue)))
+        (lane->long_ones >= LONG_ONES && !lane->blk->alone && virtqueue_is_waiting(r->chain.queue)))
         lane->slow_until = to + SLOW_FOR_NS;
     return n >= 0 && (uint64_t)n == m->length;
 }
