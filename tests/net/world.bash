@@ -45,9 +45,10 @@ mount --bind "$WORK/resolv.conf" "$(readlink -f /etc/resolv.conf)"
 at_exit "umount '$(readlink -f /etc/resolv.conf)'"
 
 lan=lan0
+# It looks for nobody who may have an address already: four who ask at once would wait for each other.
 serve_lan()
 {
-    nsenter -t $outside -n dnsmasq -k -C /dev/null --pid-file= --no-resolv --no-hosts --user=root --interface=$lan \
+    nsenter -t $outside -n dnsmasq -k -C /dev/null --pid-file= --no-resolv --no-hosts --no-ping --user=root --interface=$lan \
         --bind-interfaces --address=/www.example/192.0.2.1 --address=/www.example/2001:db8::1 \
         --dhcp-range=192.0.2.100,192.0.2.200 --dhcp-leasefile="$WORK/lan.leases" "$@" 2>"$WORK/lan.log" &
     at_exit "kill $!"
@@ -111,7 +112,7 @@ address()
     in_guest "$1" ip -"${2:-4}" -o address show dev eth0 scope global |
         sed -n 's/.*inet6\? \([^/]*\).*/\1/p' | head -n 1
 }
-host() { ip -o address | sed 's|valid_lft.*||' | grep -v 'fe80' | sort; ip route; ip -6 route | grep -v fe80 | sed 's| expires .*||' | sort; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/eth0/accept_ra; }
+host() { ip -o address | sed 's|valid_lft.*||; s| tentative||' | grep -v 'fe80' | sort; ip route; ip -6 route | grep -v fe80 | sed 's| expires .*||' | sort; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/eth0/accept_ra; }
 before=$(host)
 gone() { ok "$1: destroyed" "$PULT" network destroy "$1"; is "$1: the host is as it was" "$(host)" "$before"; }
 end() { for g in "$@"; do "$PULT" kill "$test_id-$g"; "$PULT" destroy "$test_id-$g"; done; }
