@@ -205,13 +205,13 @@ static int limit_balloon(const char *name, bool alive, json_t *set, struct error
     uint64_t bytes;
     if (!values)
         return 0;
-    cleanup_free char *memory = xstrdup(json_string_value(json_array_get(values, 0)));
+    const char *memory = json_string_value(json_array_get(values, 0));
     if (!memory)
         return error_set(err, 0, "a VM has as much memory as guest.memory says, or less");
     if (size_parse(memory, &bytes, err) < 0)
         return -1;
-    json_object_del(set, "guest.memory");
     json_object_set_new(set, "vm.balloon", json_pack("[s]", memory));
+    json_object_del(set, "guest.memory");
     return alive ? ask(name, json_pack("{s:s, s:I}", "cmd", "balloon", "memory", (json_int_t)bytes),
                        err)
                  : 0;
@@ -235,8 +235,9 @@ static int limit_vm(const char *name, const struct guest_info *info, json_t *set
         (alive && limits_keeper(name, keeper, before, now, err) < 0))
         return -1;
     int ret = limit_balloon(name, alive, set, err);
+    struct error why;
     if (ret < 0 && alive)
-        limits_keeper(name, keeper, now, info->def->conf, NULL);
+        limits_keeper(name, keeper, now, info->def->conf, &why);
     return ret;
 }
 

@@ -69,5 +69,15 @@ pult kill "$n"
 ok "one that does not run" pult limit "$n" memory=128M
 is "will have it" "$(pult config get "$n" guest.memory)" 128M
 pult destroy "$n"
+
+# ---- a VM that does not run, as it is defined ----
+n=vm-$test_id
+mkdir -m 700 "$PULT_HOME/guests/$n"
+printf 'guest.type = vm\nguest.memory = 256M\n' >"$PULT_HOME/guests/$n/config"
+refused "a VM without a limit of memory" "as much memory as guest.memory says" pult limit "$n" memory=none
+ok "a VM with less, and half a core" pult limit "$n" memory=128M cpus=0.5
+is "its balloon has the rest" "$(pult config get "$n" vm.balloon)" 128M
+is "a quota of its keeper" "$(pult config get "$n" vm.cgroup2.cpu.max)" "50000 100000"
+rm -r "$PULT_HOME/guests/${n:?}"
 is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
 finish
