@@ -102,9 +102,8 @@ const struct command cmd_clone = {
         "With --overlay a container's clone is there at once, and has only what is written in\n"
         "it: the rest is the other's, which can be neither destroyed, renamed nor put back to a\n"
         "snapshot as long as there is such a clone, and should not be changed. The two do not run\n"
-        "at the same time, unless the clone is one of a snapshot. A clone of such a clone is "
-        "whole\n"
-        "again.\n\n"
+        "at the same time, unless the clone is one of a snapshot. A clone of such a clone is\n"
+        "whole again.\n\n"
         "  pult clone web1 web2\n"
         "  pult clone --overlay base job7",
     .safe = true,

@@ -354,7 +354,7 @@ static void step_aside(struct cgroup *cg)
 /* The group within, with all controllers of the outer one: no process is there to be in the way. */
 static int entry_open(struct cgroup *cg, const char *outer, struct error *err)
 {
-    char path[600];
+    char path[648];
     snprintf(path, sizeof path, "%s/%s", outer, cg->inner);
     make_above(path);
     for (int i = 0; i < CG_V1_COUNT && cg->pure; i++)
@@ -516,7 +516,7 @@ int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, st
 /* Put a process into a group, or into the one within. */
 static int procs_write(int dir, const char *inner, pid_t pid, struct error *err)
 {
-    char text[16], file[96];
+    char text[16], file[160];
     snprintf(text, sizeof text, "%d", pid);
     snprintf(file, sizeof file, "%s%scgroup.procs", inner, *inner ? "/" : "");
     return file_put_at(dir, file, text, err);

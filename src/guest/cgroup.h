@@ -36,7 +36,7 @@ struct cgroup {
     char base[256];                 /* v2: path below which group lies */
     bool pure;                      /* all controllers are of v2 */
     char own[CG_V1_COUNT][OWN_MAX]; /* v1: likewise, below the root of each tree; "": there */
-    char inner[64];      /* lxc.cgroup.dir.container.inner, in which its processes are; "": none */
+    char inner[128];     /* lxc.cgroup.dir.container.inner, in which its processes are; "": none */
     int entry;           /* v2: that group; -1: v2 itself */
     int v2;              /* directory of the group; -1: none */
     int v1[CG_V1_COUNT]; /* likewise; -1: not made */
@@ -72,9 +72,6 @@ void cgroup_join_counting(struct cgroup *cg);
 void cgroup_figures(const struct cgroup *cg, pid_t init, struct figure_source figures[FIGURES]);
 int cgroup_freeze(const struct cgroup *cg, bool freeze, struct error *err);
 void cgroup_kill(const struct cgroup *cg);
-/* Call fn for each process in the group dir and those below. */
-void cgroup_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg);
-void cgroup_kill_one(void *arg, pid_t pid); /* for that */
 /* The directory of v2 that its processes begin in. -1: none. */
 int cgroup_entry(const struct cgroup *cg);
 /*
@@ -83,10 +80,6 @@ int cgroup_entry(const struct cgroup *cg);
  */
 int cgroup_monitor_begin(const struct cgroup *cg, const struct conf *conf, struct error *err);
 void cgroup_monitor_end(const struct cgroup *cg, const struct conf *conf);
-void cgroup_monitor_remove(const struct cgroup *cg, const struct conf *conf);
-/* For these: mkdir a group and what is missing above it. controller: of v1, or -1. */
-void cgroup_path(const struct cgroup *cg, int controller, const char *group, char out[512]);
-int cgroup_make(char *path, int controller, struct error *err);
 /* Close the descriptors and remove the groups; processes still dying get a moment. */
 void cgroup_remove(struct cgroup *cg);
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Freezing a container, or killing it, by its cgroups; and who it is that does not freeze. */
-#include "guest/cgroup.h"
+#include "guest/cgroup_private.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 #include "base/conf.h"
 #include "base/file.h"
 #include "base/util.h"
-#include "guest/cgroup.h"
+#include "guest/cgroup_private.h"
 
 static const char *said(const struct conf *conf, const char *key)
 {

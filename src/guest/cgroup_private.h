@@ -18,5 +18,14 @@ extern const struct cgroup_controller cgroup_controllers[CG_V1_COUNT];
 void cgroup_locate(struct cgroup *cg, const char *name, const struct conf *conf);
 /* Open the groups that are there. */
 void cgroup_open_all(struct cgroup *cg);
+/* The path of a group in the tree of a controller of v1, or in that of v2 (-1). */
+void cgroup_path(const struct cgroup *cg, int controller, const char *group, char out[512]);
+/* mkdir a group and what is missing above it. */
+int cgroup_make(char *path, int controller, struct error *err);
+/* Call fn for each process in the group dir and those below. */
+void cgroup_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg);
+void cgroup_kill_one(void *arg, pid_t pid); /* for that */
+/* rmdir the group of lxc.cgroup.dir.monitor, if it is empty. */
+void cgroup_monitor_remove(const struct cgroup *cg, const struct conf *conf);
 
 #endif

@@ -103,7 +103,7 @@ static bool locate_marked(struct cgroup *cg, const struct status_page *page)
     return true;
 }
 
-/* Find dir/…/GROUP, a few groups deep, for one of v1 that was below its caller's (lxc.cgroup.relative). */
+/* Find path/…/GROUP, a few groups deep: path becomes what is above it. */
 static bool find_below(char path[512], const char *group, int deep)
 {
     const size_t len = strlen(path);
@@ -125,10 +125,12 @@ static bool find_below(char path[512], const char *group, int deep)
     return false;
 }
 
+/*
+ * Below which groups of v1 they were by lxc.cgroup.relative, which the page does not tell: looked for
+ * in the whole of each tree.
+ */
 static void locate_relative(struct cgroup *cg)
 {
-    if (cg->pure || geteuid() != 0)
-        return;
     for (int i = 0; i < CG_V1_COUNT; i++) {
         char path[512] = CGROUP_ROOT "/";
         const size_t root = strlen(CGROUP_ROOT "/") + strlen(cgroup_controllers[i].v1);
@@ -139,9 +141,9 @@ static void locate_relative(struct cgroup *cg)
 }
 
 /*
- * Where a user's keeper had its group, or root's by lxc.cgroup.relative: below the group that it ran in itself, which is another one
- * for each of his sessions. The status page names a file of it. Nothing is taken from there but a
- * path that cgroup_create() could have made for this guest.
+ * Where a user's keeper had its group, or root's by lxc.cgroup.relative: below the group that it ran
+ * in itself, which is another one for each session. The status page names a file of it. Nothing is
+ * taken from there but a path that cgroup_create() could have made for this guest.
  */
 static void locate_recorded(struct cgroup *cg, const struct status_page *page)
 {
@@ -154,8 +156,10 @@ static void locate_recorded(struct cgroup *cg, const struct status_page *page)
         !str_starts(path, CGROUP_ROOT "/") || strstr(path, "/../") || path[len - 1] != '/' ||
         !str_eq(found + strlen(cg->group), "/cpu.stat"))
         return;
+    const bool usual = strlen(cg->base) == len - 1 && strncmp(cg->base, path, len - 1) == 0;
     snprintf(cg->base, sizeof cg->base, "%.*s", (int)len - 1, path);
-    locate_relative(cg);
+    if (!usual && !cg->pure && geteuid() == 0)
+        locate_relative(cg);
 }
 
 void cgroup_open_all(struct cgroup *cg)

@@ -137,7 +137,8 @@ static void janitor_main(const struct keeper *k, int channel)
             answer(3, -EINVAL);
         }
     }
-    cgroup_remove_keeper(k->def->name, keeper);
+    if (!k->def->engine->limit) /* an engine whose guest is its keeper */
+        cgroup_remove_keeper(k->def->name, keeper);
     if (ended) {
         run_dir_remove(k->def->name, &run);
         return;

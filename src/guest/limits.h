@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The limits of a definition as writes to files of cgroups. Of a container guest.memory and
- * guest.cpus, and the keys lxc.cgroup.* and lxc.cgroup2.*; of a VM vm.cgroup2.*: those with the spelling of the other version than the
- * host's are translated where there is a translation, and refused otherwise.
+ * The limits of a definition as writes to files of cgroups: of a container guest.memory, guest.cpus,
+ * lxc.cgroup.* and lxc.cgroup2.*, of a VM vm.cgroup2.*. Those with the spelling of the other version
+ * than the host's are translated where there is a translation, and refused otherwise.
  */
-#ifndef PULT_LXC_LIMITS_H
-#define PULT_LXC_LIMITS_H
+#ifndef PULT_GUEST_LIMITS_H
+#define PULT_GUEST_LIMITS_H
 
 #include <stdbool.h>
 #include <stddef.h>

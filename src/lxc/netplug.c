@@ -90,6 +90,12 @@ static void put_phys(struct conf *conf, const struct plug_request *p)
     put(conf, p->key, "flags", "up");
 }
 
+/* Does the card's own value say its name? */
+static bool says_name(const struct plug_request *p)
+{
+    return !str_starts(p->net, PHYS) && strstr(p->net, ",name=");
+}
+
 int network_lines(struct conf *conf, struct plug_request *p, struct error *err)
 {
     const bool phys = str_starts(p->net, PHYS);
@@ -106,10 +112,9 @@ int network_lines(struct conf *conf, struct plug_request *p, struct error *err)
         put_phys(conf, p);
         return 0;
     }
-    const bool named = strstr(p->net, ",name=");
     if (!p->value)
-        p->value =
-            named || !p->name[0] ? xstrdup(p->net) : xasprintf("%s,name=%s", p->net, p->name);
+        p->value = says_name(p) || !p->name[0] ? xstrdup(p->net)
+                                               : xasprintf("%s,name=%s", p->net, p->name);
     conf_set(conf, p->key, p->value);
     return 0;
 }
@@ -118,7 +123,7 @@ int network_lines(struct conf *conf, struct plug_request *p, struct error *err)
 static int lines_add(const struct container *c, struct plug_request *p, struct conf *conf,
                      struct error *err)
 {
-    const bool named = !str_starts(p->net, PHYS) && strstr(p->net, ",name=");
+    const bool named = says_name(p);
     if (named && p->name[0])
         return error_set(err, 0, "it is called '%s', and by '%s'", p->name, p->net);
     if (!named && name_choose(&c->config.nics, p->name, err) < 0)

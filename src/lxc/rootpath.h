@@ -51,8 +51,8 @@ char *loop_device(const char *image, bool read_only, int *fd, const char **type,
 
 /*
  * What a running guest writes to is nobody's layer meanwhile, and what it lies on is not written to:
- * a flock on HOME/guests/NAME/running, and a shared one on that of each LOWER's guest, held by these descriptors (-1: none).
- * -1: others have them, which the error names.
+ * a flock on HOME/guests/NAME/running, and a shared one on that of each LOWER's guest, held by these
+ * descriptors (-1: none). -1: others have them, which the error names.
  */
 #define ROOT_HOLDS (LOWERS_MAX + 1)
 int root_path_hold(const struct guest_def *def, int fds[ROOT_HOLDS], struct error *err);

@@ -236,24 +236,26 @@ static bool parse_server(const char *line, struct address *out)
                                   : !IN6_IS_ADDR_LOOPBACK((struct in6_addr *)out->bytes);
 }
 
-/* Have passt tell its guest of those of a file. */
-static void add_servers(char ***words, const char *path)
+/* Those of a file: how many. */
+static unsigned read_servers(const char *path, struct address servers[SERVERS_MOST])
 {
     cleanup_free char *text = NULL;
     unsigned count = 0;
-    char server[ADDRESS_TEXT];
-    struct address a;
 
     if (file_read_at(AT_FDCWD, path, CONF_MAX, &text, NULL, NULL) < 0)
-        return;
+        return 0;
     char *rest = text;
-    for (char *line; count < SERVERS_MOST && (line = strsep(&rest, "\n"));) {
-        if (!parse_server(line, &a))
-            continue;
-        count++;
-        add_word(words, xstrdup("--dns"));
-        add_word(words, xstrdup(address_text(&a, true, server)));
-    }
+    for (char *line; count < SERVERS_MOST && (line = strsep(&rest, "\n"));)
+        count += parse_server(line, &servers[count]);
+    return count;
+}
+
+static void add_server(char ***words, const char *option, const struct address *a)
+{
+    char server[ADDRESS_TEXT];
+
+    add_word(words, xstrdup(option));
+    add_word(words, xstrdup(address_text(a, true, server)));
 }
 
 /*
@@ -263,25 +265,17 @@ static void add_servers(char ***words, const char *path)
  */
 static bool add_own_names(char ***words)
 {
-    cleanup_free char *text = NULL;
+    struct address servers[SERVERS_MOST];
+    const unsigned count = read_servers(RESOLV_CONF, servers);
     bool have4 = false, have6 = false;
-    char server[ADDRESS_TEXT];
-    struct address a;
 
-    if (file_read_at(AT_FDCWD, RESOLV_CONF, CONF_MAX, &text, NULL, NULL) < 0)
-        return false;
-    char *rest = text;
-    for (char *line; (line = strsep(&rest, "\n"));) {
-        if (!parse_server(line, &a))
-            continue;
-        bool *const have = a.family == AF_INET ? &have4 : &have6;
-        if (*have)
-            continue;
+    for (unsigned i = 0; i < count; i++) {
+        bool *const have = servers[i].family == AF_INET ? &have4 : &have6;
+        if (!*have)
+            add_server(words, "--dns-forward", &servers[i]);
         *have = true;
-        add_word(words, xstrdup("--dns-forward"));
-        add_word(words, xstrdup(address_text(&a, true, server)));
     }
-    return have4 || have6;
+    return count > 0;
 }
 
 /*
@@ -293,9 +287,12 @@ static void add_names(char ***words, bool host_loopback)
 {
     if (add_own_names(words) || host_loopback)
         return;
+    struct address servers[SERVERS_MOST];
+    const unsigned count = read_servers(RESOLVED_CONF, servers);
     add_word(words, xstrdup("--dns-forward"));
     add_word(words, xstrdup(PASST_DNS));
-    add_servers(words, RESOLVED_CONF);
+    for (unsigned i = 0; i < count; i++)
+        add_server(words, "--dns", &servers[i]);
 }
 
 /* No port but those that are said leads to anywhere. */

@@ -464,7 +464,7 @@ static void act_limits(struct ui *ui, int argc, char *const *argv)
     for (size_t i = 0; i < ARRAY_SIZE(most); i++) {
         const char *key = vm ? most[i].vm_key : most[i].key;
         const char *v = conf && key ? conf_get(conf, key) : NULL;
-        cleanup_free char *cores = v && vm && i == 1 ? limits_cores(v) : NULL;
+        cleanup_free char *cores = v && str_eq(key, "vm.cgroup2.cpu.max") ? limits_cores(v) : NULL;
         if (v)
             len += snprintf(line + len, sizeof line - (size_t)len, " %s=%.40s", most[i].word,
                             cores ? cores : v);
