@@ -34,7 +34,8 @@
 #include "lxc/keys.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
-#define ANSWER_MS   500
+#define GLANCE_MS   500 /* for an answer, where many are asked */
+#define END_MS      500
 #define FREEZE_MS   3000
 #define KILL_MS     5000
 #define PAYLOAD     "lxc.payload."
@@ -131,13 +132,13 @@ static socklen_t address_make(const char *place, const char *name, struct sockad
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-/* Send its monitor a command with a number. A descriptor for the answer, or -1: there is none. */
-static int monitor_send(const char *place, const char *name, int command, int number)
+/* Send its monitor a command with a number. A descriptor for the answer, within ms; -1: there is none. */
+static int monitor_send(const char *place, const char *name, int command, int number, int ms)
 {
     struct sockaddr_un a;
     socklen_t len = address_make(place, name, &a);
     const struct request q = {.command = command, .data = (void *)(intptr_t)number};
-    const struct timeval tv = {.tv_usec = ANSWER_MS * 1000};
+    const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || len == 0)
         return -1;
@@ -149,20 +150,36 @@ static int monitor_send(const char *place, const char *name, int command, int nu
     return steal_fd(fd);
 }
 
-/* Ask its monitor. -1: there is none, or it does not answer. */
-static long monitor_ask(const char *place, const char *name, int command)
+enum { NO_MONITOR = -1, NO_ANSWER = -2 };
+
+/* Ask its monitor. NO_MONITOR: there is none, or it knows no answer; NO_ANSWER: none came in time. */
+static long monitor_ask(const char *place, const char *name, int command, int ms)
 {
     struct response r = {0};
-    cleanup_close int fd = monitor_send(place, name, command, 0);
-    if (fd < 0 || recv(fd, &r, sizeof r, MSG_WAITALL) != (ssize_t)sizeof r || r.ret < 0)
-        return -1;
-    return (long)(intptr_t)r.data;
+    cleanup_close int fd = monitor_send(place, name, command, 0, ms);
+    const ssize_t n = fd < 0 ? 0 : recv(fd, &r, sizeof r, MSG_WAITALL);
+    if (n < 0 && errno == EAGAIN)
+        return NO_ANSWER;
+    return n != (ssize_t)sizeof r || r.ret < 0 ? NO_MONITOR : (long)(intptr_t)r.data;
 }
 
-pid_t foreign_init(const char *place, const char *name)
+/* Its init, asked for so long; 0: it does not run; -1: who knows does not answer. */
+static pid_t init_within(const char *place, const char *name, int ms)
 {
-    long pid = monitor_ask(place, name, COMMAND_GET_INIT_PID);
-    return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
+    long pid = monitor_ask(place, name, COMMAND_GET_INIT_PID, ms);
+    return pid == NO_ANSWER ? -1 : pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+pid_t foreign_init(const char *place, const char *name, struct error *err)
+{
+    pid_t pid = init_within(place, name, FOREIGN_ANSWER_MS);
+    if (pid == 0)
+        return error_set(err, ESRCH, "'%s'", name);
+    if (pid > 0)
+        return pid;
+    error_set(err, ETIMEDOUT, "ask lxc's monitor of '%s' for its init", name);
+    return error_hint(err, "the process '[lxc monitor] … %s' is stopped, or has too much to do",
+                      name);
 }
 
 /* The place of a definition, from the file it was read from: PLACE/NAME/config. */
@@ -180,7 +197,7 @@ static char *place_of(const struct guest_def *def)
 int foreign_check(const struct guest_def *def, struct error *err)
 {
     cleanup_free char *place = place_of(def);
-    if (foreign_init(place, def->name))
+    if (init_within(place, def->name, FOREIGN_ANSWER_MS) != 0)
         return error_set(err, 0, "'%s' is running already, by lxc", def->name);
     return 0;
 }
@@ -321,10 +338,16 @@ static uint64_t began_ns(pid_t pid)
 
 bool foreign_look(const char *place, const char *name, struct status_page *page)
 {
-    pid_t pid = foreign_init(place, name);
+    pid_t pid = init_within(place, name, GLANCE_MS);
     if (!pid)
         return false;
-    long state = monitor_ask(place, name, COMMAND_GET_STATE);
+    if (pid < 0) { /* who has a monitor runs, whatever that is busy with */
+        *page = (struct status_page){.state = GUEST_RUNNING, .started_ns = now_boot_ns()};
+        snprintf(page->engine, sizeof page->engine, "container");
+        snprintf(page->name, sizeof page->name, "%s", name);
+        return true;
+    }
+    long state = monitor_ask(place, name, COMMAND_GET_STATE, GLANCE_MS);
     *page = (struct status_page){.guest_pid = pid, .started_ns = began_ns(pid)};
     page->state = state == LXC_STARTING                            ? GUEST_STARTING
                   : state == LXC_STOPPING || state == LXC_ABORTING ? GUEST_STOPPING
@@ -344,7 +367,7 @@ static bool await_end(const char *place, const char *name, int pidfd, int ms)
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     if (poll(&p, 1, ms) != 1)
         return false;
-    for (int i = 0; i < KILL_MS && monitor_ask(place, name, COMMAND_GET_STATE) >= 0; i++)
+    for (int i = 0; i < KILL_MS && monitor_ask(place, name, COMMAND_GET_STATE, GLANCE_MS) >= 0; i++)
         poll(NULL, 0, 1); /* its monitor tidies up */
     return true;
 }
@@ -353,8 +376,8 @@ static int kill_it(const char *place, const char *name, pid_t pid, int pidfd, st
 {
     if (is_frozen(pid) && freeze(pid, false, err) < 0)
         return -1;
-    monitor_ask(place, name, COMMAND_STOP);
-    if (await_end(place, name, pidfd, ANSWER_MS))
+    monitor_ask(place, name, COMMAND_STOP, GLANCE_MS);
+    if (await_end(place, name, pidfd, END_MS))
         return 0;
     if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
         return error_set(err, errno, "kill its init, process %d", pid);
@@ -368,7 +391,7 @@ static int freeze_known(const char *place, const char *name, pid_t pid, bool yes
 {
     if (freeze(pid, yes, err) < 0)
         return -1;
-    int fd = monitor_send(place, name, COMMAND_SET_STATE, yes ? LXC_FROZEN : LXC_THAWED);
+    int fd = monitor_send(place, name, COMMAND_SET_STATE, yes ? LXC_FROZEN : LXC_THAWED, GLANCE_MS);
     if (fd >= 0)
         close(fd); /* it answers nothing */
     return 0;
@@ -384,8 +407,10 @@ static int halt_signal(const struct guest_def *def)
 static int act(const char *place, const struct guest_def *def, enum foreign_act what, int ms,
                struct error *err)
 {
-    pid_t pid = foreign_init(place, def->name);
-    cleanup_close int pidfd = pid ? pidfd_open(pid, 0) : -1;
+    pid_t pid = foreign_init(place, def->name, err);
+    if (pid < 0)
+        return -1;
+    cleanup_close int pidfd = pidfd_open(pid, 0);
     if (pidfd < 0)
         return error_set(err, ESRCH, "'%s'", def->name);
     if (what == FOREIGN_FREEZE || what == FOREIGN_THAW)

@@ -14,8 +14,9 @@ extern const struct engine_foreign lxc_foreign;
 
 char **foreign_places(void);
 bool foreign_look(const char *place, const char *name, struct status_page *page);
-/* The init of one that LXC runs; 0: it does not. */
-pid_t foreign_init(const char *place, const char *name);
+#define FOREIGN_ANSWER_MS 3000 /* for an answer, where one is asked */
+/* The init of one that LXC runs. -1: it does not (ESRCH), or its monitor does not say. */
+pid_t foreign_init(const char *place, const char *name, struct error *err);
 /* LXC does not run it. */
 int foreign_check(const struct guest_def *def, struct error *err);
 /* Be at the address of its monitor: a listening socket, or -1 where somebody else is. */

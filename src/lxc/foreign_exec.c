@@ -149,8 +149,10 @@ int foreign_exec(const char *place, const char *name, const struct exec_request 
                  struct error *err)
 {
     char path[32];
-    pid_t init = foreign_init(place, name);
-    cleanup_close int pidfd = init ? pidfd_open(init, 0) : -1;
+    pid_t init = foreign_init(place, name, err);
+    if (init < 0)
+        return -1;
+    cleanup_close int pidfd = pidfd_open(init, 0);
     cleanup_free char *text = NULL;
     if (pidfd < 0)
         return error_set(err, ESRCH, "'%s'", name);

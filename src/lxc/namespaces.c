@@ -70,8 +70,9 @@ static pid_t process_of(const char *who, struct error *err)
     if (who[0] == '/') {
         const char *name = strrchr(who, '/') + 1;
         cleanup_free char *place = xstrndup(who, (size_t)(name - who - 1));
-        pid_t pid = foreign_init(place, name);
-        return pid ? pid : error_set(err, 0, "no container runs at '%s'", who);
+        pid_t pid = foreign_init(place, name, err);
+        return pid < 0 && err->code == ESRCH ? error_set(err, 0, "no container runs at '%s'", who)
+                                             : pid;
     }
     struct guest_info info;
     if (store_info(who, &info, err) < 0)

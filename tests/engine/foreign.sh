@@ -41,6 +41,12 @@ is "it is shown" "$(state state)" running
 is "with its init" "$(state pid)" "$(lx info -p -H)"
 refused "we do not start it a second time" "running already, by lxc" pult start "$n"
 is "is entered, with its status" "$(status pult exec "$n" -- /bin/sh -c '[ $(hostname) = '"$n"' ] && exit 7')" 7
+monitor=$(pgrep -f "^\\[lxc monitor\\] $WORK/lxc $n")
+kill -STOP "$monitor"
+is "it runs also where its monitor does not answer" "$(state state)" running
+refused "nor is it started a second time then" "running already, by lxc" pult start "$n"
+refused "which is said to whom it takes" "ask lxc's monitor.*stopped, or has too much to do" pult exec "$n" -- true
+kill -CONT "$monitor"
 is "as a user of its own" "$(pult exec -u daemon "$n" -- /bin/sh -c 'id -u; echo $USER' | paste -sd ' ')" "1 daemon"
 outside=
 for i in $(seq 3 20); do
