@@ -87,6 +87,7 @@ const struct confine_list confine_keeper = {
                            SCMP_SYS(sched_yield),
                            SCMP_SYS(sched_getaffinity),
                            SCMP_SYS(sched_setaffinity),
+                           SCMP_SYS(sched_setscheduler),
                            SCMP_SYS(getpid),
                            SCMP_SYS(gettid),
                            SCMP_SYS(getppid),

@@ -77,7 +77,7 @@ static const int fatal[] = {
  * (clone3 hides its flags behind a pointer, and is said not to be there: the C library uses clone).
  * A copy of the process, as confined as it is, writes snapshots. Of fcntl not F_SETOWN and
  * F_SETSIG, by which a pipe sends any signal to any process of the same user; and no thread but
- * the calling one is given other processors.
+ * the calling one is given other processors, or scheduled in another way.
  */
 #define LOW 0xffffffffu
 static const struct {
@@ -104,6 +104,7 @@ static const struct {
     {SCMP_SYS(fcntl), 1, LOW, F_OFD_SETLK},
     {SCMP_SYS(fcntl), 1, LOW, F_ADD_SEALS},
     {SCMP_SYS(sched_setaffinity), 0, LOW, 0},
+    {SCMP_SYS(sched_setscheduler), 0, LOW, 0},
 };
 
 struct confine_filter {

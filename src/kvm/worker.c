@@ -5,6 +5,7 @@
 #include "kvm/worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,11 +134,28 @@ static void end(struct worker *w)
     }
 }
 
+bool worker_shares_processor(void)
+{
+    cpu_set_t mine;
+
+    return sched_getaffinity(0, sizeof(mine), &mine) == 0 && CPU_COUNT(&mine) == 1;
+}
+
+/* See worker.h: by its kind a batch thread takes the processor from no other that has it. */
+static void let_others_finish(void)
+{
+    const struct sched_param none = {0};
+
+    if (worker_shares_processor())
+        sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
 
     pthread_setname_np(pthread_self(), w->name);
+    let_others_finish();
     if (w->pool->confinement)
         confinement_enter(w->pool->confinement, w->files ? THREAD_FILES : THREAD_WORKER);
     while (pass_gate(w))

@@ -21,6 +21,10 @@
  * What would hold up a worker for long is done by helpers (pool.h), which there are as many of as
  * devices asked for; they are started and stopped with the workers, and not paused.
  *
+ * Where there is one processor for all, a worker does not take it from a vCPU that has just kicked it:
+ * that one goes on, and when it waits or has had its share, the worker finds many requests, for which
+ * there will be one interrupt.
+ *
  * Anything may worker_post() a call into a worker. Sources are added and removed by the worker
  * itself, or by others before it was started, while it is paused or after it was stopped.
  */
@@ -100,6 +104,9 @@ static inline struct worker *workers_loop(struct workers *w)
 {
     return w->all[0];
 }
+
+/* Has the calling thread one processor to run on, which is then all others' too? */
+bool worker_shares_processor(void);
 
 /* Let the threads run. */
 int workers_start(struct workers *p, struct error *err);

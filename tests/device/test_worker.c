@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +29,7 @@ struct counter {
     struct worker *worker;
     struct counter *remove; /* this one, when it is ready */
     _Atomic unsigned n, calls;
+    _Atomic int policy;
     _Atomic bool in_loop; /* it ran on the test's own thread */
     pthread_t self;
     sem_t done, hold;
@@ -56,6 +58,7 @@ static void count_call(void *arg)
     struct counter *c = arg;
 
     c->calls++;
+    c->policy = sched_getscheduler(0);
     sem_post(&c->done);
 }
 
@@ -180,6 +183,47 @@ static void test_thread(void **state)
     assert_int_equal(c.n, 1);
     workers_stop(&pool);
     counter_close(&c);
+}
+
+/* How the thread of a worker is scheduled that may use these processors. */
+static int policy_on(const cpu_set_t *where)
+{
+    struct worker *w = workers_add(&pool, "a thread", NULL);
+    struct counter c;
+    cpu_set_t mine;
+
+    assert_int_equal(sched_getaffinity(0, sizeof(mine), &mine), 0);
+    counter_init(&c, w);
+    assert_int_equal(sched_setaffinity(0, sizeof(*where), where), 0);
+    assert_int_equal(workers_start(&pool, NULL), 0);
+    assert_int_equal(sched_setaffinity(0, sizeof(mine), &mine), 0);
+    worker_post(w, &c.call);
+    await(&c.done);
+    workers_stop(&pool);
+    counter_close(&c);
+    return c.policy;
+}
+
+/* A worker with but one processor for it and others lets them finish. */
+static void test_one_processor(void **state)
+{
+    cpu_set_t one;
+
+    (void)state;
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    assert_int_equal(policy_on(&one), SCHED_BATCH);
+}
+
+static void test_many_processors(void **state)
+{
+    cpu_set_t all;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    if (CPU_COUNT(&all) == 1)
+        skip();
+    assert_int_equal(policy_on(&all), SCHED_OTHER);
 }
 
 static void test_pause(void **state)
@@ -327,6 +371,8 @@ int main(void)
         T(test_loop),
         T(test_removed),
         T(test_thread),
+        T(test_one_processor),
+        T(test_many_processors),
         T(test_pause),
         T(test_too_many),
         cmocka_unit_test(test_device_threads),

@@ -130,6 +130,14 @@ static int try_affinity(void)
     return sched_setaffinity(getppid(), sizeof(all), &all) < 0 ? errno : 0;
 }
 
+static int try_scheduler(void)
+{
+    const struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
+        return 0;
+    return sched_setscheduler(getppid(), SCHED_BATCH, &none) < 0 ? errno : 0;
+}
+
 static int try_datagrams(void)
 {
     int s[2];
@@ -196,6 +204,7 @@ static const struct {
     {"a lock", try_lock, 0},
     {"a signal by a file", try_owner, EPERM},
     {"the processors of others", try_affinity, EPERM},
+    {"how others are scheduled", try_scheduler, EPERM},
     {"a socket that can send anywhere", try_datagrams, EPERM},
     {"be dumped", try_dumpable, EPERM},
     {"execute", try_exec, KILLED},

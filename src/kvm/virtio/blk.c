@@ -445,7 +445,7 @@ struct virtio_device *blk_add(struct virtio_bus *bus, const struct blk_config *c
     b->disk = config->disk;
     b->no_flush = config->no_flush;
     b->no_ring = config->no_ring;
-    b->alone = sysconf(_SC_NPROCESSORS_ONLN) == 1;
+    b->alone = worker_shares_processor();
     b->writeback = !config->writethrough;
     b->bytes_read = config->bytes_read;
     b->bytes_written = config->bytes_written;
