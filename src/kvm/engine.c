@@ -345,22 +345,20 @@ static void fill_status(struct keeper *k, const struct settings *settings)
     status_commit(&k->status);
 }
 
-/* Load what is to be run, or what ran when a snapshot was taken. */
-static int load(struct vm *vm, struct cpu_entry *entry, struct error *err)
+/* Load what is to be run, but for what ran when a snapshot was taken. */
+static int load(void *arg, struct memory *m, struct error *err)
 {
+    struct vm *vm = arg;
+
     vm->deaf = throw_wanted(vm->keeper->def);
     vm->loaded = vm->keeper->snapshot != NULL;
-    if (vm->loaded ? snapshot_load(vm, err) < 0
-                   : boot_load(&vm->machine->memory, &vm->boot, entry, err) < 0)
-        return -1;
-    terminals_plug(vm);
-    return 0;
+    return vm->loaded ? 0 : boot_load(m, &vm->boot, &vm->entry, err);
 }
 
 /* Let it run. */
-static int run(struct vm *vm, const struct cpu_entry *entry, struct error *err)
+static int run(struct vm *vm, struct error *err)
 {
-    if (machine_start(vm->machine, vm->loaded ? NULL : entry, err) < 0)
+    if (machine_start(vm->machine, vm->loaded ? NULL : &vm->entry, err) < 0)
         return -1;
     if (vm->loaded) /* what waited to be printed when it was saved */
         serial_output_ready(&vm->machine->com1);
@@ -423,7 +421,6 @@ static int kvm_start(struct keeper *k, struct error *err)
 {
     const struct guest_def *def = k->def;
     struct settings settings;
-    struct cpu_entry entry;
 
     allow_descriptors();
     if (kvm_check(def, err) < 0 || settings_read(def, &settings, err) < 0)
@@ -452,6 +449,8 @@ static int kvm_start(struct keeper *k, struct error *err)
         .confinement = &vm->confinement,
         .console = &terminals_com1,
         .console_arg = vm,
+        .fill = load,
+        .fill_arg = vm,
         .exits = k->status.page->exits,
         .ready = throw_wanted(def) ? terminals_ready : NULL,
         .disk_full = line_disk_full,
@@ -464,29 +463,35 @@ static int kvm_start(struct keeper *k, struct error *err)
         config.com2 = &wire_line;
         config.com2_arg = vm->com2;
     }
-    if (open_files(def, &vm->boot, err) < 0 || make_initramfs(vm, err) < 0 ||
-        machine_create(&config, &vm->machine, err) < 0 || devices_add(vm->machine, k, err) < 0 ||
+    if (open_files(def, &vm->boot, err) < 0 || make_initramfs(vm, err) < 0)
+        return -1;
+    vm->boot.kernel.image = &vm->image;
+    if (machine_create(&config, &vm->machine, err) < 0 || devices_add(vm->machine, k, err) < 0 ||
         add_events(vm, err) < 0)
         return -1;
     if (vm->com2 &&
         wire_start(vm->com2, &vm->machine->com2, workers_loop(&vm->machine->workers), err) < 0)
         return -1;
-    vm->boot.kernel.image = &vm->image;
     fill_status(k, &settings);
-    return load(vm, &entry, err) < 0 || confine(vm, err) < 0 ? -1 : run(vm, &entry, err);
+    if (vm->loaded && snapshot_load(vm, err) < 0)
+        return -1;
+    terminals_plug(vm);
+    return confine(vm, err) < 0 ? -1 : run(vm, err);
 }
 
 /* The guest rebooted: all is open, and the machine is made empty again. */
 static int kvm_restart(struct keeper *k, struct error *err)
 {
     struct vm *vm = k->engine_data;
-    struct cpu_entry entry;
 
     terminals_last(vm);
     if (machine_reset(vm->machine, err) < 0)
         return -1;
     vm->ended = false;
-    return load(vm, &entry, err) < 0 ? -1 : run(vm, &entry, err);
+    if (load(vm, &vm->machine->memory, err) < 0)
+        return -1;
+    terminals_plug(vm);
+    return run(vm, err);
 }
 
 static int kvm_stop(struct keeper *k, struct error *err)

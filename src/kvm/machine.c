@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -337,19 +338,61 @@ static int open_kvm(struct machine *m, struct error *err)
                : 0;
 }
 
-static int create_vm(struct machine *m, struct error *err)
+/* The VM being made: KVM waits some milliseconds there for a thread of the kernel's. */
+struct making {
+    int kvm, vm, code;
+    pthread_t thread;
+    bool threaded;
+};
+
+static void *make_vm(void *arg)
+{
+    struct making *making = arg;
+
+    do
+        making->vm = ioctl(making->kvm, KVM_CREATE_VM, 0);
+    while (making->vm < 0 && errno == EINTR);
+    making->code = errno;
+    return NULL;
+}
+
+/* In a thread of its own that hears no signals, if there is one to be had. */
+static void begin_vm(struct making *making, int kvm)
+{
+    sigset_t all, old;
+
+    *making = (struct making){.kvm = kvm, .vm = -1};
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    making->threaded = pthread_create(&making->thread, NULL, make_vm, making) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!making->threaded)
+        make_vm(making);
+}
+
+/* Wait for it. */
+static int end_vm(struct making *making, struct machine *m, struct error *err)
 {
     uint64_t identity = IDENTITY_MAP_ADDR;
 
-    do
-        m->vm = ioctl(m->kvm, KVM_CREATE_VM, 0);
-    while (m->vm < 0 && errno == EINTR);
+    if (making->threaded)
+        pthread_join(making->thread, NULL);
+    m->vm = making->vm;
     if (m->vm < 0)
-        return error_set(err, errno, "create a virtual machine");
+        return error_set(err, making->code, "create a virtual machine");
     if (ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
         ioctl(m->vm, KVM_SET_TSS_ADDR, TSS_ADDR) < 0)
         return error_set(err, errno, "lay out the virtual machine");
     return 0;
+}
+
+/* The guest's memory, with what is in it from the start. */
+static int make_memory(struct machine *m, const struct machine_config *config, struct error *err)
+{
+    if (memory_create_as(&m->memory, &config->memory, err) < 0)
+        return -1;
+    memory_place_window(&m->memory, kvm_address_bits());
+    return config->fill ? config->fill(config->fill_arg, &m->memory, err) : 0;
 }
 
 #define LINE(m, n) ((struct irq_line){.set = irq_set, .arg = &(m)->irq, .gsi = (n)})
@@ -417,14 +460,17 @@ static int create_vcpus(struct machine *m, struct error *err)
  */
 static int build(struct machine *m, const struct machine_config *config, struct error *err)
 {
+    struct making making;
+
     m->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (m->event_fd < 0)
         return error_set(err, errno, "create the machine's event descriptor");
-    if (open_kvm(m, err) < 0 || create_vm(m, err) < 0)
+    if (open_kvm(m, err) < 0)
         return -1;
-    if (memory_create_as(&m->memory, &config->memory, err) < 0)
+    begin_vm(&making, m->kvm);
+    int rc = make_memory(m, config, err);
+    if (end_vm(&making, m, rc < 0 ? NULL : err) < 0 || rc < 0)
         return -1;
-    memory_place_window(&m->memory, kvm_address_bits());
     pci_init(&m->pci, &irq_wires, &m->irq, m->memory.window, m->memory.window_size);
     if (add_memory(m, err) < 0 || irq_create(&m->irq, m->vm, err) < 0 ||
         workers_create(&m->workers, err) < 0 || add_devices(m, err) < 0)
@@ -496,6 +542,8 @@ static void destroy_vcpus(struct machine *m)
  */
 int machine_reset(struct machine *m, struct error *err)
 {
+    struct making making;
+
     destroy_vcpus(m);
     if (virtio_reset_all(&m->virtio, RESET_MS, err) < 0)
         return -1;
@@ -510,7 +558,9 @@ int machine_reset(struct machine *m, struct error *err)
     m->panic_looks = m->still_looks = 0;
     m->hold = m->pause = m->over = false;
     m->ending = (struct machine_ending){0};
-    if (create_vm(m, err) < 0 || add_memory(m, err) < 0 || irq_create(&m->irq, m->vm, err) < 0)
+    begin_vm(&making, m->kvm);
+    if (end_vm(&making, m, err) < 0 || add_memory(m, err) < 0 ||
+        irq_create(&m->irq, m->vm, err) < 0)
         return -1;
     init_devices(m);
     rtc_reset(&m->rtc);

@@ -62,6 +62,9 @@ struct machine_config {
     void *console_arg;
     const struct serial_line *com2; /* of COM2; NULL: there is no such port */
     void *com2_arg;
+    /* Puts into the memory what is there from the start, while KVM still makes the VM. NULL: nothing. */
+    int (*fill)(void *fill_arg, struct memory *m, struct error *err);
+    void *fill_arg;
     struct status_counter *exits; /* STATUS_COUNTERS where exits are counted by cause; or NULL */
     /* It has the port of report.h, and this is called from a vCPU's thread when the guest says there
      * that its console is set up. NULL: it has none. */

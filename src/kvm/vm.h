@@ -33,6 +33,7 @@ struct vm {
     char full[160];           /* where that is */
     struct boot_request boot; /* its files stay open for a reboot */
     int image;                /* and the kernel's image, -1: none */
+    struct cpu_entry entry;   /* where the boot processor begins */
     char *cmdline;
     struct confinement confinement;
     bool frozen, ended;
