@@ -47,6 +47,8 @@ struct confine_list {
 struct confine_filter;
 /* Make one out of lists, of which the last is followed by NULL. Freed with confine_filter_free(). */
 struct confine_filter *confine_compile(const struct confine_list *const *lists, struct error *err);
+/* The same for a thread of a process that has one: it bounds no arguments, as that does. */
+struct confine_filter *confine_compile_thread(const struct confine_list *list, struct error *err);
 void confine_filter_free(struct confine_filter *f);
 /* What the kernel is given: for tests. */
 struct sock_fprog;

@@ -8,6 +8,9 @@
  *     those on the lists                     allowed, with bounded arguments if one bound holds
  *     all others                             EPERM
  *
+ * Within a program of the process's, that of a thread is only a shorter list of calls: all programs hold,
+ * and the process's has looked at the arguments.
+ *
  * The calls are searched by halves, down to LEAF of them, which are compared one by one: when it takes
  * a program, the kernel (since 5.11) tries each call there is, to remember those that are allowed whatever
  * their arguments are; a long list costs it more than half a millisecond, each call to them nothing.
@@ -120,6 +123,7 @@ struct maker {
     struct sock_fprog program;
     const struct confine_list *const *lists;
     uint8_t verdicts[CALLS];
+    bool within; /* another program, which bounds the arguments */
     bool failed;
 };
 
@@ -195,8 +199,10 @@ static void say(struct maker *m, int call, enum verdict verdict)
         m->verdicts[call] = verdict;
 }
 
-static enum verdict verdict_of(int call)
+static enum verdict verdict_of(const struct maker *m, int call)
 {
+    if (m->within)
+        return SAY_ALLOW;
     for (size_t i = 0; i < ARRAY_SIZE(bounded); i++)
         if (bounded[i].call == call)
             return SAY_BOUNDED;
@@ -208,10 +214,12 @@ static void say_all(struct maker *m)
     for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
         say(m, fatal[i], SAY_KILL);
     say(m, SCMP_SYS(clone3), SAY_UNKNOWN);
-    for (const struct confine_list *const *l = m->lists; *l; l++)
+    for (const struct confine_list *const *l = m->lists; *l; l++) {
         for (const int *c = (*l)->calls; c && *c != CONFINE_END; c++)
-            say(m, *c, verdict_of(*c));
-    say(m, SCMP_SYS(ioctl), SAY_BOUNDED);
+            say(m, *c, verdict_of(m, *c));
+        if ((*l)->ioctls)
+            say(m, SCMP_SYS(ioctl), verdict_of(m, SCMP_SYS(ioctl)));
+    }
 }
 
 /* ---- the program ---- */
@@ -292,10 +300,12 @@ static void put_all(struct maker *m)
     put_calls(m, calls, n);
 }
 
-struct confine_filter *confine_compile(const struct confine_list *const *lists, struct error *err)
+static struct confine_filter *compile(const struct confine_list *const *lists, bool within,
+                                      struct error *err)
 {
     struct maker m = {.program.filter = xcalloc(PROGRAM, sizeof(struct sock_filter)),
-                      .lists = lists};
+                      .lists = lists,
+                      .within = within};
     struct confine_filter *f = NULL;
 
     put_all(&m);
@@ -309,6 +319,18 @@ struct confine_filter *confine_compile(const struct confine_list *const *lists, 
     }
     free(m.program.filter);
     return f;
+}
+
+struct confine_filter *confine_compile(const struct confine_list *const *lists, struct error *err)
+{
+    return compile(lists, false, err);
+}
+
+struct confine_filter *confine_compile_thread(const struct confine_list *list, struct error *err)
+{
+    const struct confine_list *const lists[] = {list, NULL};
+
+    return compile(lists, true, err);
 }
 
 const struct sock_fprog *confine_program(const struct confine_filter *f)

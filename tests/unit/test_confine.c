@@ -421,9 +421,8 @@ static int shorter_list(void)
 {
     static const int calls[] = {/* what _exit() needs */ SYS_exit_group, SYS_getpid, CONFINE_END};
     const struct confine_list list = {.calls = calls};
-    const struct confine_list *const lists[] = {&list, NULL};
     struct error err;
-    struct confine_filter *f = confine_compile(lists, &err);
+    struct confine_filter *f = confine_compile_thread(&list, &err);
     if (!f || confine_thread(f, &err) < 0 || syscall(SYS_getpid) < 0)
         return 1;
     return syscall(SYS_gettid) < 0 && errno == EPERM ? 0 : 2;
@@ -532,6 +531,41 @@ static void calls_have_their_verdicts(void **state)
     confine_filter_free(f);
 }
 
+/* A thread's program leaves arguments to its process's, and so is short. */
+static void a_threads_program_is_short(void **state)
+{
+    static const unsigned long requests[] = {TIOCGWINSZ, 0};
+    static const int calls[] = {SYS_read, SYS_mmap, SYS_execve, CONFINE_END};
+    const struct confine_list with = {.calls = calls, .ioctls = requests}, without = {calls, NULL};
+    struct seccomp_data d = {.arch = AUDIT_ARCH_X86_64};
+    const struct {
+        const struct confine_list *list;
+        int nr;
+        uint32_t verdict;
+    } rows[] = {
+        {&with, SYS_read, SECCOMP_RET_ALLOW},
+        {&with, SYS_mmap, SECCOMP_RET_ALLOW},
+        {&with, SYS_ioctl, SECCOMP_RET_ALLOW},
+        {&without, SYS_ioctl, SECCOMP_RET_ERRNO | EPERM},
+        {&with, SYS_write, SECCOMP_RET_ERRNO | EPERM},
+        {&with, SYS_execve, SECCOMP_RET_KILL_PROCESS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct confine_list *const lists[] = {rows[i].list, NULL};
+        struct confine_filter *f = confine_compile_thread(rows[i].list, NULL);
+        struct confine_filter *whole = confine_compile(lists, NULL);
+        assert_non_null(f);
+        assert_non_null(whole);
+        d.nr = rows[i].nr;
+        assert_int_equal(run(confine_program(f), &d), rows[i].verdict);
+        assert_true(confine_program(f)->len < confine_program(whole)->len);
+        confine_filter_free(f);
+        confine_filter_free(whole);
+    }
+}
+
 /* Of a long list each call is found, and soon: the kernel tries all there are when it takes a program. */
 static void a_long_list_is_searched(void **state)
 {
@@ -573,6 +607,7 @@ int main(void)
         cmocka_unit_test(also_a_users),
         cmocka_unit_test(a_thread_can_have_less),
         cmocka_unit_test(calls_have_their_verdicts),
+        cmocka_unit_test(a_threads_program_is_short),
         cmocka_unit_test(a_long_list_is_searched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
