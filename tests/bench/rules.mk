@@ -8,6 +8,12 @@ $(B)/tests/bench/blk: $(B)/tests/bench/blk.o $(B)/tests/device/driver.o $(B)/tes
 	@echo '  LD      $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# pult with a KVM that does nothing.
+$(B)/tests/bench/entry: $(B)/tests/bench/entry.o $(B)/obj/main.o $(ENTRY) $(B)/libpult.a
+	@echo '  LD      $@'
+	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) $(PULT_LDFLAGS) -Wl,--wrap=ioctl,--wrap=kvm_open -o $@ $^ $(LDLIBS) 2>$@.log || \
+	    { cat $@.log >&2; false; }
+
 # `load` runs in guests, which have nothing else.
 $(B)/tests/bench/load $(B)/tests/bench/turns: $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -16,7 +22,7 @@ $(B)/tests/bench/load $(B)/tests/bench/turns: $(B)/tests/bench/%: tests/bench/%.
 
 bench:
 	@DEPS=$(DEPS) .ci/deps $(BUILD_PKGS) $(RUN_PKGS) $(TEST_PKGS) $(BENCH_PKGS)
-	@$(MAKE) --no-print-directory all $(addprefix $(B)/tests/bench/,blk load turns)
+	@$(MAKE) --no-print-directory all $(addprefix $(B)/tests/bench/,blk entry load turns)
 	@B=$(B) tests/bench/bench $(BENCH)
 
 bench-lab:
