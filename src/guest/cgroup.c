@@ -9,9 +9,11 @@
  *     a user    below his own group of v2, where that was delegated to him; otherwise none
  *
  * A process enters the v2 group as it is created (CLONE_INTO_CGROUP), which costs nothing. To move
- * one into a group of v1 the kernel waits for an RCU grace period, about 8 ms here. So a container
- * that runs for a moment in a pipe joins those of v1 before its start only if one of them limits
- * it; the groups that merely count (memory, block I/O) it joins later, should it still be there.
+ * one into a group of v1 the kernel waits for an RCU grace period, 0.3 to 30 ms here; unless it is
+ * the only thread of a process that moves itself (Linux 5.5). So the first process does that, and
+ * each that follows it into the container. One that runs for a moment in a pipe joins those of v1
+ * before its start only if one of them limits it; the groups that merely count (memory, block I/O)
+ * it joins later, should it still be there.
  *
  * The group is called pult/NAME, or pult-HASH/NAME where the runtime directory is not the usual
  * one, so that stores do not meet. With lxc.cgroup.dir it is DIR/NAME, with lxc.cgroup.dir.container
@@ -513,19 +515,25 @@ int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool count, st
     return 0;
 }
 
+/* Write to a file of a group, or of the one within. */
+static int member_write(int dir, const char *inner, const char *file, pid_t pid, struct error *err)
+{
+    char text[16], path[160];
+    snprintf(text, sizeof text, "%d", pid);
+    snprintf(path, sizeof path, "%s%s%s", inner, *inner ? "/" : "", file);
+    return file_put_at(dir, path, text, err);
+}
+
 /* Put a process into a group, or into the one within. */
 static int procs_write(int dir, const char *inner, pid_t pid, struct error *err)
 {
-    char text[16], file[160];
-    snprintf(text, sizeof text, "%d", pid);
-    snprintf(file, sizeof file, "%s%scgroup.procs", inner, *inner ? "/" : "");
-    return file_put_at(dir, file, text, err);
+    return member_write(dir, inner, "cgroup.procs", pid, err);
 }
 
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err)
+int cgroup_join(const struct cgroup *cg, struct error *err)
 {
     for (int i = 0; i < CG_V1_COUNT; i++)
-        if ((cg->v1_joined & (1u << i)) && procs_write(cg->v1[i], cg->inner, pid, err) < 0)
+        if ((cg->v1_joined & (1u << i)) && member_write(cg->v1[i], cg->inner, "tasks", 0, err) < 0)
             return error_wrap(err, "join the container's cgroup of '%s'", cgroup_controllers[i].v1);
     return 0;
 }

@@ -55,8 +55,8 @@ struct limit;
 int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err);
 /* Make its group of this controller of v1, for whoever joins later; its directory. */
 int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err);
-/* Put a process into those of v1 that were made. */
-int cgroup_join(const struct cgroup *cg, pid_t pid, struct error *err);
+/* Put this process, which has one thread, into those of v1 that were made. */
+int cgroup_join(const struct cgroup *cg, struct error *err);
 /*
  * Let a system's init make groups below its own of v2 (Documentation/admin-guide/cgroup-v2.rst,
  * "Delegation"): its directory and the three files get that owner; the limits remain ours.

@@ -208,12 +208,14 @@ static void die_with_keeper(const struct config *c, int sock)
         _exit(1);
 }
 
-/* Everything up to the last step. */
-static int child_setup(struct container *c, int sock, int fds[CONSOLE_FDS], struct error *err)
+/* Everything up to the last step; ret: how what came before went, which the keeper is to hear. */
+static int child_setup(struct container *c, int ret, int sock, int fds[CONSOLE_FDS],
+                       struct error *err)
 {
     struct config *cf = &c->config;
     spawn_reset_signals();
-    int ret = namespaces_make(cf, fds + 3, err);
+    if (ret == 0)
+        ret = namespaces_make(cf, fds + 3, err);
     if (nics_any(&cf->nics))
         ret = network_offer(sock, fds[3 + NS_NET - NS_GIVEN], ret < 0, err);
     wait_go(c, sock); /* an error is heard only after it */
@@ -249,8 +251,9 @@ void child_main(struct container *c, int sock)
     struct error err = {0};
 
     memset(fds, -1, sizeof(fds));
+    const int joined = cgroup_join(&c->cgroup, &err);
     sock = descriptors_reset(&c->config.set, sock);
-    if (child_setup(c, sock, fds, &err) == 0)
+    if (child_setup(c, joined, sock, fds, &err) == 0)
         init_run(&c->config, sock, fds[PTY_SLAVE], &status, &err);
     struct message m = {.kind = MESSAGE_FAILED, .value = status};
     snprintf(m.text, sizeof m.text, "%s", err.text);

@@ -229,8 +229,7 @@ int spawn_finish(struct container *c, struct error *err)
     }
     if (ret < 0)
         return -1;
-    if (cgroup_join(&c->cgroup, c->init, err) < 0 || process_limits(&cf->set, c->init, err) < 0 ||
-        process_files(&cf->set, c->init, err) < 0)
+    if (process_limits(&cf->set, c->init, err) < 0 || process_files(&cf->set, c->init, err) < 0)
         return -1;
     /* A user's is his own already, and with the identity it is mounted read-only. */
     if (cf->cgroup2 && !cf->app && cf->privileged && !cf->map.identity &&
