@@ -121,12 +121,14 @@ static void put_common(struct nl_msg *m, const char *name, const uint8_t *mac, u
         nla_put_u32(m, IFLA_MTU, mtu);
 }
 
+/*
+ * Where nothing is said the kernel makes a queue for each processor and gives up all but one, for
+ * which it waits an RCU grace period at each end of the pair.
+ */
 static void put_queues(struct nl_msg *m, const struct nic *n)
 {
-    if (n->rx)
-        nla_put_u32(m, IFLA_NUM_RX_QUEUES, n->rx);
-    if (n->tx)
-        nla_put_u32(m, IFLA_NUM_TX_QUEUES, n->tx);
+    nla_put_u32(m, IFLA_NUM_RX_QUEUES, n->rx ? n->rx : 1);
+    nla_put_u32(m, IFLA_NUM_TX_QUEUES, n->tx ? n->tx : 1);
 }
 
 static int try_veth(struct making *mk, const struct nic *n, struct error *err)
