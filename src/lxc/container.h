@@ -251,10 +251,11 @@ void namespaces_return(struct namespaces_back *back);
 /* Join all that are not the host's; its pid namespace takes only children in. */
 int namespaces_join(const struct settings *s, const int fds[NS_COUNT], struct error *err);
 
-/* Create the first process, which sets up what it can by itself. */
-int spawn_begin(struct container *c, struct error *err);
-/* Give it its ids and the rest, and let it go. */
-int spawn_finish(struct container *c, struct error *err);
+/*
+ * Create the first process, give it its ids and the rest, and let it make its mounts. Before it runs
+ * anything of the container it waits for the keeper's loop (engine.c).
+ */
+int spawn(struct container *c, struct error *err);
 /* Join the container's namespaces; its pid namespace takes only children in. */
 int spawn_join(const struct container *c, struct error *err);
 /* Reset what clone inherits from a keeper: signal mask and dispositions. */

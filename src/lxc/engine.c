@@ -272,7 +272,7 @@ static int hooks_first(struct container *c, struct error *err)
     return hooks_run(c->keeper->def, &c->config.set, HOOK_PRE_START, NULL, err);
 }
 
-/* Everything up to the first process, which does what it can without ids. */
+/* Everything up to the first process, which is at its mounts then. */
 static int lxc_begin(struct keeper *k, struct error *err)
 {
     struct container *c = xcalloc(1, sizeof *c);
@@ -304,10 +304,13 @@ static int lxc_begin(struct keeper *k, struct error *err)
     c->config.rows = k->rows;
     /* Beside v1, too, for a system: systemd needs a tree of its own, be it without controllers. */
     c->config.cgroup2 = c->cgroup.v2 >= 0 && (c->cgroup.pure || !c->config.app);
-    return spawn_begin(c, err);
+    return spawn(c, err);
 }
 
-/* Hooks print to the log, which is not there yet. */
+/*
+ * As much as there is to do for the keeper before the container runs, it does while that one makes
+ * its mounts. But hooks print to the log, which is not there yet.
+ */
 static int lxc_prepare(struct keeper *k, struct error *err)
 {
     static const char *const later[] = {"lxc.hook.pre-start", "lxc.monitor.unshare", "lxc.log.file",
@@ -344,7 +347,7 @@ static int lxc_start(struct keeper *k, struct error *err)
     if (!k->engine_data && lxc_begin(k, err) < 0) /* neither prepared, nor after a reboot */
         return -1;
     struct container *c = k->engine_data;
-    if (console_log_open(c, err) < 0 || spawn_finish(c, err) < 0)
+    if (console_log_open(c, err) < 0)
         return -1;
     k->status.page->guest_pid = c->init; /* should this process be killed: see lxc_recover() */
     fcntl(c->sock, F_SETFL, O_NONBLOCK);

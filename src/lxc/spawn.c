@@ -5,7 +5,7 @@
  * keeper's loop goes on.
  *
  * A network namespace takes the kernel longer than all else together (0.7 ms), and one for IPC some
- * time too: those the process makes for itself, while the keeper opens its files.
+ * time too: those the process makes for itself, while the keeper opens the trees.
  */
 #include "lxc/container.h"
 
@@ -198,15 +198,12 @@ static void spawn_undo(struct container *c)
     c->pidfd = c->sock = -1;
 }
 
-int spawn_begin(struct container *c, struct error *err)
-{
-    return spawn_clone(c, err);
-}
-
-int spawn_finish(struct container *c, struct error *err)
+int spawn(struct container *c, struct error *err)
 {
     struct config *cf = &c->config;
     int fds[MESSAGE_FDS];
+    if (spawn_clone(c, err) < 0)
+        return -1;
     if (cf->privileged && trees_open(cf, err) < 0)
         return -1;
     int ret = spawn_map(c, err);
