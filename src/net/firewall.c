@@ -23,6 +23,7 @@
  *     clients-N   . MAC, for what DHCP speaks of
  *     six-N       . address of IPv6; taken-N has the same without the ports, and those of the host
  *     nd-N        as six-N, for what neighbour discovery (RFC 4861) speaks of; and ndtaken-N
+ *     own4-N      . MAC and ether type . address, all in one, for what most packets are; and own6-N
  *
  * Of IPv6 a guest may have other addresses besides (temporary ones, RFC 8981), as long as nobody
  * else is known to have them. Router advertisements, redirects, and answers of DHCP servers come
@@ -167,6 +168,10 @@ static void put_inside(FILE *f, const struct network *n)
     fprintf(f, RULE "to-%s iifname \"%s\" return\n", name, name);
 }
 
+/*
+ * A connection is assured when it went on after its answer (of TCP, what carries a MSS is through by
+ * then): what it began with was held against all rules, and the many packets that follow need not be.
+ */
 static void put_filter(FILE *f, const struct network *n)
 {
     const char *name = n->name;
@@ -180,6 +185,7 @@ static void put_filter(FILE *f, const struct network *n)
         return;
     }
     if (net_kind_has_server(n->kind) && n->address_count) {
+        fprintf(f, RULE "from-%s ct status assured counter name \"out-%s\" return\n", name, name);
         put_own_only(f, n, AF_INET);
         put_own_only(f, n, AF_INET6);
         fprintf(f, RULE "from-%s tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu\n",
@@ -308,6 +314,8 @@ static const struct {
     {"taken", "type ipv6_addr"},
     {"nd", "typeof iif . @th,64,128"},
     {"ndtaken", "typeof @th,64,128"},
+    {"own4", "typeof iif . @ll,48,64 . @nh,96,32"},
+    {"own6", "typeof iif . @ll,48,64 . @nh,64,128"},
 };
 
 static const uint8_t link_local[8] = {0xfe, 0x80};
@@ -341,16 +349,19 @@ static void put_host(FILE *f, const struct network *n)
 
 /*
  * The rules; {} is the network's name, and "!" what is done with what is not as it should be. What
- * most packets are, is through after the first of its family. Where more than a header is looked at,
- * what is as it should be passes and the rest does not: of a fragment that ends before, no rule is
- * true. Both ports are held against ranges: of two single numbers nft 1.0.6 makes one comparison, of
- * both together.
+ * most packets are, is through after the first of its kind, with one look into a set: whose it is,
+ * and no DHCP. The ether type is looked at with the MAC behind which it is, and is another where
+ * there is a VLAN tag. Where more than a header is looked at, what is as it should be passes and the
+ * rest does not: of a fragment that ends before, no rule is true. Both ports are held against
+ * ranges: of two single numbers nft 1.0.6 makes one comparison, of both together.
  */
+#define OWN4 "iif . @ll,48,64 . @nh,96,32 @own4-{} "
+#define OWN6 "iif . @ll,48,64 . @nh,64,128 @own6-{} "
 static const char *const guard_rules[] = {
-    ("ether type ip iif . ether saddr @macs-{} iif . ip saddr @four-{} "
-     "ip protocol { tcp, udp } th sport != 67-68 th dport != 67-68 accept"),
-    ("ether type ip6 iif . ether saddr @macs-{} iif . ip6 saddr @six-{} "
-     "meta l4proto { tcp, udp } th sport != 546-547 th dport != 546-547 accept"),
+    ("meta l4proto tcp " OWN4 "accept"),
+    ("meta l4proto tcp " OWN6 "accept"),
+    ("meta l4proto udp " OWN4 "udp sport != 67-68 udp dport != 67-68 accept"),
+    ("meta l4proto udp " OWN6 "udp sport != 546-547 udp dport != 546-547 accept"),
     "iif != @ports-{} accept",
     "iif . ether saddr != @macs-{} !",
     "ether type arp iif . arp saddr ether != @macs-{} !",
@@ -529,13 +540,54 @@ char *firewall_undo_script(const char *network)
     return text;
 }
 
+/* Do both maps lead to the network's chains? */
+static bool is_led_to(const char *network)
+{
+    static const char *const maps[] = {"from", "to"};
+    char name[IFNAMSIZ] = "";
+    unsigned led = 0;
+
+    memcpy(name, network, min(strlen(network), sizeof(name) - 1));
+    for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+        struct nfnl_element_list found = {0};
+        nfnl_elements(NFPROTO_INET, TABLE, maps[i], &found, NULL);
+        for (size_t k = 0; k < found.count; k++)
+            led += found.all[k].len == sizeof(name) &&
+                   memcmp(found.all[k].key, name, sizeof(name)) == 0;
+        free(found.all);
+    }
+    return led == ARRAY_SIZE(maps) && nfnl_has_rule(NFPROTO_INET, TABLE, "forward");
+}
+
+/* Forwards that lead to somebody. */
+static bool has_forward(const struct network *n)
+{
+    struct address to;
+
+    for (unsigned i = 0; i < n->forward_count; i++)
+        if (forward_to(n, &n->forwards[i], &to))
+            return true;
+    return false;
+}
+
+static bool has_chain(const struct network *n, const char *chain)
+{
+    cleanup_free char *name = xasprintf("%s-%s", chain, n->name);
+
+    return nfnl_has_rule(NFPROTO_INET, TABLE, name);
+}
+
 int firewall_stands(const struct network *n, struct error *err)
 {
-    cleanup_free char *from = xasprintf("from-%s", n->name);
     cleanup_free char *guard = xasprintf("guard-%s", n->name);
+    const bool translates = n->kind == NET_NAT || n->kind == NET_ROUTED;
 
-    if (!nfnl_has_rule(NFPROTO_INET, TABLE, from))
+    if (!has_chain(n, "from") || !has_chain(n, "to") || !is_led_to(n->name))
         return error_set(err, ENOENT, "the rules of the network '%s'", n->name);
+    if (translates && n->address_count && !has_chain(n, "post"))
+        return error_set(err, ENOENT, "the rules that translate addresses of '%s' (NAT)", n->name);
+    if (translates && has_forward(n) && (!has_chain(n, "pre") || !has_chain(n, "out")))
+        return error_set(err, ENOENT, "the rules for forwards of '%s'", n->name);
     if (n->guard && !nfnl_has_rule(NFPROTO_BRIDGE, TABLE, guard))
         return error_set(err, ENOENT, "the rules that guard the ports of '%s'", n->name);
     return 0;
@@ -599,11 +651,26 @@ static void add(struct elements *e, const char *set, bool bare, const void *valu
     x->len += (len + 3) & ~(size_t)3; /* each part of a key fills whole registers of 32 bits */
 }
 
-static void add_six(struct elements *e, bool ported, const uint8_t address[16])
+/* What most of its packets begin with: who sent it, what it is, and from which address. */
+static void add_own(struct elements *e, const uint8_t mac[6], bool six, const uint8_t *address)
+{
+    uint8_t value[6 + 2 + 16] = {0};
+    const size_t len = six ? 16 : 4;
+
+    memcpy(value, mac, 6);
+    value[6] = six ? 0x86 : 0x08; /* ETH_P_IPV6, ETH_P_IP */
+    value[7] = six ? 0xdd : 0x00;
+    memcpy(value + 8, address, len);
+    add(e, six ? "own6" : "own4", false, value, 8 + len);
+}
+
+static void add_six(struct elements *e, bool ported, const uint8_t mac[6],
+                    const uint8_t address[16])
 {
     if (ported) {
         add(e, "six", false, address, 16);
         add(e, "nd", false, address, 16);
+        add_own(e, mac, true, address);
     }
     add(e, "taken", true, address, 16);
     add(e, "ndtaken", true, address, 16);
@@ -627,21 +694,23 @@ static void collect(struct elements *e, bool ported, const uint8_t mac[6],
     if (!count)
         return;
     pool_address6_in(link_local, mac, six);
-    add_six(e, ported, six);
+    add_six(e, ported, mac, six);
     for (unsigned i = 0; i < count; i++) {
         const struct address *a = &addresses[i];
-        if (a->family == AF_INET && ported)
+        if (a->family == AF_INET && ported) {
             add(e, "four", false, a->bytes, 4);
+            add_own(e, mac, false, a->bytes);
+        }
         if (a->family != AF_INET6)
             continue;
-        add_six(e, ported, a->bytes);
+        add_six(e, ported, mac, a->bytes);
         if (a->prefix == 64) {
             pool_address6_in(a->bytes, mac, own);
             if (memcmp(own, a->bytes, 16) != 0)
-                add_six(e, ported, own);
+                add_six(e, ported, mac, own);
             for (unsigned s = 1; s <= POOL_SPARES; s++) {
                 pool_spare6(own, s, six);
-                add_six(e, ported, six);
+                add_six(e, ported, mac, six);
             }
         }
     }

@@ -93,6 +93,18 @@ static struct frame udp4(const uint8_t ip[4], unsigned from, unsigned to)
     return f;
 }
 
+/* The same as TCP, which passes with a look at who sent it. */
+static struct frame tcp4(const uint8_t from[6], const uint8_t ip[4])
+{
+    struct frame f = udp4(ip, 1000, 67);
+
+    memcpy(f.bytes + 6, from, 6);
+    f.bytes[23] = IPPROTO_TCP;
+    f.bytes[24] = f.bytes[25] = 0;
+    seal(f.bytes + 14);
+    return f;
+}
+
 /* RFC 2131, 2: what a client says, up to whose hardware it is. */
 static struct frame dhcp(const uint8_t ip[4], unsigned length, const uint8_t hardware[6])
 {
@@ -148,6 +160,14 @@ static struct frame udp6_to(const char *from, unsigned port, unsigned to, unsign
 static struct frame udp6(const char *from, unsigned port)
 {
     return udp6_to(from, port, 546, 1);
+}
+
+static struct frame tcp6(const char *from)
+{
+    struct frame f = udp6(from, 1000);
+
+    f.bytes[14 + 6] = IPPROTO_TCP;
+    return f;
 }
 
 /* A router advertisement behind another header, of 8 bytes: of a hop (0), or a first fragment (44). */
@@ -336,6 +356,12 @@ static void spoofed(void **state)
         {"another's MAC", false, arp(mac_b, mac_a, ip_a)},
         {"a MAC of nobody", false, arp(mac_x, mac_x, ip_a)},
         {"IPv4 of its own", true, udp4(ip_a, 1000, 2000)},
+        {"TCP of its own", true, tcp4(mac_a, ip_a)},
+        {"TCP of another", false, tcp4(mac_a, ip_b)},
+        {"TCP of nobody", false, tcp4(mac_a, (const uint8_t[]){8, 8, 8, 8})},
+        {"TCP with another's MAC", false, tcp4(mac_b, ip_a)},
+        {"TCP of another and his MAC", false, tcp4(mac_b, ip_b)},
+        {"TCP of its own in a VLAN", false, tagged(tcp4(mac_a, ip_a))},
         {"IPv4 of another", false, udp4(ip_b, 1000, 2000)},
         {"IPv4 of nobody", false, udp4((const uint8_t[]){8, 8, 8, 8}, 1000, 2000)},
         {"a question for an address", true, dhcp(none, 6, mac_a)},
@@ -354,6 +380,8 @@ static void spoofed(void **state)
         {"another's link-local", false, udp6("fe80::ff:fe00:b", 1000)},
         {"the host's link-local", false, udp6("fe80::ff:fe00:1", 1000)},
         {"IPv6 of its own", true, udp6("fd87::ff:fe00:a", 1000)},
+        {"TCP of its own by IPv6", true, tcp6("fd87::ff:fe00:a")},
+        {"TCP of another by IPv6", false, tcp6("fd87::77")},
         {"a temporary one", true, udp6("fd87::1234", 1000)},
         {"IPv6 of another", false, udp6("fd87::77", 1000)},
         {"what another makes of its MAC", false, udp6("fd87::ff:fe00:b", 1000)},

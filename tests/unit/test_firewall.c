@@ -50,6 +50,8 @@ static void kinds(void **state)
     has(nat, "to-n0 counter name \"drop-n0\" drop\n");
     has(nat, "from-n0 oifname \"n0\" return\n");
     has(nat, "taken-n0 { fd87::1 }");
+    has(nat, "from-n0 ct status assured counter name \"out-n0\" return\n");
+    has(nat, "guard-n0 meta l4proto tcp iif . @ll,48,64 . @nh,96,32 @own4-n0 accept\n");
     has(nat, "guard-n0 ip6 saddr != { ::, fe80::/10, fd87::/64 }");
 
     cleanup_free char *four = script("net.kind = nat\n" A "net.guard = off\n");
