@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/util.h"
 #include "net/firewall.h"
 #include "net/foreign.h"
@@ -20,8 +22,10 @@
 #include "net/journal.h"
 #include "net/network.h"
 #include "net/server.h"
+#include "net/step_private.h"
 
-#define DNS_MS 1000
+#define DNS_MS      1000
+#define RESOLV_CONF "/etc/resolv.conf"
 
 struct walk {
     const struct network *net;
@@ -74,31 +78,57 @@ static bool mends_itself(const struct step *s, const char *command)
     return *command && !strchr(command, '\n');
 }
 
+/* Is it about an interface as such? An address or a route may be gone because that is off. */
+static bool is_base(const struct step *s)
+{
+    static const char *const names[] = {"bridge-add", "vlan-add", "port-add",
+                                        "link-up",    "link-mtu", "link-mac"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (str_eq(s->op->name, names[i]))
+            return true;
+    return false;
+}
+
 /*
- * Each step that made it is still as it was made. The server is looked at by itself. What one command
- * does not mend, pult does, unless that could cut somebody off.
+ * Each step that made it is still as it was made; what others rest on first. The server is looked at
+ * by itself. What one command does not mend, pult does, unless that could cut somebody off.
  */
 static void see_steps(const struct walk *w)
 {
+    const size_t count = w->journal->plan.count;
+    cleanup_free struct finding {
+        const struct step *step;
+        struct error why;
+        bool bad;
+    } *found = xcalloc(count + 1, sizeof(*found));
     cleanup_free char *all = xasprintf("pult network apply %s", w->net->name);
     cleanup_free char *again = xasprintf("pult network down --force %s && pult network apply %s",
                                          w->net->name, w->net->name);
+    size_t n = 0, bad = 0;
 
-    for (size_t i = 0; i < w->journal->plan.count; i++) {
-        const struct step *s = &w->journal->plan.steps[i];
-        struct error why;
-        if (!s->op->check || s->state != STEP_DONE || str_eq(s->op->name, "server"))
-            continue;
+    for (int base = 1; base >= 0; base--)
+        for (size_t i = 0; i < count; i++) {
+            const struct step *s = &w->journal->plan.steps[i];
+            if (is_base(s) != base || !s->op->check || s->state != STEP_DONE ||
+                str_eq(s->op->name, "server"))
+                continue;
+            found[n].step = s;
+            found[n].bad = s->op->check(s, &found[n].why) < 0;
+            bad += found[n++].bad;
+        }
+    for (size_t i = 0; i < n; i++) {
+        const struct step *s = found[i].step;
         cleanup_free char *proof = step_say(s, s->op->proof, false);
         cleanup_free char *command = step_say(s, s->op->command, true);
-        if (s->op->check(s, &why) == 0)
+        if (!found[i].bad)
             say(w, NET_FINDING_OK, s->op->name, NULL, "%s", proof);
         else
             say(w, NET_FINDING_BAD, s->op->name,
-                mends_itself(s, command) ? command
-                : s->risk                ? again
-                                         : all,
-                "%s", why.text);
+                bad == 1 && mends_itself(s, command) ? command
+                : s->risk                            ? again
+                                                     : all,
+                "%s", found[i].why.text);
     }
 }
 
@@ -141,10 +171,31 @@ static void see_route_of(const struct walk *w, int family)
             "the host has no default route (%s): guests reach what it reaches", version);
 }
 
+/* Where the host forwarded before the network came there is no step that says so. */
+static void see_forwarding(const struct walk *w, int family)
+{
+    const char *key = family == AF_INET ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding";
+    cleanup_free char *now = sysctl_read(key);
+    cleanup_free char *remedy = xasprintf("sysctl -w %s=1", key);
+    bool wanted = false;
+
+    for (unsigned i = 0; i < w->net->address_count; i++)
+        wanted |= w->net->addresses[i].family == family;
+    for (size_t i = 0; i < w->journal->plan.count; i++) {
+        const struct step *s = &w->journal->plan.steps[i];
+        wanted &= !str_eq(s->op->name, "sysctl") || !s->args[0] || !str_eq(s->args[0], key);
+    }
+    if (wanted && now)
+        say(w, str_eq(now, "0") ? NET_FINDING_BAD : NET_FINDING_OK, "sysctl",
+            str_eq(now, "0") ? remedy : NULL, "%s is %s", key, now);
+}
+
 static void see_route(const struct walk *w)
 {
     if (w->net->kind != NET_NAT && w->net->kind != NET_ROUTED)
         return;
+    see_forwarding(w, AF_INET);
+    see_forwarding(w, AF_INET6);
     see_route_of(w, AF_INET);
     see_route_of(w, AF_INET6);
 }
@@ -215,12 +266,34 @@ static void see_members(const struct walk *w)
         else if (w->net->guard && !firewall_guards(w->net->name, l->name))
             say(w, NET_FINDING_BAD, "guest", apply, "%s: nothing guards its interface %s",
                 list[i].guest, l->name);
+        else if (l->isolated != w->net->isolate)
+            say(w, NET_FINDING_BAD, "guest", apply, "%s: its interface %s is %sisolated",
+                list[i].guest, l->name, w->net->isolate ? "not " : "");
+        else if (firewall_needs_hairpin(w->net) && !l->hairpin)
+            say(w, NET_FINDING_BAD, "guest", apply, "%s: its interface %s is not in hairpin mode",
+                list[i].guest, l->name);
         else if (!l->running)
             say(w, NET_FINDING_NOTE, "guest", "switch its card on, in the guest",
                 "%s: its card is off", list[i].guest);
         else
             say(w, NET_FINDING_OK, "guest", NULL, "%s by %s", list[i].guest, l->name);
     }
+}
+
+/* A socket that asks this name server; -1 with errno. */
+static int dns_socket(const struct address *server)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(53)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(53)};
+    const bool is_six = server->family == AF_INET6;
+    const struct sockaddr *to = is_six ? (const struct sockaddr *)&six : (void *)&four;
+
+    memcpy(&four.sin_addr, server->bytes, 4);
+    memcpy(&six.sin6_addr, server->bytes, 16);
+    cleanup_close int fd = socket(server->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, to, is_six ? sizeof(six) : sizeof(four)) < 0)
+        return -1;
+    return steal_fd(fd);
 }
 
 /* Does the name server answer at all? Any answer will do, also that there is no such name. */
@@ -230,21 +303,38 @@ static int ask_dns(const struct address *server, struct error *err)
     static const uint8_t question[] = {0x70, 0x75, 1,   0,   0,   1,   0,   0,   0,   0,
                                        0,    0,    7,   'v', 'e', 'r', 's', 'i', 'o', 'n',
                                        4,    'b',  'i', 'n', 'd', 0,   0,   16,  0,   3};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
     uint8_t answer[512];
+    char text[ADDRESS_TEXT];
 
-    memcpy(&to.sin_addr, server->bytes, 4);
-    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 ||
-        send(fd, question, sizeof question, 0) < 0)
-        return error_set(err, errno, "ask the name server");
+    cleanup_close int fd = dns_socket(server);
+    if (fd < 0 || send(fd, question, sizeof question, 0) < 0)
+        return error_set(err, errno, "ask the name server %s", address_text(server, true, text));
     struct pollfd p = {.fd = fd, .events = POLLIN};
     if (poll(&p, 1, DNS_MS) <= 0)
-        return error_set(err, ETIMEDOUT, "ask the name server");
+        return error_set(err, ETIMEDOUT, "ask the name server %s",
+                         address_text(server, true, text));
     ssize_t n = recv(fd, answer, sizeof answer, 0);
     if (n < 12 || memcmp(answer, question, 2) != 0)
-        return error_set(err, n < 0 ? errno : EPROTO, "hear from the name server");
+        return error_set(err, n < 0 ? errno : EPROTO, "hear from the name server %s",
+                         address_text(server, true, text));
     return 0;
+}
+
+/* Whom the network's name server asks for names of elsewhere: those of the host. */
+static void see_upstream(const struct walk *w)
+{
+    cleanup_free char *text = NULL;
+
+    if (w->net->kind == NET_ISOLATED)
+        return;
+    if (file_read_at(AT_FDCWD, RESOLV_CONF, 65536, &text, NULL, NULL) == 0) {
+        char *rest = text;
+        for (char *line; (line = strsep(&rest, "\n"));)
+            if (str_starts(line, "nameserver"))
+                return;
+    }
+    say(w, NET_FINDING_NOTE, "dns", "echo nameserver ADDRESS >>" RESOLV_CONF,
+        RESOLV_CONF " names no server: guests get no names but each other's");
 }
 
 static void see_server(const struct walk *w)
@@ -253,6 +343,7 @@ static void see_server(const struct walk *w)
     cleanup_free char *remedy = xasprintf("cat %s", log);
     cleanup_free char *apply = xasprintf("pult network apply %s", w->net->name);
     struct error err;
+    bool answers = w->net->address_count != 0;
 
     if (!net_kind_has_server(w->net->kind))
         return;
@@ -261,15 +352,14 @@ static void see_server(const struct walk *w)
         return;
     }
     say(w, NET_FINDING_OK, "dhcp", NULL, "the DHCP and DNS server runs");
-    for (unsigned i = 0; i < w->net->address_count; i++) {
-        if (w->net->addresses[i].family != AF_INET)
-            continue;
-        if (ask_dns(&w->net->addresses[i], &err) < 0)
+    for (unsigned i = 0; i < w->net->address_count; i++)
+        if (ask_dns(&w->net->addresses[i], &err) < 0) {
             say(w, NET_FINDING_BAD, "dns", remedy, "%s", err.text);
-        else
-            say(w, NET_FINDING_OK, "dns", NULL, "the name server answers");
-        return;
-    }
+            answers = false;
+        }
+    if (answers)
+        say(w, NET_FINDING_OK, "dns", NULL, "the name server answers");
+    see_upstream(w);
 }
 
 int network_examine(const char *name, net_finding_fn *report, void *arg, struct error *err)

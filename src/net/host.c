@@ -33,7 +33,7 @@ static void add_link(void *arg, const struct nlmsghdr *m)
 {
     struct host *h = arg;
     const struct ifinfomsg *info = nlmsg_data(m);
-    struct nlattr *a[IFLA_MAX + 1], *kind[IFLA_INFO_MAX + 1];
+    struct nlattr *a[IFLA_MAX + 1], *kind[IFLA_INFO_MAX + 1], *port[IFLA_BRPORT_MAX + 1];
 
     if (m->nlmsg_type != RTM_NEWLINK ||
         nlmsg_parse((struct nlmsghdr *)(uintptr_t)m, sizeof(*info), a, IFLA_MAX, NULL) < 0 ||
@@ -51,9 +51,16 @@ static void add_link(void *arg, const struct nlmsghdr *m)
     snprintf(l->name, sizeof(l->name), "%s", nla_get_string(a[IFLA_IFNAME]));
     if (a[IFLA_ADDRESS] && nla_len(a[IFLA_ADDRESS]) == 6)
         memcpy(l->mac, nla_data(a[IFLA_ADDRESS]), 6);
-    if (a[IFLA_LINKINFO] && nla_parse_nested(kind, IFLA_INFO_MAX, a[IFLA_LINKINFO], NULL) == 0 &&
-        kind[IFLA_INFO_KIND])
+    if (!a[IFLA_LINKINFO] || nla_parse_nested(kind, IFLA_INFO_MAX, a[IFLA_LINKINFO], NULL) < 0)
+        return;
+    if (kind[IFLA_INFO_KIND])
         snprintf(l->kind, sizeof(l->kind), "%s", nla_get_string(kind[IFLA_INFO_KIND]));
+    if (!kind[IFLA_INFO_SLAVE_KIND] || !kind[IFLA_INFO_SLAVE_DATA] ||
+        !str_eq(nla_get_string(kind[IFLA_INFO_SLAVE_KIND]), "bridge") ||
+        nla_parse_nested(port, IFLA_BRPORT_MAX, kind[IFLA_INFO_SLAVE_DATA], NULL) < 0)
+        return;
+    l->isolated = port[IFLA_BRPORT_ISOLATED] && nla_get_u8(port[IFLA_BRPORT_ISOLATED]);
+    l->hairpin = port[IFLA_BRPORT_MODE] && nla_get_u8(port[IFLA_BRPORT_MODE]);
 }
 
 /* Since Linux 5.18 an address says who made it; before that, a link-local one is taken for its own. */

@@ -218,14 +218,12 @@ int link_make_port(const char *name, const char *bridge, bool isolated, bool hai
     struct nl_msg *m = batch_add(&b, RTM_NEWLINK, 0, &head, sizeof(head),
                                  "make '%s' a port of the bridge '%s'", name, bridge);
     nla_put_u32(m, IFLA_MASTER, (uint32_t)master);
-    if (isolated || hairpin) {
-        const struct ifinfomsg port = {.ifi_family = AF_BRIDGE, .ifi_index = head.ifi_index};
-        m = batch_add(&b, RTM_SETLINK, 0, &port, sizeof(port), "set up the port '%s'", name);
-        struct nlattr *info = nla_nest_start(m, IFLA_PROTINFO | NLA_F_NESTED);
-        nla_put_u8(m, IFLA_BRPORT_ISOLATED, isolated);
-        nla_put_u8(m, IFLA_BRPORT_MODE, hairpin);
-        nla_nest_end(m, info);
-    }
+    const struct ifinfomsg port = {.ifi_family = AF_BRIDGE, .ifi_index = head.ifi_index};
+    m = batch_add(&b, RTM_SETLINK, 0, &port, sizeof(port), "set up the port '%s'", name);
+    struct nlattr *info = nla_nest_start(m, IFLA_PROTINFO | NLA_F_NESTED);
+    nla_put_u8(m, IFLA_BRPORT_ISOLATED, isolated);
+    nla_put_u8(m, IFLA_BRPORT_MODE, hairpin);
+    nla_nest_end(m, info);
     head.ifi_flags = head.ifi_change = IFF_UP;
     batch_add(&b, RTM_NEWLINK, 0, &head, sizeof(head), "switch on the interface '%s'", name);
     return batch_run(&b, err);

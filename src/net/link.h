@@ -17,10 +17,11 @@ struct link {
     int index;
     int master; /* index of the bridge that it is a port of; 0: none */
     unsigned mtu;
-    bool up;        /* switched on */
-    bool running;   /* and something is at its other end */
-    uint8_t mac[6]; /* zeroes: it has none */
-    char kind[16];  /* "bridge", "tun" (which a tap is too), "veth", …; "" for hardware */
+    bool up;                /* switched on */
+    bool running;           /* and something is at its other end */
+    uint8_t mac[6];         /* zeroes: it has none */
+    char kind[16];          /* "bridge", "tun" (which a tap is too), "veth", …; "" for hardware */
+    bool isolated, hairpin; /* as a port; host_look() tells */
 };
 
 /* A name that an interface can have. */

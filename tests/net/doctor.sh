@@ -7,9 +7,12 @@
 . "$(dirname "$0")/net.bash"
 
 make_outside
-ok "a network" net create nat0 --kind nat --subnet 10.9.0.0/24
+# Of one family the host forwards already, for the other the network has it do so.
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=0
+ok "a network" net create nat0 --kind nat --subnet 10.9.0.0/24 --subnet fd00:9::/64 --forward tcp:8080:web:80
 ok "a guest" guest web --net nat0
 ok "nothing is wrong" net doctor nat0
+is "nor noted" "$(net doctor nat0 | grep -v '^ok' | grep -vc '^ *→')" 0
 like "the ways out are named" "$(net doctor nat0)" 'eth9 \(IPv4\)'
 
 first() { net doctor nat0 | grep -A 1 -m 1 ^BAD; }
@@ -30,6 +33,7 @@ PATH=$(dirname "$PULT"):$PATH
 broken "the bridge is off" "'nat0' is off" ip link set nat0 down
 broken "no address" "has no address" ip address del 10.9.0.1/24 dev nat0
 broken "no forwarding" "ip_forward is 0" sysctl -qw net.ipv4.ip_forward=0
+broken "none of IPv6" "all/forwarding is 0" sysctl -qw net.ipv6.conf.all.forwarding=0
 
 # What other steps rest on is mended by all of them, and the guests are where they were, guarded.
 guarded()
@@ -40,12 +44,21 @@ guarded()
 broken "no rules" "the rules of the network 'nat0'" nft flush ruleset
 guarded "no rules"
 broken "empty chains" "the rules of the network 'nat0'" nft flush table inet pult
+# Or only a part of them.
+chain() { nft flush chain inet pult "$1"; }
+broken "no translation" "translate addresses of 'nat0'" chain post-nat0
+guarded "no translation"
+broken "no forward" "for forwards of 'nat0'" chain pre-nat0
+broken "nothing leads to its rules" "the rules of the network 'nat0'" chain forward
+broken "nor for what comes" "the rules of the network 'nat0'" nft delete element inet pult to '{ "nat0" }'
 broken "no guard" "the rules that guard" nft delete table bridge pult
 guarded "no guard"
 broken "nobody is guarded" "web: nothing guards" nft flush set bridge pult ports-nat0
 port() { ip -o link show master nat0 | sed 's/^[0-9]*: \([^@]*\)@.*/\1/'; }
 no_port() { ip link set "$(port)" nomaster; }
 broken "no port" "web: .* is not in the bridge" no_port
+broken "a port that gets nothing back" "web: .* not in hairpin mode" bridge link set dev "$(port)" hairpin off
+broken "a port that is isolated" "web: .* is isolated" bridge link set dev "$(port)" isolated on
 no_bridge()
 {
     ip link delete nat0
@@ -60,6 +73,10 @@ ok "no server: names are known" wait_for 5 eval 'in_guest web "nslookup web 10.9
 no_interface() { ip link delete "$(port)"; }
 broken "no interface" "web: its interface .* is gone" no_interface
 guarded "no interface"
+if touch "$WORK/resolv.conf" && mount --bind "$WORK/resolv.conf" /etc/resolv.conf; then
+    like "nobody who knows names is a note" "$(net doctor nat0)" 'note .*dns .*/etc/resolv.conf names no server'
+    umount /etc/resolv.conf
+fi
 ip route del default
 like "no way out is a note, of its family" "$(net doctor nat0)" 'note .*no default route \(IPv4\)'
 ok "the guest goes" pult destroy --force web
