@@ -152,9 +152,10 @@ static int plan_inner(const struct network *n, const struct host *h, struct plan
     snprintf(key, sizeof(key), "net/ipv6/conf/%s/accept_ra", n->name);
     if (access("/proc/sys/net/ipv6/conf/default/accept_ra", F_OK) == 0)
         plan_add(p, "sysctl", key, "0", "", n->name, NULL);
+    /* Undone, addresses go before it is off: those of IPv6 would be gone by that. */
+    plan_add(p, "link-up", n->name, NULL);
     for (unsigned i = 0; i < n->address_count; i++)
         plan_address(n->name, &n->addresses[i], p);
-    plan_add(p, "link-up", n->name, NULL);
     if (forwards && has_family(n, AF_INET))
         plan_forwarding(n, h, AF_INET, p);
     if (forwards && has_family(n, AF_INET6))
@@ -162,7 +163,8 @@ static int plan_inner(const struct network *n, const struct host *h, struct plan
     if (plan_firewall(n, p, err) < 0)
         return -1;
     cleanup_free char *config = network_run_path(n->name, "dnsmasq.conf");
-    plan_add(p, "server", n->name, config, NULL);
+    cleanup_free char *alone = server_config_alone(n);
+    plan_add(p, "server", n->name, config, alone, NULL);
     for (unsigned i = 0; n->kind == NET_ROUTED && i < n->address_count; i++) {
         struct address net = address_network(&n->addresses[i]);
         char text[ADDRESS_TEXT];

@@ -36,6 +36,12 @@ bool server_runs(const char *network);
 int server_reread(const char *network, struct error *err);
 /* The dnsmasq configuration, for those who want to see it. Caller frees. */
 char *server_config(const struct network *n);
+/*
+ * And that of a server which somebody starts by hand: it knows no guests, and what it keeps is in
+ * files of this name with .pid and .leases behind. Caller frees.
+ */
+#define SERVER_ALONE "/run/pult-%s"
+char *server_config_alone(const struct network *n);
 
 struct lease {
     uint8_t mac[6];

@@ -113,7 +113,7 @@ static void put_rebinding(FILE *f, const struct network *n)
     }
 }
 
-char *server_config(const struct network *n)
+static char *config_of(const struct network *n, bool alone)
 {
     char *text = NULL;
     size_t len;
@@ -121,13 +121,19 @@ char *server_config(const struct network *n)
 
     if (!f)
         return xstrdup("");
-    fprintf(f, "# the network %s, written by pult: changes are lost\n", n->name);
+    if (!alone)
+        fprintf(f, "# the network %s, written by pult: changes are lost\n", n->name);
     fprintf(f, "interface=%s\nexcept-interface=lo\nbind-dynamic\nno-hosts\n", n->name);
     fputs("domain-needed\nquiet-dhcp\nquiet-dhcp6\nquiet-ra\n", f);
     fputs("dhcp-ignore-names\n", f); /* who is called what says the pool, no guest */
-    put_path(f, "addn-hosts", network_run_path(n->name, "names"));
-    put_path(f, "dhcp-hostsfile", network_run_path(n->name, "hosts"));
-    put_path(f, "dhcp-leasefile", network_home_path(n->name, "leases"));
+    if (alone) {
+        fprintf(f, "pid-file=" SERVER_ALONE ".pid\n", n->name);
+        fprintf(f, "dhcp-leasefile=" SERVER_ALONE ".leases\n", n->name);
+    } else {
+        put_path(f, "addn-hosts", network_run_path(n->name, "names"));
+        put_path(f, "dhcp-hostsfile", network_run_path(n->name, "hosts"));
+        put_path(f, "dhcp-leasefile", network_home_path(n->name, "leases"));
+    }
     if (n->kind == NET_ISOLATED)
         fputs("no-resolv\n", f);
     put_domain(f, n);
@@ -136,6 +142,16 @@ char *server_config(const struct network *n)
     put_dhcp6(f, n);
     fclose(f);
     return text;
+}
+
+char *server_config(const struct network *n)
+{
+    return config_of(n, false);
+}
+
+char *server_config_alone(const struct network *n)
+{
+    return config_of(n, true);
 }
 
 /* ---- guests ---- */

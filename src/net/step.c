@@ -166,12 +166,12 @@ static const struct step_op firewall = {
     .again = true,
 };
 
-/* NETWORK CONFIGURATION, the file of it */
+/* NETWORK FILE CONFIGURATION: of what runs, and of what does the same by hand (server.h) */
 static const struct step_op server = {
     .name = "server",
     .what = "start the DHCP and DNS server of {1}",
-    .command = "dnsmasq --conf-file={2}",
-    .undo_command = "pkill -f -- --conf-file={2}",
+    .command = "dnsmasq --conf-file=- <<'END'\n{3!}END",
+    .undo_command = "kill $(cat /run/pult-{1}.pid); rm -f /run/pult-{1}.pid /run/pult-{1}.leases",
     .proof = "the DHCP and DNS server of {1} runs",
     .apply = step_server,
     .undo = step_server_undo,

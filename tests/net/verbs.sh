@@ -15,6 +15,9 @@ fact() { net info "$1" -o json | python3 -c 'import json, sys
 n = json.load(sys.stdin)
 print(eval(sys.argv[1]))' "$2"; }
 
+# Without what comes and goes by itself.
+without_counts() { sed 's/packets [0-9]* bytes [0-9]*//; s/ tentative//'; }
+
 make_outside
 before=$(host_text)
 
@@ -47,20 +50,43 @@ is "nothing was done yet" "$(host_text)" "$before"
 
 # ---- what is told can be typed ----
 
-ok "a network without a server" net create plain --kind bridge --port eth9
-plan=$(net plan plain -o json)
 told() { python3 -c 'import json, sys
 steps = [s[sys.argv[1]] for s in json.load(sys.stdin)["steps"]]
 print("set -e", *(s for s in (steps[::-1] if sys.argv[1] == "undo" else steps) if s), sep="\n")' "$1" <<<"$plan"; }
-ok "the commands of its plan, typed" bash -c "$(told command)"
-typed=$(host_text)
-ok "their undoing, typed" bash -c "$(told undo)"
-is "leads back" "$(host_text)" "$before"
-ok "apply" net apply plain
-is "does what was told" "$(host_text)" "$typed"
-ok "roll back" net rollback plain
-is "leads back, too" "$(host_text)" "$before"
-ok "destroy" net destroy plain
+# typed NAME COMMAND...: what is told for this network; the command is carried out in between.
+typed()
+{
+    local name=$1 host
+    shift
+    plan=$(net plan "$name" -o json)
+    ok "$name: the commands of its plan, typed" bash -c "$(told command)"
+    host=$(host_text | without_counts)
+    "$@"
+    ok "$name: their undoing, typed" bash -c "$(told undo)"
+    is "$name: leads back" "$(host_text)" "$before"
+    ok "$name: apply" net apply "$name"
+    is "$name: does what was told" "$(host_text | without_counts)" "$host"
+    ok "$name: down" net down "$name"
+    is "$name: leads back, too" "$(host_text)" "$before"
+    ok "$name: destroy" net destroy "$name"
+}
+# A guest of no pult's.
+leased()
+{
+    ip netns add typed
+    ip link add ptyped master "typed$$" type veth peer name eth0 netns typed
+    ip link set ptyped up
+    ip -n typed link set eth0 up
+    ok "a server was started, too, and gives addresses" \
+        ip netns exec typed busybox udhcpc -i eth0 -n -q -f -s /bin/true -t 20 -T 1
+    ip netns delete typed
+    wait_for 5 not ip link show ptyped
+}
+ok "a network without a server" net create plain --kind bridge --port eth9
+typed plain true
+ok "a network with one" net create "typed$$" --kind nat --subnet 10.9.7.0/24 --subnet fd00:97::/64 \
+    --forward tcp:8087:10.9.7.9:80
+typed "typed$$" leased
 
 # ---- apply, info, list ----
 
@@ -98,7 +124,14 @@ is "and the first still leads there" "$(outside_asks 8081)" inside
 ok "remove it" net forward remove nat0 tcp:8081:web:80
 is "leads nowhere" "$(outside_asks 8081)" ""
 is "the other does" "$(outside_asks 8080)" inside
-without_counts() { sed 's/packets [0-9]* bytes [0-9]*//'; }
+inside=$(pgrep -P "$(pult info web -o json | sed -n 's/.*"keeper_pid": *\([0-9]*\).*/\1/p')" | head -n 1)
+nsenter -t "$inside" -n socat UDP4-RECVFROM:5001,fork SYSTEM:'echo inside' &
+at_exit "kill $! 2>/dev/null"
+outside_tells() { echo x | outside socat -T "${2:-2}" - "UDP4:192.0.2.2:$1" 2>/dev/null | grep .; }
+ok "a range of UDP, at once" net forward add nat0 udp:9000-9002:web:5000
+ok "its second leads to the second" wait_for 5 eval '[ "$(outside_tells 9001 0.3)" = inside ]'
+ok "remove it" net forward remove nat0 udp:9000-9002:web:5000
+is "leads nowhere" "$(outside_tells 9001 0.3)" ""
 is "the rules are what they were" "$(nft list ruleset | without_counts)" "$(without_counts <<<"$rules")"
 like "what is not taken over at once is said" "$(net set nat0 net.mtu=1300 2>&1)" \
     "'nat0' is up; this takes effect when it is brought up again"
