@@ -30,8 +30,9 @@
 #include "net/journal_private.h"
 #include "net/network.h"
 
-#define WORK_SECONDS 15u /* at least, for the steps of a plan */
-#define LOCK_TRIES   100 /* of 50 ms: then the way back is more important than the lock */
+#define LOCK_TRIES 100 /* of 50 ms: then the way back is more important than the lock */
+
+unsigned guardian_work_seconds = 15;
 
 /* What a guardian tells: a step, or (end) the result. */
 struct word {
@@ -262,8 +263,8 @@ static void guard(struct journal *j, bool undo, unsigned seconds, int lock, int 
     network_run_make(j->plan.network, NULL);
     if (!undo) {
         take_post(j->plan.network);
-        work.begun =
-            start_watch(j, max(seconds ? seconds : CONFIRM_SECONDS, WORK_SECONDS), channel, &watch);
+        work.begun = start_watch(j, max(seconds ? seconds : CONFIRM_SECONDS, guardian_work_seconds),
+                                 channel, &watch);
     }
     j->guardian = getpid();
     last.rc = journal_carry_out(j, undo, seconds, &w, &last.err);

@@ -29,6 +29,9 @@ int journal_undo_steps(struct journal *j, size_t to, const struct watcher *w, st
 int journal_carry_out(struct journal *j, bool undo, unsigned seconds, const struct watcher *w,
                       struct error *err);
 
+/* So long may the steps of a plan take, at least, before all is put back. Tests are more impatient. */
+extern unsigned guardian_work_seconds;
+
 /*
  * The same in a process of its own, which nothing that ends this session ends. With `seconds`: it
  * stays for so long, and undoes what was not confirmed by then. `lock` is that of networks_lock();
