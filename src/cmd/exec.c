@@ -90,29 +90,6 @@ static int attend_quietly(struct session *s, struct error *err)
     }
 }
 
-/* One that its own program runs has no keeper: it is done here. */
-static int exec_foreign(const struct cmd_args *a, const char *name, struct error *err)
-{
-    struct guest_info info = {0};
-    int status = -1;
-    char *env[EXEC_ENV_MAX + 2] = {NULL};
-    const char *pair, *term = getenv("TERM");
-    struct exec_request req = {.argv = (char **)cmd_rest(a),
-                               .cwd = cmd_opt(a, "cwd"),
-                               .user = cmd_opt(a, "user"),
-                               .env = env};
-    cleanup_free char *terminal = xasprintf("TERM=%s", term && *term ? term : "dumb");
-    env[0] = terminal;
-    for (int i = 0; i < EXEC_ENV_MAX && (pair = cmd_opt_nth(a, "env", i)); i++)
-        env[i + 1] = (char *)pair;
-    if (err->code != ESRCH || store_info(name, &info, NULL) < 0)
-        return cmd_fail(a, err);
-    if (!info.elsewhere || info.engine->foreign->exec(info.place, name, &req, &status, err) < 0)
-        status = cmd_fail(a, err);
-    guest_info_clear(&info);
-    return status;
-}
-
 /* The request, as docs/protocol.md has it. */
 static json_t *exec_request(const struct cmd_args *a, bool tty)
 {
@@ -141,6 +118,50 @@ static json_t *exec_request(const struct cmd_args *a, bool tty)
     return request;
 }
 
+/* One that its own program runs has no keeper: who stands in for it is started here. */
+static pid_t foreign_start(const struct cmd_args *a, const char *name, bool tty, int *control,
+                           int *master, struct error *err)
+{
+    struct guest_info info = {0};
+    char *env[EXEC_ENV_MAX + 2] = {NULL};
+    const char *pair, *term = getenv("TERM");
+    struct exec_request req = {.argv = (char **)cmd_rest(a),
+                               .cwd = cmd_opt(a, "cwd"),
+                               .user = cmd_opt(a, "user"),
+                               .env = env,
+                               .tty = tty,
+                               .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}};
+    cleanup_free char *terminal = xasprintf("TERM=%s", term && *term ? term : "dumb");
+    env[0] = terminal;
+    for (int i = 0; i < EXEC_ENV_MAX && (pair = cmd_opt_nth(a, "env", i)); i++)
+        env[i + 1] = (char *)pair;
+    if (tty)
+        terminal_size(&req.cols, &req.rows);
+    if (err->code != ESRCH || store_info(name, &info, NULL) < 0)
+        return -1;
+    pid_t pid = -1;
+    if (info.broken)
+        error_set(err, 0, "the definition of '%s' is broken: %s", name, info.broken);
+    else if (info.elsewhere)
+        pid = info.engine->foreign->exec(info.place, info.def, &req, control, master, err);
+    guest_info_clear(&info);
+    return pid;
+}
+
+/* Have its keeper start the command. */
+static json_int_t start(const struct cmd_args *a, bool tty, int control, int *master,
+                        struct error *err)
+{
+    const int stdio[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    json_t *answer = NULL;
+    if (client_call(control, exec_request(a, tty), stdio, tty ? 0 : ARRAY_SIZE(stdio), ASK_MS,
+                    &answer, master, err) < 0)
+        return -1;
+    const json_int_t pid = json_integer_value(json_object_get(answer, "pid"));
+    json_decref(answer);
+    return pid;
+}
+
 static int check_env(const struct cmd_args *a)
 {
     const char *pair;
@@ -161,15 +182,11 @@ static int exec_run(const struct cmd_args *a)
 
     bool tty = terminal_here() && !cmd_opt(a, "no-tty");
     cleanup_close int control = ask_connect(name, &err), master = -1;
-    if (control < 0)
-        return exec_foreign(a, name, &err);
-    const int stdio[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
-    json_t *answer = NULL;
-    if (client_call(control, exec_request(a, tty), stdio, tty ? 0 : ARRAY_SIZE(stdio), ASK_MS,
-                    &answer, &master, &err) < 0)
+    const json_int_t pid = control < 0 ? foreign_start(a, name, tty, &control, &master, &err)
+                                       : start(a, tty, control, &master, &err);
+    if (pid < 0)
         return cmd_fail(a, &err);
-    struct execution x = {control, json_integer_value(json_object_get(answer, "pid")), -1};
-    json_decref(answer);
+    struct execution x = {control, pid, -1};
 
     struct session s = {
         .name = name,

@@ -171,9 +171,12 @@ struct engine_foreign {
     /* What can be done with one that does. Waits for the end; ms: before a stop becomes a kill. */
     int (*act)(const char *place, const struct guest_def *def, enum foreign_act what, int ms,
                struct error *err);
-    /* Run a command in it, on the caller's own descriptors, to its end. */
-    int (*exec)(const char *place, const char *name, const struct exec_request *req, int *status,
-                struct error *err);
+    /*
+     * Start a command in it: its pid, with *control, on which its end is told and signals are sent
+     * as on a keeper's (docs/protocol.md), and *master as of the engine's own exec.
+     */
+    pid_t (*exec)(const char *place, const struct guest_def *def, const struct exec_request *req,
+                  int *control, int *master, struct error *err);
 };
 
 struct engine {

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -122,14 +123,34 @@ struct response {
     void *data; /* of these commands: the number asked for */
 };
 
-/* The address of a monitor's socket; a longer path would be a hash, as LXC has it. 0: too long. */
+/* FNV-1a, of 64 bits. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (; *text; text++)
+        h = (h ^ (uint8_t)*text) * UINT64_C(1099511628211);
+    return h;
+}
+
+/* The address of a monitor's socket: its path, or a hash of what is too long. */
 static socklen_t address_make(const char *place, const char *name, struct sockaddr_un *a)
 {
     *a = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int n = snprintf(a->sun_path + 1, sizeof a->sun_path - 2, "%s/%s/command", place, name);
-    if (n < 0 || n >= (int)sizeof a->sun_path - 2)
-        return 0;
+    const size_t room = sizeof a->sun_path - 2;
+    cleanup_free char *dir = xasprintf("%s/%s", place, name);
+    int n = snprintf(a->sun_path + 1, room, "%s/command", dir);
+    if (n >= (int)room)
+        n = snprintf(a->sun_path + 1, room, "lxc/%016" PRIx64 "/command", hash_of(dir));
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+/* Is who listens there one to be believed? Everybody may listen at an abstract address. */
+static bool is_trusted(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
 }
 
 /* Send its monitor a command with a number. A descriptor for the answer, within ms; -1: there is none. */
@@ -140,11 +161,11 @@ static int monitor_send(const char *place, const char *name, int command, int nu
     const struct request q = {.command = command, .data = (void *)(intptr_t)number};
     const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || len == 0)
+    if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
-    if (connect(fd, (struct sockaddr *)&a, len) < 0 ||
+    if (connect(fd, (struct sockaddr *)&a, len) < 0 || !is_trusted(fd) ||
         send(fd, &q, sizeof q, MSG_NOSIGNAL) != (ssize_t)sizeof q)
         return -1;
     return steal_fd(fd);
@@ -209,7 +230,7 @@ int foreign_hold(const struct guest_def *def)
     struct sockaddr_un a;
     socklen_t len = address_make(place, name, &a);
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || len == 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 8) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 8) < 0)
         return -1;
     return steal_fd(fd);
 }

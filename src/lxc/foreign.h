@@ -23,7 +23,7 @@ int foreign_check(const struct guest_def *def, struct error *err);
 int foreign_hold(const struct guest_def *def);
 
 /* foreign_exec.c */
-int foreign_exec(const char *place, const char *name, const struct exec_request *req, int *status,
-                 struct error *err);
+pid_t foreign_exec(const char *place, const struct guest_def *def, const struct exec_request *req,
+                   int *control, int *master, struct error *err);
 
 #endif

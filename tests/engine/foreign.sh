@@ -16,8 +16,10 @@ files() { (cd "$WORK/lxc/$n" && find . -path ./rootfs/var -prune -o -printf '%p 
 
 lx create -t busybox >"$WORK/create" 2>&1 || skip_all "lxc-create: $(tail -n 1 "$WORK/create")"
 sed -i '/^lxc.net/d; /^lxc.apparmor/d' "$WORK/lxc/$n/config"
+printf '%s\n' 2 denylist "[all]" "swapon errno 1" >"$WORK/profile"
 # Without the program that loads profiles LXC starts nothing on a kernel that has AppArmor.
-printf '%s\n' "lxc.net.0.type = empty" "lxc.apparmor.profile = unconfined" >>"$WORK/lxc/$n/config"
+printf '%s\n' "lxc.net.0.type = empty" "lxc.apparmor.profile = unconfined" \
+    "lxc.seccomp.profile = $WORK/profile" >>"$WORK/lxc/$n/config"
 echo "daemon:x:1:1::/:/bin/sh" >>"$WORK/lxc/$n/rootfs/etc/passwd"
 before=$(files)
 at_exit "lxc-stop -k -P $WORK/lxc -n $n 2>/dev/null"
@@ -55,6 +57,20 @@ done
 is "no descriptor is a directory to start in" "$outside" ""
 refused "whom it has" "no user 'nobody-here'" pult exec -u nobody-here "$n" -- /bin/true
 is "by a process of its cgroup" "$(pult exec "$n" -- sed -n 's/^0:://p' /proc/self/cgroup)" /
+# All that is there of the caller in a container that is root on the host.
+is "under its filter of system calls" "$(pult exec "$n" -- sed -n 's/^Seccomp:.//p' /proc/self/status)" 2
+at_a_terminal() { script -qec "timeout --foreground 60 $PULT exec $n -- $*" /dev/null </dev/null | tr -d '\r'; }
+like "on a terminal of its own, not of ours" "$(at_a_terminal tty)" "/dev/pts/[0-9]"
+is "which passes its status on" "$(script -qec "$PULT exec $n -- sh -c 'exit 9'" /dev/null </dev/null >/dev/null; echo $?)" 9
+"$PULT" exec "$n" -- sleep 1000 </dev/null &
+caller=$!
+between() { pgrep -P $caller; }
+ok "its way there" wait_for 10 between
+like "is no file of the host's that could be written to" "$(readlink "/proc/$(between)/exe")" "^/memfd:"
+kill -TERM $caller
+wait $caller
+is "a signal is passed on" $? 143
+
 pult freeze "$n"
 is "frozen, also for LXC" "$(state state) $(lx info -s -H)" "frozen FROZEN"
 pult unfreeze "$n"
@@ -64,6 +80,39 @@ is "and LXC knows" "$(state state) $(lx info -s -H)" "stopped STOPPED"
 lx start
 ok "it is killed" pult kill "$n"
 is "at once" "$(state state) $(lx info -s -H)" "stopped STOPPED"
+
+# A path that is too long for an address.
+long=$WORK/$(printf 'long%.0s' $(seq 30))
+mkdir "$long" && ln -s "$WORK/lxc/$n" "$long/$n"
+lxc-start -P "$long" -n "$n" </dev/null
+at_exit "lxc-stop -k -P $long -n $n 2>/dev/null"
+PULT_LXCPATH=$long refused "one of a long path is known to run" "running already, by lxc" pult start "$n"
+PULT_LXCPATH=$long pult kill "$n"
+
+# Everybody may listen at an abstract address.
+sleep 1000 &
+victim=$!
+python3 - "$WORK/lxc/$n/command" $victim >"$WORK/impostor" <<'END' &
+import os, socket, struct, sys
+os.setgid(65534); os.setuid(65534)
+s = socket.socket(socket.AF_UNIX)
+s.bind("\0" + sys.argv[1])
+s.listen(8)
+print("ready", flush=True)
+while True:
+    c = s.accept()[0]
+    q = c.recv(16)
+    if len(q) == 16: # the command GET_INIT_PID, or the state RUNNING
+        c.sendall(struct.pack("iiQ", 0, 0, int(sys.argv[2]) if struct.unpack("i", q[:4])[0] == 4 else 2))
+    c.close()
+END
+impostor=$!
+wait_for 20 test -s "$WORK/impostor"
+is "who listens in the place of a monitor is not believed" "$(state state)" stopped
+refused "nor is a process killed that he names" "is stopped" pult kill "$n"
+ok "it lives" kill -0 $victim
+kill $victim $impostor
+wait $victim $impostor 2>/dev/null
 
 # ---- adopted ----
 ok "adopted" pult adopt "$n"
