@@ -208,12 +208,12 @@ static int make_upper(struct making *mk, const struct nic *n, struct error *err)
 }
 
 /* Give an interface to another namespace, under this name. */
-static int move_link(int socket, const char *name, int ns, const char *as, struct error *err)
+static int move_link(int socket, int index, const char *name, int ns, const char *as,
+                     struct error *err)
 {
-    struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+    struct ifinfomsg head = {.ifi_family = AF_UNSPEC, .ifi_index = index};
     cleanup_batch struct batch b = {.fd = socket};
 
-    head.ifi_index = batch_link_index(socket, name);
     head.ifi_change = IFF_UP; /* down */
     if (!head.ifi_index)
         return error_set(err, ENODEV, "find the interface '%s'", name);
@@ -225,7 +225,7 @@ static int move_link(int socket, const char *name, int ns, const char *as, struc
 
 static int make_phys(struct making *mk, struct nic *n, struct error *err)
 {
-    if (move_link(mk->host, n->link, mk->ns, n->name, err) < 0)
+    if (move_link(mk->host, batch_link_index(mk->host, n->link), n->link, mk->ns, n->name, err) < 0)
         return -1;
     snprintf(n->old_name, sizeof(n->old_name), "%s", n->link);
     return 0;
@@ -335,7 +335,7 @@ static int set_up_inside(struct making *mk, struct nic *n, struct error *err)
     struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
     cleanup_batch struct batch b = {.fd = mk->inside};
 
-    head.ifi_index = batch_link_index(mk->inside, n->name);
+    head.ifi_index = n->index = batch_link_index(mk->inside, n->name);
     if (!head.ifi_index)
         return error_set(err, ENODEV, "find '%s' in the container", n->name);
     if (n->gateway_auto && address_of(n->link, AF_INET, &n->gateway, err) < 0)
@@ -643,7 +643,7 @@ static int socket_in(int ns, int here, struct error *err)
     return fd;
 }
 
-/* A NIC of the host's goes back, with the name that it had. */
+/* A NIC of the host's goes back, with the name that it had, whatever it is called in there now. */
 static int give_back(const struct container *c, struct nic *n, struct error *err)
 {
     cleanup_close int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -651,7 +651,7 @@ static int give_back(const struct container *c, struct nic *n, struct error *err
 
     if (here < 0)
         return error_set(err, errno, "open the host's network");
-    if (there < 0 || move_link(there, n->name, here, n->old_name, err) < 0)
+    if (there < 0 || move_link(there, n->index, n->name, here, n->old_name, err) < 0)
         return error_wrap(err, "'%s' does not come back", n->old_name);
     n->old_name[0] = '\0';
     return 0;
@@ -667,7 +667,7 @@ static int remove_inside(const struct container *c, const struct nic *n, struct 
 
     if (there < 0)
         return here < 0 ? error_set(err, errno, "open the host's network") : -1;
-    head.ifi_index = batch_link_index(there, n->name);
+    head.ifi_index = n->index;
     if (!head.ifi_index)
         return error_set(err, ENODEV, "find '%s' in the container", n->name);
     batch_add(&b, RTM_DELLINK, 0, &head, sizeof(head), "remove '%s'", n->name);

@@ -58,6 +58,7 @@ struct nic {
     char name[IFNAMSIZ];     /* inside */
     char pair[IFNAMSIZ];     /* outside; "": of our choice */
     char old_name[IFNAMSIZ]; /* NIC_PHYS: outside, once it was moved */
+    int index;               /* inside, which no renaming changes; 0: not there yet */
     uint8_t mac[6];
     bool has_mac, up, router;
     bool own_pair, made,

@@ -89,8 +89,9 @@ ok "phys" sleeper --set lxc.net.0.type=phys --set lxc.net.0.link=ph0 --set lxc.n
     --set lxc.net.0.name=nic
 ok "is there" has "$n" nic "ether $mac"
 ok "and not here" test -z "$(ip -br link | grep '^ph0')"
+pult exec "$n" -- sh -c 'ip link set nic down; ip link set nic name other; ip link add nic type veth peer name far' </dev/null
 ok "stops" pult stop --timeout 0 "$n"
-is "and it is back" "$(mac_of ph0)" "$mac"
+is "and it is back, not what has its name inside" "$(mac_of ph0)" "$mac"
 pult destroy "$n"
 ok "router" sleeper --set lxc.net.0.type=veth --set lxc.net.0.veth.mode=router --set lxc.net.0.flags=up \
     --set lxc.net.0.ipv4.address=198.51.100.7/32 --set lxc.net.0.ipv4.gateway=192.0.2.2
