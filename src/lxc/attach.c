@@ -191,18 +191,6 @@ static pid_t answer_take(int sock, struct error *err)
     return m.kind == MESSAGE_STARTED ? m.value : error_set(err, 0, "%s", m.text);
 }
 
-/* Have done with the go-between, which is at its end, or stuck. */
-static void between_reap(pid_t between, int pidfd)
-{
-    struct pollfd p = {.fd = pidfd, .events = POLLIN};
-    if (poll(&p, 1, ANSWER_MS) != 1) {
-        kill(between, SIGKILL);
-        poll(&p, 1, ANSWER_MS);
-    }
-    waitpid(between, NULL, WNOHANG);
-    close(pidfd);
-}
-
 pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err)
 {
     int sock[2], stdio[3] = {req->stdio[0], req->stdio[1], req->stdio[2]};
@@ -245,7 +233,7 @@ pid_t attach(struct container *c, const struct exec_request *req, int *master, s
     pid_t pid = between < 0 ? error_set(err, why, "start a process") : answer_take(sock[0], err);
     close(sock[0]);
     if (between > 0)
-        between_reap(between, pidfd);
+        spawn_reap(between, pidfd, ANSWER_MS);
     if (pid > 0 && req->tty)
         *master = steal_fd(pty);
     return pid;

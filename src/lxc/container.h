@@ -258,6 +258,11 @@ int namespaces_join(const struct settings *s, const int fds[NS_COUNT], struct er
 int spawn(struct container *c, struct error *err);
 /* Join the container's namespaces; its pid namespace takes only children in. */
 int spawn_join(const struct container *c, struct error *err);
+/*
+ * Have done with a helper within ms, and close its pidfd. One that waits for a file system of the
+ * container's may not even die of SIGKILL: the keeper does not wait for it.
+ */
+void spawn_reap(pid_t pid, int pidfd, int ms);
 /* Reset what clone inherits from a keeper: signal mask and dispositions. */
 void spawn_reset_signals(void);
 

@@ -24,7 +24,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -95,10 +94,13 @@ static int plug_here(const struct plug *p, struct error *err)
 static int plug_there(const struct plug *p, struct error *err)
 {
     struct message m = {.kind = MESSAGE_STARTED};
-    int sock[2], status;
+    int sock[2], pidfd = -1;
+    struct clone_args args = {.flags = CLONE_PIDFD,
+                              .pidfd = (uint64_t)(uintptr_t)&pidfd,
+                              .exit_signal = SIGCHLD};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
         return error_set(err, errno, "create a socket");
-    pid_t pid = fork();
+    pid_t pid = sys_clone3(&args);
     if (pid == 0) {
         struct error why = {0};
         spawn_reset_signals();
@@ -122,9 +124,7 @@ static int plug_there(const struct plug *p, struct error *err)
         error_set(err, errno, "change the container's mounts");
     else
         ret = m.kind == MESSAGE_STARTED ? 0 : error_set(err, 0, "%s", m.text);
-    kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    spawn_reap(pid, pidfd, 0);
     return ret;
 }
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@
 #include "lxc/devices.h"
 #include "lxc/process.h"
 #include "lxc/sys.h"
+
+#define DIES_MS 1000 /* of a helper that was killed, if it can die at all */
 
 /* All but those that child.c makes. */
 #define NAMESPACES_LATER (CLONE_NEWNET | CLONE_NEWIPC)
@@ -91,6 +94,17 @@ void spawn_reset_signals(void)
     for (int sig = 1; sig < NSIG; sig++)
         signal(sig, SIG_DFL); /* CLONE_CLEAR_SIGHAND leaves those alone that are ignored */
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void spawn_reap(pid_t pid, int pidfd, int ms)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    if (poll(&p, 1, ms) != 1) {
+        kill(pid, SIGKILL);
+        poll(&p, 1, DIES_MS);
+    }
+    waitpid(pid, NULL, WNOHANG);
+    close(pidfd);
 }
 
 /* The trees that are open, in the order in which child.c takes them out again. */

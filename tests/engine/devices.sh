@@ -116,6 +116,41 @@ else
     skip "one process that cannot be stopped" "no FUSE"
 fi
 exec 7>&-
+# One that has taken a question, and does not answer it: not even SIGKILL ends who asked.
+python3 - "$WORK/hang" >"$WORK/served" <<'END' &
+import os, struct, subprocess, sys, time
+fd = os.open("/dev/fuse", os.O_RDWR)
+subprocess.Popen(["mount", "-i", "-t", "fuse", "hang", sys.argv[1], "-o",
+                  f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other"], pass_fds=[fd])
+answers = { # linux/fuse.h: FUSE_INIT, and FUSE_GETATTR of the root
+    26: struct.pack("=IIII48x", 7, 31, 0, 0),
+    3: struct.pack("=QII6Q10I", 60, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0o40755, 2, 0, 0, 0, 4096, 0),
+}
+while True:
+    try:
+        code, unique = struct.unpack("=4xIQ", os.read(fd, 1 << 17)[:16])
+    except PermissionError: # it is not mounted yet
+        time.sleep(0.01)
+        continue
+    if code in answers:
+        os.write(fd, struct.pack("=IiQ", 16 + len(answers[code]), 0, unique) + answers[code])
+    else:
+        print("asked", code, flush=True)
+END
+server=$!
+at_exit "kill -9 $server 2>/dev/null; umount -l '$WORK/hang' 2>/dev/null"
+if wait_for 10 mountpoint -q "$WORK/hang"; then
+    pult kill "$n"
+    pult config set "$n" "lxc.mount.entry=$WORK/hang hang none bind,create=dir"
+    ok "another is mounted" pult start "$n"
+    refused "nothing is added to it" "wait for the container's file system" pult device add "$n" "$WORK/data" /hang/x
+    ok "it was asked" grep -qx "asked 1" "$WORK/served"
+    is "and the keeper goes on" "$(pult exec "$n" -- /bin/echo works)" works
+else
+    skip "one that answers nothing" "no FUSE"
+fi
+kill -9 $server
+wait $server 2>/dev/null
 pult kill "$n"
 pult destroy "$n"
 is "no cgroup is left" "$(left_cgroups "*-$test_id")" ""
