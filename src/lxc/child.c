@@ -71,6 +71,8 @@ static void wait_go(struct container *ct, int sock)
         c->trees[i].fd = *mark++ == '+' && used < n ? fds[used++] : -1;
     for (size_t i = 0; i < c->mount_count; i++)
         c->mounts[i].tree.fd = *mark++ == '+' && used < n ? fds[used++] : -1;
+    if (c->root == ROOT_LAYERS && c->trees[1].fd < 0 && c->privileged)
+        c->root = ROOT_DIR; /* rootfs_layers() */
     snprintf(ct->names, sizeof ct->names, "%s", mark + 1);
 }
 

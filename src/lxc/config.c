@@ -239,6 +239,23 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
     return 0;
 }
 
+int config_layers(const struct guest_def *def, struct config *c, struct error *err)
+{
+    cleanup_root_path struct root_path r = {0};
+    if (!c->privileged ||
+        (c->root != ROOT_LAYERS && (c->root != ROOT_OVERLAY || c->tree_count < 2)))
+        return 0;
+    if (root_path_of(def, &r, err) < 0)
+        return -1;
+    /* What LXC is to understand again is written as it writes it. */
+    const char *marks = root_path_marks(&r, def->foreign ? "trusted" : "user", err);
+    c->marks_trusted = str_eq(marks, "trusted");
+    if (!marks || c->root == ROOT_LAYERS || !c->marks_trusted)
+        return marks ? 0 : -1;
+    error_set(err, 0, "the layers of '%s' bear marks of an overlay that root mounted", r.path);
+    return error_hint(err, "a throwaway would not obey them; `pult clone` makes a whole copy");
+}
+
 /* One command without CAP_SYS_ADMIN mounts nothing. */
 int config_filter(struct config *c, struct error *err)
 {

@@ -118,7 +118,8 @@ struct config {
     /* The root file system first; its layers; ROOT_HOST: one per file system of the host. */
     struct tree *trees;
     size_t tree_count;
-    char *upper; /* ROOT_LAYERS: the last part of a path below the last tree */
+    char *upper;        /* ROOT_LAYERS: the last part of a path below the last tree */
+    bool marks_trusted; /* and the keeper puts them together; filled by config_layers() */
     struct mount_entry *mounts;
     size_t mount_count;
     bool app; /* one command under our init, not a system's own init */
@@ -143,6 +144,8 @@ int config_load(const struct guest_def *def, struct config *c, struct error *err
 void config_clear(struct config *c);
 /* For the engine: what keys of LXC's say of values that every guest has. */
 int config_take(struct guest_def *def, struct error *err);
+/* By what its layers are put together. */
+int config_layers(const struct guest_def *def, struct config *c, struct error *err);
 /* The filter that it asks for. */
 int config_filter(struct config *c, struct error *err);
 
@@ -157,6 +160,7 @@ int trees_idmap(struct config *c, int userns, struct error *err);
 /* Open one more for a container that runs, with its ids where userns is not -1. */
 int tree_take(const struct config *c, struct tree *t, int userns, struct error *err);
 void trees_close(struct config *c);
+void trees_close_root(struct config *c);
 
 /* hotplug.c. Add what a line of lxc.mount.entry says to the running container, or take it away. */
 int hotplug(struct container *c, const char *line, bool remove, struct error *err);
@@ -275,6 +279,11 @@ void child_main(struct container *c, int sock) __attribute__((noreturn));
 int rootfs_mount(struct config *c, struct error *err);
 /* lxc.rootfs.options, those that are a mount's: when all that is made in it is there. */
 int rootfs_options(const struct config *c, int fd, struct error *err);
+/*
+ * For the keeper: put the layers of a ROOT_LAYERS together where marks of root's overlays are obeyed.
+ * The first tree is the whole then, and there are no others; wait_go() of child.c knows it by that.
+ */
+int rootfs_layers(struct config *c, struct error *err);
 /* Where hooks find the root while it is set up. */
 const char *rootfs_path(const struct config *c);
 /* Mount an overlay of lower with fresh directories of the tmpfs `scratch`; a detached mount. */

@@ -292,9 +292,9 @@ static int lxc_begin(struct keeper *k, struct error *err)
     cgroup_init(&c->cgroup);
     bool quick = k->def->throwaway && k->raw_console;
     if (config_load(k->def, &c->config, err) < 0 || root_path_hold(k->def, c->layers, err) < 0 ||
-        log_copies_open(&c->config.set, err) < 0 || mounts_own(&c->config, err) < 0 ||
-        hooks_first(c, err) < 0 || apparmor_prepare(c, err) < 0 ||
-        config_filter(&c->config, err) < 0 ||
+        config_layers(k->def, &c->config, err) < 0 || log_copies_open(&c->config.set, err) < 0 ||
+        mounts_own(&c->config, err) < 0 || hooks_first(c, err) < 0 ||
+        apparmor_prepare(c, err) < 0 || config_filter(&c->config, err) < 0 ||
         idmap_claim(&c->config.map, k->def->name, &c->ids, err) < 0 ||
         cgroup_create(&c->cgroup, k->def, !quick, err) < 0 ||
         cgroup_monitor_begin(&c->cgroup, k->def->conf, err) < 0)

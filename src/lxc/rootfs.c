@@ -6,16 +6,25 @@
  *
  *     scratch/  u0 w0  u1 w1 …   upper and work directories, a pair for each overlay
  *               root             where the overlay of the root is mounted
+ *
+ * Such an overlay keeps its marks in attributes user.overlay.*. Layers that bear those of one that
+ * root mounted, trusted.overlay.*, are put together by the keeper, where these are obeyed, and the
+ * container is given the whole as one tree.
  */
 #include "lxc/container.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -79,13 +88,14 @@ static int upper_make(int scratch, const char *name, int like, struct error *err
 
 /* With directories below dir for what is written and for the overlay itself. */
 static int overlay_mount_at(const char *lowerdir, int dir, const char *upper, const char *work,
-                            struct error *err)
+                            bool trusted, struct error *err)
 {
     char up[300], own[300];
     snprintf(up, sizeof up, "/proc/self/fd/%d/%s", dir, upper);
     snprintf(own, sizeof own, "/proc/self/fd/%d/%s", dir, work);
-    const char *const options[] = {"lowerdir", lowerdir,    "upperdir", up,  "workdir",
-                                   own,        "userxattr", "",         NULL};
+    const char *const options[] = {
+        "lowerdir", lowerdir, "upperdir", up, "workdir", own, trusted ? NULL : "userxattr",
+        "",         NULL};
     return fs_mount("overlay", MOUNT_ATTR_NODEV, options, err);
 }
 
@@ -99,7 +109,7 @@ int overlay_mount_above(int scratch, const char *lowerdir, int like, unsigned nu
         return -1;
     if (mkdirat(scratch, w, 0700) < 0)
         return error_set(err, errno, "make a directory for an overlay");
-    return overlay_mount_at(lowerdir, scratch, u, w, err);
+    return overlay_mount_at(lowerdir, scratch, u, w, false, err);
 }
 
 int overlay_mount(int scratch, int lower, unsigned number, struct error *err)
@@ -136,6 +146,35 @@ static int tree_attach(const struct tree *t, int scratch, size_t number, struct 
     return 0;
 }
 
+/* The overlay's own directory, beside what is written: ours, LXC's, or a new one. */
+static const char *work_find(int dir)
+{
+    if (faccessat(dir, OVERLAY_WORK, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+        faccessat(dir, OVERLAY_WORK_LXC, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return OVERLAY_WORK_LXC;
+    mkdirat(dir, OVERLAY_WORK, 0755);
+    return OVERLAY_WORK;
+}
+
+/* An overlay of the trees, with directories of the scratch tmpfs where nothing of it stays. */
+static int layers_mount(struct config *c, int scratch, bool trusted, struct error *err)
+{
+    char lower[32 * (LOWERS_MAX + 1)] = "";
+    const size_t lowers = c->tree_count - (c->root == ROOT_LAYERS);
+    for (size_t i = 0; i < c->tree_count; i++)
+        if (tree_attach(&c->trees[i], scratch, i, err) < 0)
+            return -1;
+    for (size_t i = 0; i < lowers; i++) {
+        const size_t n = strlen(lower);
+        snprintf(lower + n, sizeof lower - n, "%s/proc/self/fd/%d", i ? ":" : "", c->trees[i].fd);
+    }
+    const int root = c->root == ROOT_LAYERS
+                         ? overlay_mount_at(lower, c->trees[lowers].fd, c->upper,
+                                            work_find(c->trees[lowers].fd), trusted, err)
+                         : overlay_mount_above(scratch, lower, c->trees[0].fd, 0, err);
+    return root < 0 ? error_wrap(err, "put an overlay above '%s'", c->trees[0].path) : root;
+}
+
 /* An overlay above directories of the host's. */
 static int root_overlay(struct config *c, struct error *err)
 {
@@ -144,26 +183,60 @@ static int root_overlay(struct config *c, struct error *err)
         return -1;
     if (c->root == ROOT_HOST)
         return hostroot_mount(c, scratch, err);
-    char lower[32 * (LOWERS_MAX + 1)] = "";
-    const size_t lowers = c->tree_count - (c->root == ROOT_LAYERS);
     if (mkdirat(scratch, "root", 0755) < 0)
         return error_set(err, errno, "make a directory");
-    for (size_t i = 0; i < c->tree_count; i++)
-        if (tree_attach(&c->trees[i], scratch, i, err) < 0)
-            return -1;
-    for (size_t i = 0; i < lowers; i++) {
-        const size_t n = strlen(lower);
-        snprintf(lower + n, sizeof lower - n, "%s/proc/self/fd/%d", i ? ":" : "", c->trees[i].fd);
-    }
-    cleanup_close int root =
-        c->root == ROOT_LAYERS
-            ? overlay_mount_at(lower, c->trees[lowers].fd, c->upper, OVERLAY_WORK, err)
-            : overlay_mount_above(scratch, lower, c->trees[0].fd, 0, err);
+    cleanup_close int root = layers_mount(c, scratch, false, err);
     if (root < 0)
-        return error_wrap(err, "put an overlay above '%s'", c->trees[0].path);
+        return -1;
     if (move_mount(root, "", scratch, "root", MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return error_set(err, errno, "mount the root file system");
     return steal_fd(root);
+}
+
+/*
+ * In a process of the keeper's, with mounts of its own: layers have to be somewhere. What the overlay
+ * makes for itself belongs to who mounts it: that is the container's root, with root's rights.
+ */
+static int layers_mount_apart(struct config *c, struct error *err)
+{
+    const uid_t uid = idmap_root_uid(&c->map);
+    const gid_t gid = idmap_root_gid(&c->map);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return error_set(err, errno, "have mounts of its own");
+    cleanup_close int scratch = scratch_mount(err);
+    if (scratch < 0)
+        return -1;
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 ||
+        setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+        return error_set(err, errno, "become the container's root");
+    return layers_mount(c, scratch, true, err);
+}
+
+int rootfs_layers(struct config *c, struct error *err)
+{
+    int sock[2], fd = -1;
+    struct message m = {.kind = MESSAGE_FAILED};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return error_set(err, errno, "create a socket");
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct error why;
+        fd = layers_mount_apart(c, &why);
+        m.kind = fd < 0 ? MESSAGE_FAILED : MESSAGE_GO;
+        snprintf(m.text, sizeof m.text, "%s", fd < 0 ? why.text : "");
+        message_send(sock[1], &m, &fd, fd >= 0);
+        _exit(0);
+    }
+    close(sock[1]);
+    const int n = pid > 0 ? message_recv(sock[0], &m, &fd, 1) : -1;
+    close(sock[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (n != 1)
+        return error_set(err, 0, "%s", *m.text ? m.text : "mount the layers of the root");
+    trees_close_root(c);
+    c->trees[0].fd = fd;
+    return 0;
 }
 
 /* Only for hooks: it is some directory, and covered. */

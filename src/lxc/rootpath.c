@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <linux/limits.h>
 #include <linux/loop.h>
 #include <stdio.h>
@@ -177,6 +178,51 @@ char *loop_device(const char *image, bool read_only, int *fd, const char **type,
     return loop_take(file, read_only, fd, err);
 }
 
+/* ---- marks of overlays ---- */
+
+/* Look for marks of both kinds in a layer. A bit each. */
+static unsigned marks_in(const char *layer)
+{
+    static const char *const marks[][2] = {
+        {"trusted.overlay.opaque", "trusted.overlay.redirect"},
+        {"user.overlay.opaque", "user.overlay.redirect"},
+    };
+    char *const paths[] = {(char *)(uintptr_t)layer, NULL};
+    FTS *t = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV | FTS_NOSTAT, NULL);
+    const FTSENT *e;
+    unsigned found = 0;
+    while (t && found != 3 && (e = fts_read(t)))
+        for (unsigned i = 0; e->fts_info == FTS_D && i < 4; i++)
+            if (lgetxattr(e->fts_path, marks[i / 2][i % 2], NULL, 0) >= 0)
+                found |= 1u << i / 2;
+    if (t)
+        fts_close(t);
+    return found;
+}
+
+static char *owner_of(const char *path);
+
+const char *root_path_marks(const struct root_path *r, const char *otherwise, struct error *err)
+{
+    unsigned found = 0;
+    bool elsewhere = false;
+    for (unsigned i = 0; i <= r->lower_count; i++) {
+        cleanup_free char *ours = owner_of(i == 0 ? r->path : r->lowers[i - 1]);
+        elsewhere |= !ours;
+    }
+    if (!elsewhere || geteuid() != 0)
+        return "user"; /* we alone wrote to them; or could see no others */
+    /* The lowest has nothing below it that could be gone. */
+    for (unsigned i = 0; i < r->lower_count; i++)
+        found |= marks_in(i == 0 ? r->path : r->lowers[i - 1]);
+    if (found != 3)
+        return found == 0 ? otherwise : found == 1 ? "trusted" : "user";
+    error_set(err, 0, "the layers of '%s' bear marks of two kinds of overlays", r->path);
+    error_hint(err, "attributes trusted.overlay.* and user.overlay.*: with either, files that were "
+                    "removed would be there again");
+    return NULL;
+}
+
 /* ---- the whole as one directory ---- */
 
 static int view_overlay(const struct root_path *r, struct error *err)
@@ -194,8 +240,10 @@ static int view_overlay(const struct root_path *r, struct error *err)
         const size_t len = strlen(lower);
         snprintf(lower + len, sizeof lower - len, "%s/proc/self/fd/%d", n ? ":" : "", dirs[n]);
     }
-    const char *const options[] = {"lowerdir", lower, "userxattr", "", NULL};
-    if (n > r->lower_count)
+    const char *marks = n > r->lower_count ? root_path_marks(r, "user", err) : NULL;
+    const char *const options[] = {"lowerdir", lower, str_eq(marks, "user") ? "userxattr" : NULL,
+                                   "", NULL};
+    if (marks)
         fd = fs_mount("overlay", MOUNT_ATTR_RDONLY, options, err);
     while (n-- > 0)
         close(dirs[n]);

@@ -17,8 +17,9 @@
 #include "guest/def.h"
 #include "guest/engine.h"
 
-#define LOWERS_MAX   8
-#define OVERLAY_WORK "olwork" /* as LXC calls it */
+#define LOWERS_MAX       8
+#define OVERLAY_WORK     "olwork" /* as LXC called it, */
+#define OVERLAY_WORK_LXC "work"   /* and calls it since 3.0 */
 
 enum root_form { ROOT_IS_DIR, ROOT_IS_OVERLAY, ROOT_IS_IMAGE };
 
@@ -36,6 +37,13 @@ void root_path_clear(struct root_path *r);
 #define cleanup_root_path __attribute__((cleanup(root_path_clear)))
 /* As a value of lxc.rootfs.path. Caller frees. */
 char *root_path_text(const struct root_path *r);
+
+/*
+ * Whose marks of what is gone its layers bear: "trusted" of an overlay that root of the host mounted,
+ * as LXC does, "user" of one that a user namespace did, as ours mostly are; `otherwise` where none
+ * does. Such a mark says nothing to the other kind. NULL: there are both.
+ */
+const char *root_path_marks(const struct root_path *r, const char *otherwise, struct error *err);
 
 /*
  * Have all of it as one directory, read-only, in a mount namespace of the caller's own; where that is.

@@ -240,6 +240,8 @@ int spawn(struct container *c, struct error *err)
     }
     if (ret < 0)
         return -1;
+    if (cf->marks_trusted && rootfs_layers(cf, err) < 0)
+        return -1;
     if (process_limits(&cf->set, c->init, err) < 0 || process_files(&cf->set, c->init, err) < 0)
         return -1;
     /* A user's is his own already, and with the identity it is mounted read-only. */

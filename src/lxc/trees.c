@@ -205,10 +205,15 @@ static void tree_close(struct tree *t)
     t->fd = -1;
 }
 
-void trees_close(struct config *c)
+void trees_close_root(struct config *c)
 {
     for (size_t i = 0; i < c->tree_count; i++)
         tree_close(&c->trees[i]);
+}
+
+void trees_close(struct config *c)
+{
+    trees_close_root(c);
     for (size_t i = 0; i < c->mount_count; i++)
         tree_close(&c->mounts[i].tree);
 }

@@ -89,6 +89,32 @@ at_exit "lxc-stop -k -P $long -n $n 2>/dev/null"
 PULT_LXCPATH=$long refused "one of a long path is known to run" "running already, by lxc" pult start "$n"
 PULT_LXCPATH=$long pult kill "$n"
 
+# ---- its clone by overlay: what it removed is gone for us, and what we remove for it ----
+o=$n-over
+lo() { local verb=$1; shift; "lxc-$verb" -P "$WORK/lxc" -n "$o" "$@" </dev/null; }
+at_exit "lxc-stop -k -P $WORK/lxc -n $o 2>/dev/null"
+mkdir -p "$WORK/lxc/$n/rootfs/opt/"{one,two} && touch "$WORK/lxc/$n/rootfs/opt/"{one,two}/below "$WORK/lxc/$n/rootfs/opt/file"
+if lxc-copy -P "$WORK/lxc" -n "$n" -N "$o" -B overlay -s >"$WORK/copy" 2>&1 && lo start; then
+    anew() { echo "rm -r /opt/$1 && mkdir /opt/$1 && touch /opt/$1/above"; }
+    lo attach -- /bin/sh -c "$(anew one) && rm /opt/file"
+    lo stop -k
+    ok "we start its clone by overlay" pult start "$o"
+    is "what was removed in there is gone" "$(pult exec "$o" -- find /opt -type f | sort | paste -sd ' ')" "/opt/one/above /opt/two/below"
+    ok "we remove more" pult exec "$o" -- /bin/sh -c "$(anew two)"
+    pult kill "$o"
+    is "a whole copy has none of it" "$(pult clone "$o" "$o-whole" && find "$PULT_HOME/guests/$o-whole/rootfs/opt" -type f -printf "%P\n" | sort | paste -sd " ")" "one/above two/above"
+    pult destroy "$o-whole" 2>/dev/null
+    lo start
+    is "LXC sees it so" "$(lo attach -- find /opt -type f | sort | paste -sd ' ')" "/opt/one/above /opt/two/above"
+    lo stop -k
+    setfattr -n user.overlay.opaque -v y "$WORK/lxc/$o/overlay/delta/opt/one" 2>/dev/null ||
+        python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.overlay.opaque", b"y")' "$WORK/lxc/$o/overlay/delta/opt/one"
+    refused "marks of two kinds are not guessed at" "marks of two kinds of overlays" pult start "$o"
+    lxc-destroy -P "$WORK/lxc" -n "$o" >/dev/null 2>&1
+else
+    skip "its clone by overlay" "LXC makes none here: $(tail -n 1 "$WORK/copy")"
+fi
+
 # Everybody may listen at an abstract address.
 sleep 1000 &
 victim=$!
