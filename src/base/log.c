@@ -26,7 +26,8 @@ static size_t log_limit, log_written;
 static struct {
     int fd;
     const char *before;
-} log_copies[2] = {{-1, NULL}, {-1, NULL}};
+    unsigned level;
+} log_copies[2] = {{-1, NULL, 0}, {-1, NULL, 0}};
 
 /* Write to fd from now on; the one before is closed, unless it is standard error. */
 void log_to(int fd, size_t limit)
@@ -40,23 +41,26 @@ void log_to(int fd, size_t limit)
     pthread_mutex_unlock(&log_lock);
 }
 
-void log_also(int fd, const char *before)
+void log_also(int fd, const char *before, unsigned level)
 {
     pthread_mutex_lock(&log_lock);
     for (size_t i = 0; i < ARRAY_SIZE(log_copies); i++)
         if (log_copies[i].fd < 0) {
             log_copies[i].fd = fd;
             log_copies[i].before = before;
+            log_copies[i].level = level;
             break;
         }
     pthread_mutex_unlock(&log_lock);
 }
 
 /* To where it also goes: one write, which may fail. */
-static void log_copy(const char *line, size_t len)
+static void log_copy(unsigned level, const char *line, size_t len)
 {
     char text[1200];
     for (size_t i = 0; i < ARRAY_SIZE(log_copies) && log_copies[i].fd >= 0; i++) {
+        if (level < log_copies[i].level)
+            continue;
         int n = snprintf(text, sizeof text, "%s%.*s", log_copies[i].before, (int)len, line);
         if (n > 0)
             (void)!write(log_copies[i].fd, text, min((size_t)n, sizeof text - 1));
@@ -82,12 +86,16 @@ static int stamp(char *out, size_t room)
 }
 
 /* Write what fits under the limit; the line that no longer does is replaced by one that says so. */
-static void log_write(const char *line, size_t len)
+static void log_write(enum log_level level, const char *line, size_t len)
 {
     static const char full[] = "the log is full: nothing more is written\n";
 
     pthread_mutex_lock(&log_lock);
-    log_copy(line, len);
+    log_copy(level, line, len);
+    if (level < LOG_AT_NOTICE) {
+        pthread_mutex_unlock(&log_lock);
+        return;
+    }
     if (log_limit == 0 || log_written + len + sizeof full - 1 <= log_limit) {
         write_all(log_fd, line, len);
         log_written += len;
@@ -99,19 +107,32 @@ static void log_write(const char *line, size_t len)
 }
 
 /* One line, cut at a kilobyte. errno stays as it is. */
-void log_line(const char *fmt, ...)
+static void log_say(enum log_level level, const char *fmt, va_list ap)
 {
     int saved = errno;
     char line[1024];
     size_t start = (size_t)stamp(line, sizeof line);
-    va_list ap;
-    va_start(ap, fmt);
     int n = vsnprintf(line + start, sizeof line - start, fmt, ap);
-    va_end(ap);
     size_t len = n < 0 ? start : min(start + (size_t)n, sizeof line - 1);
     line[len] = '\0';
     str_printable(line);
     line[len++] = '\n';
-    log_write(line, len);
+    log_write(level, line, len);
     errno = saved;
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    log_say(level, fmt, ap);
+    va_end(ap);
+}
+
+void log_line(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    log_say(LOG_AT_WARN, fmt, ap);
+    va_end(ap);
 }

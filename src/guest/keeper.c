@@ -291,7 +291,7 @@ static void keeper_finish(struct keeper *k)
 {
     struct keeper_private *p = k->priv;
     if (*p->reason)
-        log_line("ended: %s", p->reason);
+        log_at(LOG_AT_NOTICE, "ended: %s", p->reason);
     end_outside(k, p->started_once);
     end_announce(k);
     finish_consoles(k);
@@ -464,7 +464,7 @@ static void keeper_abandon(struct keeper *k, const struct error *why)
     k->priv->how = ENDED_CRASH;
     k->priv->exit_status = -1;
     json_t *e = json_pack("{s:s, s:s}", "event", "failed", "note", why->text);
-    log_line("start: %s", why->text);
+    log_at(LOG_AT_ERROR, "start: %s", why->text);
     if (k->console)
         console_unplug(k->console);
     k->def->engine->cleanup(k);

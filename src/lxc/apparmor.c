@@ -34,8 +34,10 @@
 #include "lxc/container.h"
 
 #define SYSTEM_NAME  "pult-system-1"
+#define FLAT_NAME    "pult-flat-1"
 #define COMMAND_NAME "pult-command-1"
 #define LOADED       "/sys/kernel/security/apparmor/profiles"
+#define MOUNTS       "/sys/kernel/security/apparmor/features/mount"
 #define PARSER       "apparmor_parser"
 
 bool apparmor_here(void)
@@ -71,7 +73,11 @@ static const char denied[] = "  deny /proc/{sysrq-trigger,kcore,kmem,mem} rwklx,
                              "  deny /sys/kernel/{uevent_helper,kexec*} wklx,\n"
                              "  deny /sys/{module,power,bus}/** wklx,\n";
 
-char *apparmor_text(const char *name, bool app, char *const *lines)
+/* lxc.apparmor.allow_nesting = 0 */
+static const char flat[] = "  deny pivot_root,\n"
+                           "  deny mount fstype=(proc, sysfs, overlay, cgroup, cgroup2),\n";
+
+char *apparmor_text(const char *name, bool app, bool nesting, char *const *lines)
 {
     cleanup_free char *more = xstrdup("");
     for (size_t i = 0; lines && lines[i]; i++) {
@@ -83,9 +89,10 @@ char *apparmor_text(const char *name, bool app, char *const *lines)
                      "%s"
                      "  signal peer=\"%s\",\n"
                      "  ptrace peer=\"%s\",\n"
-                     "%s%s%s"
+                     "%s%s%s%s"
                      "}\n",
-                     name, head, name, name, app ? "" : system_alone, denied, more);
+                     name, head, name, name, app ? "" : system_alone, app || nesting ? "" : flat,
+                     denied, more);
 }
 
 /* ---- loading ---- */
@@ -127,12 +134,12 @@ static int parser_run(const char *how, const char *text, struct error *err)
     return status ? error_set(err, 0, PARSER " did not take the profile; see `pult log`") : 0;
 }
 
-static int load(const char *name, bool own, bool app, char *const *lines, char **keep,
+static int load(const char *name, bool own, bool app, bool nesting, char *const *lines, char **keep,
                 struct error *err)
 {
     if (!own && is_loaded(name))
         return 0;
-    cleanup_free char *text = apparmor_text(name, app, lines);
+    cleanup_free char *text = apparmor_text(name, app, nesting, lines);
     if (parser_run("-r", text, err) < 0)
         return -1;
     if (own)
@@ -158,6 +165,11 @@ int apparmor_prepare(struct container *c, struct error *err)
 {
     struct settings *s = &c->config.set;
     const bool asked = str_eq(s->apparmor, "generated");
+    const bool none = str_eq(s->apparmor, "unconfined") || str_eq(s->apparmor, "unchanged");
+    if (s->apparmor_incomplete == SAID_NO && !none && apparmor_here() && access(MOUNTS, F_OK) < 0)
+        return error_set(err, 0,
+                         "this kernel's AppArmor knows no mounts "
+                         "(lxc.apparmor.allow_incomplete)");
     if ((s->apparmor && !asked) || !apparmor_here())
         return 0;
     free(s->apparmor);
@@ -165,10 +177,12 @@ int apparmor_prepare(struct container *c, struct error *err)
     if (geteuid() != 0) /* only root loads any */
         return 0;
     pairs raw = raw_lines(c->keeper->def->conf);
-    const bool app = c->config.app;
+    const bool app = c->config.app, nesting = s->apparmor_nesting != SAID_NO;
     cleanup_free char *name = raw ? xasprintf("pult:%s", c->keeper->def->name)
-                                  : xstrdup(app ? COMMAND_NAME : SYSTEM_NAME);
-    int ret = load(name, raw != NULL, app, raw, &c->apparmor_own, err);
+                                  : xstrdup(app       ? COMMAND_NAME
+                                            : nesting ? SYSTEM_NAME
+                                                      : FLAT_NAME);
+    int ret = load(name, raw != NULL, app, nesting, raw, &c->apparmor_own, err);
     if (raw)
         strv_free(raw);
     if (ret == 0)

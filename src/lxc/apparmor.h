@@ -15,8 +15,11 @@ struct doctor;
 
 /* Is AppArmor at work on this host? */
 bool apparmor_here(void);
-/* A profile of this name, with further lines (NULL-terminated, or NULL). app: for one command. */
-char *apparmor_text(const char *name, bool app, char *const *lines);
+/*
+ * A profile of this name, with further lines (NULL-terminated, or NULL). app: for one command; nesting:
+ * a system may have containers in it.
+ */
+char *apparmor_text(const char *name, bool app, bool nesting, char *const *lines);
 /*
  * For the keeper: see that the profile is loaded which the definition asks for, if one of pult's,
  * and say its name in the settings. -1 only where lxc.apparmor.profile = generated asked for it.

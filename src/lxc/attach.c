@@ -36,6 +36,7 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "lxc/account.h"
+#include "lxc/notify.h"
 #include "lxc/process.h"
 #include "lxc/sys.h"
 
@@ -77,28 +78,35 @@ static void env_make(const struct config *c, const struct exec_request *req,
         env_put(*e);
 }
 
-/* Descriptors 0, 1 and 2, and no others but the host's /proc, for a moment. */
-static void stdio_set(const int stdio[3], bool tty, int *proc)
+/*
+ * Descriptors 0, 1 and 2, and no others but for a moment the host's /proc, and sock if that is one.
+ */
+static void stdio_set(const int stdio[3], bool tty, int *proc, int *sock)
 {
     int fds[3];
+    if (*sock >= 0)
+        *sock = fcntl(*sock, F_DUPFD_CLOEXEC, 10);
     for (int i = 0; i < 3; i++) /* out of the way of 0, 1, 2 first */
         fds[i] = fcntl(stdio[i] >= 0 ? stdio[i] : open("/dev/null", O_RDWR), F_DUPFD_CLOEXEC, 10);
     for (int i = 0; i < 3; i++)
         dup2(fds[i], i);
     *proc = *proc < 0 ? -1 : dup2(*proc, 3) < 0 ? -1 : 3;
     fcntl(3, F_SETFD, FD_CLOEXEC);
-    close_range(*proc < 0 ? 3 : 4, ~0u, 0);
+    if (*sock >= 0)
+        *sock = dup3(*sock, 4, O_CLOEXEC);
+    close_range(*sock >= 0 ? 5 : *proc < 0 ? 3 : 4, ~0u, 0);
     if (tty)
         ioctl(0, TIOCSCTTY, 0);
 }
 
 /* Everything up to the exec. */
 static int command_setup(struct container *c, const struct exec_request *req, const int stdio[3],
-                         int proc, struct error *err)
+                         int proc, int sock, struct error *err)
 {
     struct account a = {.home = "/root", .name = "root"};
     setsid();
-    stdio_set(stdio, req->tty, &proc);
+    c->config.notify_sock = c->config.profile.notify ? sock : -1;
+    stdio_set(stdio, req->tty, &proc, &c->config.notify_sock);
     umask(022);
     /* First, so that no path of the container's is walked while the host's /proc is open. */
     int labelled = process_label(&c->config.set, proc, err);
@@ -117,11 +125,11 @@ static int command_setup(struct container *c, const struct exec_request *req, co
 }
 
 static void command_main(struct container *c, const struct exec_request *req, const int stdio[3],
-                         int proc)
+                         int proc, int sock)
 {
     struct error err;
     int status = 126;
-    if (command_setup(c, req, stdio, proc, &err) == 0)
+    if (command_setup(c, req, stdio, proc, sock, &err) == 0)
         status = exec_command(req->argv, environ, &err);
     dprintf(2, "pult: %s\n", err.text);
     _exit(status);
@@ -149,7 +157,7 @@ static int go_between(struct container *c, const struct exec_request *req, const
         return -1;
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
-        command_main(c, req, stdio, proc);
+        command_main(c, req, stdio, proc, sock);
     if (pid < 0)
         return error_set(err, errno, "start a process in the container");
     struct message m = {.kind = MESSAGE_STARTED, .value = pid};
@@ -231,7 +239,10 @@ pid_t attach(struct container *c, const struct exec_request *req, int *master, s
     int why = errno;
     close(sock[1]);
     pid_t pid = between < 0 ? error_set(err, why, "start a process") : answer_take(sock[0], err);
-    close(sock[0]);
+    if (pid > 0 && c->config.profile.notify)
+        notify_await(c, sock[0]);
+    else
+        close(sock[0]);
     if (between > 0)
         spawn_reap(between, pidfd, ANSWER_MS);
     if (pid > 0 && req->tty)

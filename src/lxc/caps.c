@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 
 #include "base/util.h"
+#include "lxc/notify.h"
 
 #define CAP(c) (UINT64_C(1) << (c))
 
@@ -99,11 +100,16 @@ static int caps_apply(uint64_t keep, struct error *err)
     return ret;
 }
 
+static int profile_install(const struct config *c, struct error *err)
+{
+    return c->profile.notify ? notify_install(&c->profile, c->notify_sock, err)
+                             : filter_install(&c->profile, err);
+}
+
 /* To install a filter takes no_new_privs, or CAP_SYS_ADMIN, which is about to go. */
 int privileges_drop(const struct config *c, struct error *err)
 {
-    if (!c->no_new_privs &&
-        (filter_install(&c->filter, err) < 0 || filter_install(&c->profile, err) < 0))
+    if (!c->no_new_privs && (filter_install(&c->filter, err) < 0 || profile_install(c, err) < 0))
         return -1;
     if (caps_apply(c->caps, err) < 0)
         return -1;
@@ -116,5 +122,5 @@ int privileges_filter(const struct config *c, struct error *err)
 {
     if (!c->no_new_privs)
         return 0;
-    return filter_install(&c->filter, err) < 0 ? -1 : filter_install(&c->profile, err);
+    return filter_install(&c->filter, err) < 0 ? -1 : profile_install(c, err);
 }

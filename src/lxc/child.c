@@ -215,6 +215,7 @@ static int child_setup(struct container *c, int ret, int sock, int fds[CONSOLE_F
                        struct error *err)
 {
     struct config *cf = &c->config;
+    cf->notify_sock = sock;
     spawn_reset_signals();
     if (ret == 0)
         ret = namespaces_make(cf, fds + 3, err);

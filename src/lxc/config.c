@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "lxc/rootpath.h"
 #include "lxc/seccomp_profile.h"
@@ -259,9 +260,15 @@ int config_layers(const struct guest_def *def, struct config *c, struct error *e
 /* One command without CAP_SYS_ADMIN mounts nothing. */
 int config_filter(struct config *c, struct error *err)
 {
-    if (c->set.seccomp && !str_eq(c->set.seccomp, "none") &&
-        profile_load(c->set.seccomp, &c->profile, err) < 0)
+    const bool left_out = c->set.seccomp_nesting == SAID_NO && filter_is_there();
+    if (left_out)
+        log_line("pult is under a filter of system calls itself: the profile is left out");
+    else if (c->set.seccomp && !str_eq(c->set.seccomp, "none") &&
+             profile_load(c->set.seccomp, &c->profile, err) < 0)
         return -1;
+    if (c->profile.notify && !c->set.notify_proxy)
+        return error_set(err, 0, "'%s' says 'notify', and nobody is to answer", c->set.seccomp),
+               error_hint(err, "lxc.seccomp.notify.proxy = unix:PATH says who");
     return filter_default(c->app && !(c->caps & UINT64_C(1) << CAP_SYS_ADMIN), &c->filter, err);
 }
 

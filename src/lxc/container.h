@@ -137,6 +137,7 @@ struct config {
     struct nics nics;
     struct filter filter;  /* of system calls; filled by the keeper, config_filter() */
     struct filter profile; /* another one: lxc.seccomp.profile */
+    int notify_sock;       /* of a process: to its keeper, for notify_install() */
     struct settings set;
 };
 
@@ -180,6 +181,7 @@ enum message_kind {
     MESSAGE_STARTED, /* child: the command runs */
     MESSAGE_ENDED,   /* our init: the wait status of its command */
     MESSAGE_FAILED,  /* child: text says why; value is the exit status */
+    MESSAGE_NOTIFY,  /* child: what is heard of its filter, notify.h */
 };
 
 struct message {
@@ -233,6 +235,7 @@ struct container {
     bool hooked;           /* lxc.hook.pre-start was run, so post-stop will be */
     int netns;             /* in which interfaces of ours are; -1: none */
     char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
+    struct notify *notify; /* notify.c; NULL: none */
     char *apparmor_own;    /* a profile that is this one's alone, apparmor.c; NULL: none */
     struct message failed; /* kind is MESSAGE_FAILED once the child said so */
 };

@@ -3,6 +3,9 @@
  * /dev of a container: a tmpfs with the devices that every program may expect, which are mounted
  * from the host's one by one (a user namespace can make none); a devpts of its own, whose first
  * terminal is the console and whose next are its ttys; and the file systems for shared memory and message queues.
+ *
+ * With lxc.autodev = 0 it is the root's own /dev that all this is put onto, as far as there are places
+ * for it. Nothing is followed in there: who was root in it may have made it.
  */
 #include "lxc/container.h"
 
@@ -37,18 +40,28 @@ static const struct {
              {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
              {"ptmx", "pts/ptmx"},          {"core", "/proc/kcore"}};
 
-/* Put a clone of a mount onto a new, empty file in /dev. */
-static int file_attach(int dev, const char *name, int tree)
+/*
+ * Put a clone of a mount onto a new, empty file in /dev. In a /dev of the root's own: onto what it has
+ * of that name, if that is no link.
+ */
+static int file_attach(const struct config *c, int dev, const char *name, int tree)
 {
-    cleanup_close int at = openat(dev, name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0600);
-    return at < 0 ? -1 : sys_attach(tree, at);
+    cleanup_close int at =
+        c->set.own_dev ? sys_open_in_root(dev, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_SYMLINKS)
+                       : openat(dev, name, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0600);
+    struct stat st;
+    if (at < 0)
+        return c->set.own_dev && (errno == ENOENT || errno == ELOOP) ? 0 : -1;
+    if (c->set.own_dev && (fstat(at, &st) < 0 || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode)))
+        return 0;
+    return sys_attach(tree, at);
 }
 
 /*
  * Read-only mounts: a device is written to all the same, but where root inside is root outside its
  * mode, owner and times would otherwise be the container's to change.
  */
-static int devices_bind(int dev, struct error *err)
+static int devices_bind(const struct config *c, int dev, struct error *err)
 {
     struct mount_attr attr = {.attr_set =
                                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC};
@@ -62,20 +75,30 @@ static int devices_bind(int dev, struct error *err)
         if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(devices[i].major, devices[i].minor))
             return error_set(err, 0, "the host's '%s' is not that device", path);
         if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 ||
-            file_attach(dev, devices[i].name, tree) < 0)
+            file_attach(c, dev, devices[i].name, tree) < 0)
             return error_set(err, errno, "mount '%s'", path);
     }
     return 0;
 }
 
+/* The same for a file system and a directory, which every /dev has that is named pts. */
+static int dir_attach(const struct config *c, int dev, const char *name, int fd)
+{
+    if (mkdirat(dev, name, 0755) < 0 && !(c->set.own_dev && errno == EEXIST))
+        return -1;
+    cleanup_close int at =
+        sys_open_in_root(dev, name, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+    return at < 0 ? -1 : sys_attach(fd, at);
+}
+
 /* Mount a new file system on a new directory of /dev; the mount's descriptor. */
-static int dir_mount(int dev, const char *name, const char *type, const char *const *options,
-                     struct error *err)
+static int dir_mount(const struct config *c, int dev, const char *name, const char *type,
+                     const char *const *options, struct error *err)
 {
     cleanup_close int fd = fs_mount(type, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, options, err);
     if (fd < 0)
         return error_wrap(err, "mount /dev/%s", name);
-    if (mkdirat(dev, name, 0755) < 0 || move_mount(fd, "", dev, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (dir_attach(c, dev, name, fd) < 0)
         return error_set(err, errno, "mount /dev/%s", name);
     return steal_fd(fd);
 }
@@ -96,7 +119,7 @@ static int pts_mount(const struct config *c, int dev, struct error *err)
         options[n++] = "max";
         options[n++] = most;
     }
-    return dir_mount(dev, "pts", "devpts", options, err);
+    return dir_mount(c, dev, "pts", "devpts", options, err);
 }
 
 /* Make a terminal of the new devpts. name: its own there. */
@@ -119,7 +142,8 @@ static int pty_make(int pts, int *master, int *slave, char name[16], struct erro
 static int terminal_attach(const struct config *c, int dev, int pts, const char *number,
                            const char *name, struct error *err)
 {
-    const char *dir = c->set.tty_dir ? c->set.tty_dir + strspn(c->set.tty_dir, "/") : NULL;
+    const bool below = c->set.tty_dir && !c->set.own_dev;
+    const char *dir = below ? c->set.tty_dir + strspn(c->set.tty_dir, "/") : NULL;
     cleanup_free char *path = dir ? xasprintf("%s/%s", dir, name) : xstrdup(name);
     cleanup_close int tree = open_tree(pts, number, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -128,7 +152,7 @@ static int terminal_attach(const struct config *c, int dev, int pts, const char 
             return error_set(err, errno, "make /dev/%s", path);
         *slash = '/';
     }
-    if (tree < 0 || file_attach(dev, path, tree) < 0 || (dir && symlinkat(path, dev, name) < 0))
+    if (tree < 0 || file_attach(c, dev, path, tree) < 0 || (dir && symlinkat(path, dev, name) < 0))
         return error_set(err, errno, "make /dev/%s", name);
     return 0;
 }
@@ -166,32 +190,55 @@ static int ttys_make(const struct config *c, int dev, int pts, int *fds, struct 
     return 0;
 }
 
-int dev_mount(const struct config *c, int rootfd, int pty[3], int *ttys, struct error *err)
+/* The tmpfs that a container's /dev is, or what its root has there. */
+static int dev_open(const struct config *c, int rootfd, struct error *err)
 {
     char size[24] = "512k";
     const char *const tmpfs[] = {"mode", "0755", "size", size, NULL};
     if (c->set.dev_size)
         snprintf(size, sizeof size, "%llu", (unsigned long long)c->set.dev_size);
-    static const char *const shm[] = {"mode", "01777", NULL};
     cleanup_close int at = rootfs_dir(rootfd, "dev", 0755, err);
-    if (at < 0)
-        return -1;
+    if (at < 0 || c->set.own_dev)
+        return steal_fd(at);
     cleanup_close int dev = fs_mount("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, tmpfs, err);
     if (dev < 0 || sys_attach(dev, at) < 0)
         return error_set(err, errno, "mount /dev");
-    if (devices_bind(dev, err) < 0)
-        return -1;
-    for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+    return steal_fd(dev);
+}
+
+static int links_make(const struct config *c, int dev, struct error *err)
+{
+    if (c->set.kmsg && symlinkat("console", dev, "kmsg") < 0 && !c->set.own_dev)
+        return error_set(err, errno, "make /dev/kmsg");
+    for (size_t i = 0; i < ARRAY_SIZE(links) && !c->set.own_dev; i++)
         if (symlinkat(links[i].to, dev, links[i].name) < 0)
             return error_set(err, errno, "make /dev/%s", links[i].name);
+    return 0;
+}
+
+/* Is it to be mounted, or is there no place for it? */
+static bool has_place(const struct config *c, int dev, const char *name)
+{
+    return !c->set.own_dev || faccessat(dev, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int dev_mount(const struct config *c, int rootfd, int pty[3], int *ttys, struct error *err)
+{
+    static const char *const shm[] = {"mode", "01777", NULL};
+    cleanup_close int dev = dev_open(c, rootfd, err);
+    if (dev < 0 || devices_bind(c, dev, err) < 0 || links_make(c, dev, err) < 0)
+        return -1;
     cleanup_close int pts = pts_mount(c, dev, err);
     if (pts < 0 || console_make(c, dev, pts, pty, err) < 0 || ttys_make(c, dev, pts, ttys, err) < 0)
         return -1;
-    cleanup_close int shmfd = dir_mount(dev, "shm", "tmpfs", shm, err);
-    if (shmfd < 0)
+    cleanup_close int shmfd =
+        has_place(c, dev, "shm") ? dir_mount(c, dev, "shm", "tmpfs", shm, err) : -1;
+    if (shmfd < 0 && has_place(c, dev, "shm"))
         return -1;
-    bool queues = namespace_kind(&c->set, SHARE_IPC) == NAMESPACE_OWN; /* others' are not for it */
-    cleanup_close int mqueue = queues ? dir_mount(dev, "mqueue", "mqueue", NULL, err) : -1;
+    const bool queues =
+        namespace_kind(&c->set, SHARE_IPC) == NAMESPACE_OWN && /* others' are not for it */
+        has_place(c, dev, "mqueue");
+    cleanup_close int mqueue = queues ? dir_mount(c, dev, "mqueue", "mqueue", NULL, err) : -1;
     if (queues && mqueue < 0)
         return -1;
     pty[2] = openat(pts, "ptmx", O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -36,6 +36,7 @@
 #include "lxc/foreign.h"
 #include "lxc/devices.h"
 #include "lxc/hooks.h"
+#include "lxc/notify.h"
 #include "lxc/rootpath.h"
 #include "lxc/snapshot.h"
 #include "lxc/template.h"
@@ -98,6 +99,7 @@ static void container_started(struct container *c)
     p->ids = idmap_root_count(&c->config.map);
     cgroup_figures(&c->cgroup, c->init, p->figures);
     status_commit(&c->keeper->status);
+    log_at(LOG_AT_INFO, "runs: init is process %d, its root %u", c->init, p->root_uid);
     struct timeval tv = {.tv_usec = COUNT_AFTER_MS * 1000};
     event_add(c->count_timer, &tv);
     keeper_started(c->keeper);
@@ -189,6 +191,8 @@ static void messages_take(struct container *c)
             container_started(c);
         } else if (m.kind == MESSAGE_FAILED)
             c->failed = m;
+        else if (m.kind == MESSAGE_NOTIFY && n == 1)
+            notify_watch(c, fds[0]);
         else if (m.kind == MESSAGE_ENDED) {
             c->ended_known = true;
             c->wait_status = m.value;
@@ -390,6 +394,7 @@ static void lxc_cleanup(struct keeper *k)
     if (namespace_kind(&c->config.set, SHARE_PID) != NAMESPACE_OWN)
         cgroup_kill(&c->cgroup); /* they did not go with init */
     network_unmake(c);
+    notify_drop(c);
     ttys_drop(c);
     console_log_close(c);
     close_fd(c->held);

@@ -152,7 +152,12 @@ static int rights_of(pid_t init, const struct guest_def *def, struct config *c, 
     c->set.selinux = context ? xstrdup(context) : NULL;
     if (!profile || str_eq(profile, "none"))
         return 0;
-    return profile_load(profile, &c->profile, err);
+    if (profile_load(profile, &c->profile, err) < 0)
+        return -1;
+    return c->profile.notify
+               ? error_set(err, 0, "'%s' says 'notify', which is for lxc's monitor to hear",
+                           profile)
+               : 0;
 }
 
 /* ---- the binary ---- */

@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "lxc/container.h"
 #include "lxc/devices.h"
+#include "lxc/notify.h"
 
 #define AT(field) offsetof(struct config, set.field)
 #define ALL       offsetof(struct config, set)
@@ -54,8 +55,11 @@ const struct conf_key lxc_keys[] = {
      "read-only, sys:mixed lets /sys/devices/virtual/net be written to, sys:rw all of /sys, as far "
      "as the user namespace allows; cgroup:ro is read-only", NULL,
      .take = take_autos, .at = AT(autos)},
-    {"lxc.autodev", value_is_0_or_1, false, "whether /dev is made",
-     "/dev is always made: in a user namespace the root's own device nodes are of no use", "1"},
+    {"lxc.autodev", value_is_0_or_1, false,
+     "0: the root's own /dev is used. Its null, zero, full, random, urandom, tty, console and ttys are "
+     "covered by ones that work, as far as they are there; other nodes cannot be opened, for it is a user "
+     "namespace's. Only /dev/pts is mounted, and shm and mqueue where there are such directories", NULL,
+     .take = take_no_flag, .at = AT(own_dev)},
     {"lxc.autodev.tmpfs.size", value_is_size_auto, false, "the size of /dev's tmpfs (512k)", NULL,
      .take = take_size, .at = AT(dev_size)},
 
@@ -109,18 +113,26 @@ const struct conf_key lxc_keys[] = {
     {"lxc.seccomp.profile", conf_is_abs_path, false,
      "a file of system calls, in LXC's format of version 1 or 2, in addition to pult's own filter", NULL,
      .take = take_string, .at = AT(seccomp)},
-    {"lxc.seccomp.allow_nesting", value_is_0_or_1, false, "filters on top of another one",
-     "filters always add to those that are there", "1"},
-    {"lxc.seccomp.notify.proxy", NULL, false, "who answers what a profile says `notify` of",
-     "no program answers in the place of the kernel; a profile that wants `notify` is refused"},
-    {"lxc.seccomp.notify.cookie", NULL, false, "a word for that proxy", "there is no such proxy"},
+    {"lxc.seccomp.allow_nesting", value_is_0_or_1, false,
+     "0: where pult itself is under a filter, that profile is left out; pult's own filter never is (1)", NULL,
+     .take = take_said, .at = AT(seccomp_nesting)},
+    {"lxc.seccomp.notify.proxy", notify_is_proxy, false,
+     "unix:PATH, the socket (SOCK_SEQPACKET) of a program that answers the calls which the profile says "
+     "`notify` of, as LXC asks it: a message with /proc/PID, its mem and the listener. What pult's own "
+     "filter refuses is not asked; without an answer a call fails with ENOSYS", NULL,
+     .take = take_string, .at = AT(notify_proxy)},
+    {"lxc.seccomp.notify.cookie", NULL, false, "a word for that proxy, in each message", NULL,
+     .take = take_string, .at = AT(notify_cookie)},
     {"lxc.apparmor.profile", NULL, false,
      "the AppArmor profile, where the host has AppArmor: a name; unconfined or unchanged: none. "
      "generated: one of pult's, which is what there is if none is said", NULL, .take = take_string, .at = AT(apparmor)},
-    {"lxc.apparmor.allow_incomplete", value_is_0_or_1, false, "start though AppArmor knows no mounts",
-     "what protects the host does not hang on AppArmor"},
-    {"lxc.apparmor.allow_nesting", value_is_0_or_1, false, "containers in the container",
-     "a system's container may have some in each case", "1"},
+    {"lxc.apparmor.allow_incomplete", value_is_0_or_1, false,
+     "0: no start under a profile where the kernel's AppArmor knows no mounts (1)", NULL,
+     .take = take_said, .at = AT(apparmor_incomplete)},
+    {"lxc.apparmor.allow_nesting", value_is_0_or_1, false,
+     "0: pult's profile of a system lets it change its root and mount no file systems that containers in "
+     "it would need: proc, sysfs, overlay (1)", NULL,
+     .take = take_said, .at = AT(apparmor_nesting)},
     {"lxc.apparmor.raw", NULL, true, "more lines of pult's profile, which is the container's own then", NULL},
     {"lxc.selinux.context", NULL, false, "the SELinux context, where the host has SELinux", NULL,
      .take = take_string, .at = AT(selinux)},
@@ -210,7 +222,9 @@ const struct conf_key lxc_keys[] = {
     {"lxc.group", NULL, true, "a group of containers that it is in", NULL},
     {"lxc.log.file", conf_is_abs_path, false, "a file that gets the keeper's log, too", NULL,
      .take = take_string, .at = AT(log_file)},
-    {"lxc.log.level", value_is_level, false, "how much is said there", "the keeper's log is one level",
+    {"lxc.log.level", value_is_level, false,
+     "what goes there, and to syslog: TRACE, DEBUG, INFO, NOTICE (how it ended), WARN, ERROR (no start) …, or 0 "
+     "to 8 (all)", NULL,
      .take = take_level, .at = AT(log_level)},
     {"lxc.log.syslog", value_is_facility, false, "the log goes to syslog, too: daemon, local0 to local7", NULL,
      .take = take_string, .at = AT(log_syslog)},
@@ -243,7 +257,8 @@ const struct conf_key lxc_keys[] = {
     OLD("lxc.logfile", conf_is_abs_path, false, "lxc.log.file"),
     OLD("lxc.loglevel", value_is_level, false, "lxc.log.level"),
     OLD("lxc.syslog", value_is_facility, false, "lxc.log.syslog"),
-    {"lxc.kmsg", value_is_0_or_1, false, "whether /dev/kmsg is the console", "there is no /dev/kmsg", "0"},
+    {"lxc.kmsg", value_is_0_or_1, false, "1: /dev/kmsg is a link to the console", NULL,
+     .take = take_flag, .at = AT(kmsg)},
     {"lxc.pivotdir", NULL, false, "where the old root is put", "nothing remains of the old root"},
     {"lxc.rootfs.backend", NULL, false, "the kind of the root", "lxc.rootfs.path says it"},
     NIC_KEYS_OLD,

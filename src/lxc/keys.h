@@ -62,6 +62,9 @@ enum hook_kind {
 };
 extern const char *const hook_names[HOOK_KINDS]; /* "pre-start" */
 
+/* A key that may be 0, 1, or not there. */
+enum choice { SAID_NOT, SAID_NO, SAID_YES };
+
 /* What a definition says of the container's processes and their surroundings. */
 struct settings {
     /* the first process */
@@ -80,6 +83,8 @@ struct settings {
     } limits;
     pairs proc, sysctl;
     char *apparmor, *selinux, *selinux_keyring, *seccomp;
+    char *notify_proxy, *notify_cookie;
+    enum choice seccomp_nesting, apparmor_nesting, apparmor_incomplete;
     int stop_signal, pdeath_signal;
     bool pdeath_said;
 
@@ -92,6 +97,7 @@ struct settings {
 
     /* file systems */
     uint64_t dev_size;
+    bool own_dev, kmsg; /* lxc.autodev = 0 */
     struct autos autos;
     char *fstab, *root_mount, *root_options;
 
@@ -130,7 +136,7 @@ conf_value_fn value_is_hostname, value_is_rootfs, value_is_command, value_is_mou
     value_is_size_auto, value_is_autos, value_is_namespaces, value_is_offset, value_is_hook,
     value_is_level, value_is_facility, value_is_empty, value_is_path_below, value_is_making,
     value_is_0_or_1, value_is_number, value_is_count;
-conf_take_fn take_string, take_flag, take_no_flag, take_unsigned, take_size, take_signal,
+conf_take_fn take_string, take_flag, take_no_flag, take_said, take_unsigned, take_size, take_signal,
     take_pdeath, take_arch, take_ids, take_rlimit, take_proc, take_sysctl, take_autos, take_keep,
     take_make, take_share, take_offset, take_hook, take_level;
 

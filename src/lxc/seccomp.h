@@ -19,6 +19,7 @@
 struct filter {
     struct sock_filter *code; /* freed by filter_clear() */
     unsigned short count;
+    bool notify; /* some calls are answered by another program, notify.h */
 };
 
 /*
@@ -41,6 +42,8 @@ int filter_finish(scmp_filter_ctx ctx, struct filter *f, struct error *err);
  * CAP_SYS_ADMIN in its user namespace.
  */
 int filter_install(const struct filter *f, struct error *err);
+/* Is this process under a filter? */
+bool filter_is_there(void);
 void filter_clear(struct filter *f);
 
 #endif

@@ -38,6 +38,7 @@ struct profile {
     uint32_t others, rule;       /* actions: of calls that are not named, and of those that are */
     scmp_filter_ctx ctx[ARCHES]; /* NULL: not begun */
     unsigned section;            /* which of them the rules are for, a bit each */
+    bool notify;                 /* some rule is that */
 };
 
 /* A word off the line; *rest goes on behind it. */
@@ -56,11 +57,9 @@ static int action_parse(char **rest, uint32_t *out, struct error *err)
     static const struct {
         const char *word;
         uint32_t action;
-    } actions[] = {{"kill", SCMP_ACT_KILL},
-                   {"kill_process", SCMP_ACT_KILL_PROCESS},
-                   {"trap", SCMP_ACT_TRAP},
-                   {"allow", SCMP_ACT_ALLOW},
-                   {"log", SCMP_ACT_LOG}};
+    } actions[] = {{"kill", SCMP_ACT_KILL}, {"kill_process", SCMP_ACT_KILL_PROCESS},
+                   {"trap", SCMP_ACT_TRAP}, {"allow", SCMP_ACT_ALLOW},
+                   {"log", SCMP_ACT_LOG},   {"notify", SCMP_ACT_NOTIFY}};
     const char *word = word_cut(rest);
     int64_t n;
     if (str_eq(word, "errno")) {
@@ -74,9 +73,7 @@ static int action_parse(char **rest, uint32_t *out, struct error *err)
             *out = actions[i].action;
             return 0;
         }
-    if (str_eq(word, "notify"))
-        return error_set(err, 0, "'notify' asks a program to answer, which there is none of");
-    return error_set(err, 0, "'%s' is no action: kill, trap, log, allow, errno N", word);
+    return error_set(err, 0, "'%s' is no action: kill, trap, log, allow, notify, errno N", word);
 }
 
 /* "[1,0x5412,SCMP_CMP_EQ]" or "[0,VALUE,SCMP_CMP_MASKED_EQ,MASK]" */
@@ -110,6 +107,7 @@ static int compare_parse(const char *text, struct scmp_arg_cmp *out, struct erro
 static int rule_add(struct profile *p, int call, uint32_t action, unsigned n,
                     const struct scmp_arg_cmp *compare, struct error *err)
 {
+    p->notify |= action == SCMP_ACT_NOTIFY;
     for (size_t i = 0; i < ARCHES; i++) {
         if (!(p->section & 1u << i) || !p->ctx[i] || action == p->others)
             continue;
@@ -196,6 +194,8 @@ static int policy_parse(struct profile *p, char *line, struct error *err)
     rest += strspn(rest, " \t");
     if (*rest && action_parse(&rest, &p->others, err) < 0)
         return -1;
+    if (p->others == SCMP_ACT_NOTIFY)
+        return error_set(err, 0, "'notify' is for calls that are named");
     p->section = (1u << ARCHES) - 1;
     for (size_t i = 0; i < ARCHES; i++) {
         if (filter_begin(p->others, &p->ctx[i], err) < 0)
@@ -244,8 +244,11 @@ int profile_parse(FILE *f, const char *name, struct filter *out, struct error *e
         if (p.ctx[i] && (ret < 0 || rc < 0))
             seccomp_release(p.ctx[i]);
     }
-    if (ret == 0)
-        return filter_finish(p.ctx[0], out, err);
+    if (ret == 0) {
+        ret = filter_finish(p.ctx[0], out, err);
+        out->notify = p.notify;
+        return ret;
+    }
     if (p.ctx[0])
         seccomp_release(p.ctx[0]);
     return -1;

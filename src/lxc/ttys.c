@@ -56,7 +56,7 @@ void ttys_drop(struct container *c)
 
 /* ---- lxc.log.* ---- */
 
-static int syslog_open(const char *facility, struct error *err)
+static int syslog_open(const char *facility, unsigned level, struct error *err)
 {
     static char before[32]; /* the log keeps it */
     const struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
@@ -66,7 +66,7 @@ static int syslog_open(const char *facility, struct error *err)
         return error_set(err, errno, "reach syslog at '%s' (lxc.log.syslog)", a.sun_path);
     snprintf(before, sizeof before, "<%u>pult[%d]: ", number * 8 + 5,
              getpid()); /* RFC 3164: notice */
-    log_also(steal_fd(fd), before);
+    log_also(steal_fd(fd), before, level);
     return 0;
 }
 
@@ -80,9 +80,9 @@ int log_copies_open(const struct settings *s, struct error *err)
         int fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
             return error_set(err, errno, "open '%s' (lxc.log.file)", s->log_file);
-        log_also(fd, "");
+        log_also(fd, "", s->log_level);
     }
-    return s->log_syslog ? syslog_open(s->log_syslog, err) : 0;
+    return s->log_syslog ? syslog_open(s->log_syslog, s->log_level, err) : 0;
 }
 
 /* ---- lxc.console.* ---- */

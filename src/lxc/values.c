@@ -126,6 +126,13 @@ int take_flag(void *to, const struct conf_line *l, struct error *err)
     return 0;
 }
 
+int take_said(void *to, const struct conf_line *l, struct error *err)
+{
+    (void)err;
+    *(enum choice *)to = conf_true(l->value) ? SAID_YES : SAID_NO;
+    return 0;
+}
+
 int take_no_flag(void *to, const struct conf_line *l, struct error *err)
 {
     (void)err;
@@ -612,7 +619,8 @@ void settings_clear(struct settings *s)
                        s->seccomp,      s->tty_dir,          s->console_path, s->console_log,
                        s->fstab,        s->root_mount,       s->root_options, s->autos.shmounts,
                        s->cgroup_dir,   s->cgroup_container, s->cgroup_inner, s->cgroup_monitor,
-                       s->cgroup_pivot, s->log_file,         s->log_syslog};
+                       s->cgroup_pivot, s->log_file,         s->log_syslog,   s->notify_proxy,
+                       s->notify_cookie};
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
         free(strings[i]);
     for (size_t i = 0; i < SHARE_COUNT; i++)

@@ -133,9 +133,9 @@ refused "a hook that fails keeps it from starting" "lxc.hook.pre-start: '/bin/fa
     pult start "$n"
 pult destroy "$n"
 
-like "a key without effect is warned of, once" "$(conf 'lxc.log.level = 3' 'lxc.log.level = 4' 'lxc.execute.cmd = /bin/true'
+like "a key without effect is warned of, once" "$(conf 'lxc.pivotdir = a' 'lxc.pivotdir = b' 'lxc.execute.cmd = /bin/true'
     pult create container "$n" --config "$WORK/c" --net none 2>&1; pult start "$n" 2>&1; pult destroy -f "$n")" \
-    "^pult create container: warning: [^ ]*config:2: 'lxc.log.level' has no effect: [^:]*pult start: warning: [^:]*:2: 'lxc.log.level' has no effect: [^:]*$"
+    "^pult create container: warning: [^ ]*config:2: 'lxc.pivotdir' has no effect: [^:]*pult start: warning: [^:]*:2: 'lxc.pivotdir' has no effect: [^:]*$"
 if mkdir -p /var/lib/lxcfs && mount -t tmpfs lxcfs /var/lib/lxcfs 2>/dev/null; then
     at_exit "umount /var/lib/lxcfs; rmdir /var/lib/lxcfs 2>/dev/null"
     mkdir /var/lib/lxcfs/proc && echo "MemTotal: its share" >/var/lib/lxcfs/proc/meminfo
@@ -188,5 +188,79 @@ is "lxc.console.buffer.size" "$(stat -c %s "$PULT_RUN/$n/console")" $((65536 + 4
 pult kill "$n"
 ok "lxc.ephemeral" wait_for 5 test ! -e "$PULT_HOME/guests/$n"
 ok "lxc.hook.destroy" test -e "$WORK/destroyed"
-like "lxc.log.file" "$(cat "$WORK/log")" "ended: killed"
+like "lxc.log.file" "$(cat "$WORK/log")" "runs: init is process.*ended: killed"
+begin "$n" "lxc.log.file = $WORK/log2" "lxc.log.level = WARN" "lxc.kmsg = 1"
+is "lxc.kmsg" "$(pult exec "$n" -- readlink /dev/kmsg)" console
+end "$n"
+is "lxc.log.level" "$(cat "$WORK/log2")" ""
+
+# ---- lxc.autodev = 0: a /dev that somebody else made ----
+mkdir "$WORK/dev" && cp -a "$ROOT" "$WORK/dev/root" && dev=$WORK/dev/root/dev
+mkdir "$dev/shm"; : >"$dev/null"; : >"$dev/console"; echo own >"$dev/other"; mknod "$dev/full" c 10 237 2>/dev/null
+ln -s ../etc "$dev/pts.link"; ln -s /proc/sys/kernel/core_pattern "$dev/zero"
+bare() { pult run --rootfs "$WORK/dev/root" --set lxc.autodev=0 "$@" </dev/null 2>&1; }
+is "lxc.autodev = 0" "$(bare --set lxc.tty.max=1 -- /bin/sh -c 'cat /dev/other; ls /dev | paste -sd " "')" \
+    "own"$'\n'"console $([ ! -e "$dev/full" ] || echo "full ")null other pts pts.link shm zero"
+is "what works is the host's" "$(bare -- /bin/sh -c 'stat -c %t:%T /dev/null; stat -c %t /dev/console; stat -f -c %T /dev/shm; tty')" \
+    $'1:3\n88\ntmpfs'
+is "no link is followed" "$(bare -- /bin/sh -c 'readlink /dev/zero; grep -c zero /proc/mounts')" $'/proc/sys/kernel/core_pattern\n0'
+rm "$dev/console" && ln -s ../etc/passwd "$dev/console" && rm -r "$dev/shm" && ln -s ../etc "$dev/shm"
+like "nor one to a directory" "$(bare -- /bin/sh -c 'grep " /etc" /proc/mounts; echo starts')" "not a directory|Too many|^starts"
+
+# ---- seccomp: who answers, and filters on filters ----
+cat >"$WORK/proxy" <<'END'
+import array, os, socket, struct, sys, threading
+def serve(c):
+    while True:
+        data, more, _, _ = c.recvmsg(4096, socket.CMSG_SPACE(12))
+        if not data:
+            return
+        process, memory, listener = array.array("i", more[0][2])
+        monitor, init, size, size2, cookie = struct.unpack("=8xiiHH4xQ", data[:32])
+        q = data[32:32 + size]
+        ident, pid, _, nr = struct.unpack("=QIIi", q[:20])
+        args = struct.unpack("=6Q", q[32:80])
+        name = os.pread(memory, 64, args[nr == 258]).split(b"\0")[0].decode() # mkdirat, mkdir
+        comm = os.read(os.open("comm", os.O_RDONLY, dir_fd=process), 32).decode().strip()
+        print(monitor, init, comm, name, data[-cookie:].decode(), flush=True)
+        for fd in process, memory, listener:
+            os.close(fd)
+        answer = (0, 0, 1) if name == "/tmp/may" else (0, -95, 0) # SECCOMP_USER_NOTIF_FLAG_CONTINUE, EOPNOTSUPP
+        c.sendall(data[:32 + size] + struct.pack("=QqiI", ident, *answer))
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1])
+s.listen(8)
+print("ready", flush=True)
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+END
+printf '%s\n' 2 denylist "[all]" "mkdir notify" "mkdirat notify" >"$WORK/asks"
+conf "lxc.seccomp.profile = $WORK/asks" 'lxc.execute.cmd = /bin/sleep 1000'
+pult create container "$n" --config "$WORK/c" --net none
+refused "notify, and nobody to answer" "lxc.seccomp.notify.proxy" pult start "$n"
+pult config set "$n" "lxc.seccomp.notify.proxy=unix:$WORK/proxied" lxc.seccomp.notify.cookie=biscuit
+python3 "$WORK/proxy" "$WORK/proxied" >"$WORK/asked" &
+proxy=$!
+wait_for 20 grep -q ready "$WORK/asked"
+pult start "$n"
+asks() { pult exec "$n" -- /bin/mkdir "$1" 2>&1; }
+like "lxc.seccomp.notify.proxy answers" "$(asks /tmp/not)" "not supported"
+is "or lets it be" "$(asks /tmp/may; pult exec "$n" -- /bin/ls /tmp | grep may)" may
+is "it is told who asks what, and the cookie" "$(tail -n 1 "$WORK/asked")" \
+    "$(id_of "$n" keeper_pid) $(id_of "$n" pid) mkdir /tmp/may biscuit"
+kill $proxy
+wait $proxy 2>/dev/null
+like "without it there is no such call" "$(asks /tmp/more)" "not implemented"
+end "$n"
+filtered='import ctypes, os, sys
+libc = ctypes.CDLL(None)
+code = (ctypes.c_uint64 * 1)(0x7fff000000000006) # BPF_RET, SECCOMP_RET_ALLOW
+prog = (ctypes.c_uint64 * 2)(1, ctypes.addressof(code))
+libc.prctl(38, 1, 0, 0, 0) # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+if libc.prctl(22, 2, ctypes.byref(prog)): sys.exit("no filter")
+os.execv(sys.argv[1], sys.argv[1:])'
+under() { timeout 60 python3 -c "$filtered" "$PULT" run --rootfs "$ROOT" --set "lxc.seccomp.profile=$WORK/policy" "$@" \
+    -- /bin/mkdir /tmp/x 2>&1 </dev/null; echo $?; }
+like "filters add to those that are there" "$(under)" "not supported"
+is "lxc.seccomp.allow_nesting = 0 leaves the profile out there" "$(under --set lxc.seccomp.allow_nesting=0)" 0
 finish

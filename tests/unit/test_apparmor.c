@@ -19,8 +19,11 @@ static char *const raw[] = {(char *)(uintptr_t) "deny /etc/secret r,",
 static void test_text(void **state)
 {
     (void)state;
-    cleanup_free char *command = apparmor_text("pult-command-1", true, NULL);
-    cleanup_free char *own = apparmor_text("pult:web1", false, raw);
+    cleanup_free char *command = apparmor_text("pult-command-1", true, true, NULL);
+    cleanup_free char *own = apparmor_text("pult:web1", false, true, raw);
+    cleanup_free char *flat = apparmor_text("pult-flat-1", false, false, NULL);
+    assert_null(strstr(own, "deny pivot_root"));
+    assert_non_null(strstr(flat, "  deny pivot_root,\n"));
     assert_non_null(strstr(command, "profile \"pult-command-1\""));
     assert_null(strstr(command, "mount,"));
     assert_non_null(strstr(command, "core_pattern"));
@@ -44,9 +47,11 @@ static void test_parser(void **state)
         print_message("apparmor_parser is not installed\n");
         skip();
     }
-    cleanup_free char *system_ = apparmor_text("pult-system-1", false, NULL);
-    cleanup_free char *command = apparmor_text("pult-command-1", true, NULL);
-    cleanup_free char *own = apparmor_text("pult:web1", false, raw);
+    cleanup_free char *system_ = apparmor_text("pult-system-1", false, true, NULL);
+    cleanup_free char *command = apparmor_text("pult-command-1", true, true, NULL);
+    cleanup_free char *own = apparmor_text("pult:web1", false, true, raw);
+    cleanup_free char *flat = apparmor_text("pult-flat-1", false, false, NULL);
+    parses(flat);
     parses(system_);
     parses(command);
     parses(own);

@@ -148,7 +148,7 @@ static void profiles(void **state)
     } wrong[] = {{"3\ndenylist\n", "p:1: "},
                  {"2\nlist\n", "p:2: 'list'"},
                  {"2\ndenylist\nmknod error 1\n", "p:3: 'error' is no action"},
-                 {"2\ndenylist\nmknod notify\n", "p:3: 'notify'"},
+                 {"2\nallowlist notify\nread\n", "p:2: 'notify'"},
                  {"2\ndenylist\nmknod errno 1 [9,1,SCMP_CMP_EQ]\n", "p:3: "},
                  {"1\nallowlist\nread\n", "p:3: "},
                  {"2\n", "p: a profile begins"}};
