@@ -11,9 +11,9 @@
  * A process enters the v2 group as it is created (CLONE_INTO_CGROUP), which costs nothing. To move
  * one into a group of v1 the kernel waits for an RCU grace period, 0.3 to 30 ms here; unless it is
  * the only thread of a process that moves itself (Linux 5.5). So the first process does that, and
- * each that follows it into the container. One that runs for a moment in a pipe joins those of v1
- * before its start only if one of them limits it; the groups that merely count (memory, block I/O)
- * it joins later, should it still be there.
+ * each that follows it into the container; the group of CPU time comes last, see lxc/child.c. A
+ * container that runs for a moment in a pipe is put into groups that merely count (memory, block
+ * I/O) later, should it still be there.
  *
  * The group is called pult/NAME, or pult-HASH/NAME where the runtime directory is not the usual
  * one, so that stores do not meet. With lxc.cgroup.dir it is DIR/NAME, with lxc.cgroup.dir.container
@@ -530,12 +530,37 @@ static int procs_write(int dir, const char *inner, pid_t pid, struct error *err)
     return member_write(dir, inner, "cgroup.procs", pid, err);
 }
 
-int cgroup_join(const struct cgroup *cg, struct error *err)
+int cgroup_join(const struct cgroup *cg, int *later, struct error *err)
 {
-    for (int i = 0; i < CG_V1_COUNT; i++)
-        if ((cg->v1_joined & (1u << i)) && member_write(cg->v1[i], cg->inner, "tasks", 0, err) < 0)
+    char path[160];
+    if (later)
+        *later = -1;
+    for (int i = 0; i < CG_V1_COUNT; i++) {
+        int ret = 0;
+        if (!(cg->v1_joined & (1u << i)))
+            continue;
+        if (i != CG_CPU || !later)
+            ret = member_write(cg->v1[i], cg->inner, "tasks", 0, err);
+        else {
+            snprintf(path, sizeof path, "%s%stasks", cg->inner, *cg->inner ? "/" : "");
+            *later = openat(cg->v1[i], path, O_WRONLY | O_CLOEXEC);
+            if (*later < 0)
+                ret = error_set(err, errno, "open '%s'", path);
+        }
+        if (ret < 0)
             return error_wrap(err, "join the container's cgroup of '%s'", cgroup_controllers[i].v1);
+    }
     return 0;
+}
+
+int cgroup_join_later(int later, struct error *err)
+{
+    if (later < 0)
+        return 0;
+    const ssize_t n = write(later, "0", 1);
+    const int why = errno;
+    close(later);
+    return n == 1 ? 0 : error_set(err, why, "join the container's cgroup of 'cpu'");
 }
 
 struct mover {

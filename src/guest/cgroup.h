@@ -55,8 +55,13 @@ struct limit;
 int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err);
 /* Make its group of this controller of v1, for whoever joins later; its directory. */
 int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err);
-/* Put this process, which has one thread, into those of v1 that were made. */
-int cgroup_join(const struct cgroup *cg, struct error *err);
+/*
+ * Put this process, which has one thread, into those of v1 that were made. later, if not NULL: but
+ * for the one of CPU time, for which it is set to what cgroup_join_later() takes, or to -1.
+ */
+int cgroup_join(const struct cgroup *cg, int *later, struct error *err);
+/* Into that one, too, whatever this process may see and do by now. Closes the descriptor. */
+int cgroup_join_later(int later, struct error *err);
 /*
  * Let a system's init make groups below its own of v2 (Documentation/admin-guide/cgroup-v2.rst,
  * "Delegation"): its directory and the three files get that owner; the limits remain ours.

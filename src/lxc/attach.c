@@ -144,7 +144,7 @@ static int go_between(struct container *c, const struct exec_request *req, const
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_CLEAR_SIGHAND};
     cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     spawn_reset_signals();
-    if (cgroup_join(&c->cgroup, err) < 0 || process_limits(&c->config.set, 0, err) < 0)
+    if (cgroup_join(&c->cgroup, NULL, err) < 0 || process_limits(&c->config.set, 0, err) < 0)
         return -1;
     if (spawn_join(c, err) < 0)
         return -1;

@@ -36,21 +36,28 @@
 #define PTY_SLAVE       1 /* of the descriptors of MESSAGE_CONSOLE */
 #define NAMESPACES_LATE (CLONE_NEWNET | CLONE_NEWIPC)
 
-#define LOG 4 /* where hooks print to, while there are some that are the host's */
+#define LOG   4 /* where hooks print to, while there are some that are the host's */
+#define LATER 4 /* else: what cgroup_join_later() takes */
 
 static bool hooks_here(const struct settings *s)
 {
     return hooks_any(s, HOOK_PRE_MOUNT) || hooks_any(s, HOOK_MOUNT) || hooks_any(s, HOOK_AUTODEV);
 }
 
-/* Keep the socket alone, as descriptor 3. At 0, 1, 2 is /dev/null, until the console is there. */
-static int descriptors_reset(const struct settings *s, int sock)
+/*
+ * Keep the socket, as descriptor 3, and one more: *later, which moves, or the log for hooks. At 0,
+ * 1, 2 is /dev/null, until the console is there.
+ */
+static int descriptors_reset(const struct settings *s, int sock, int *later)
 {
-    if (sock != 3)
-        dup3(sock, 3, O_CLOEXEC);
-    if (hooks_here(s))
-        dup3(2, LOG, O_CLOEXEC);
-    close_range(hooks_here(s) ? LOG + 1 : LOG, ~0u, 0);
+    const int fourth = hooks_here(s) ? 2 : *later;
+    sock = fcntl(sock, F_DUPFD_CLOEXEC, 5); /* out of the way */
+    if (fourth >= 0 && fourth != 4)
+        dup3(fourth, 4, O_CLOEXEC);
+    dup3(sock, 3, O_CLOEXEC);
+    if (*later >= 0)
+        *later = LATER;
+    close_range(fourth >= 0 ? 5 : 4, ~0u, 0);
     close_range(0, 2, 0);
     for (int fd = 0; fd < 3; fd++)
         open("/dev/null", O_RDWR);
@@ -210,10 +217,14 @@ static void die_with_keeper(const struct config *c, int sock)
         _exit(1);
 }
 
-/* Everything up to the last step; ret: how what came before went, which the keeper is to hear. */
-static int child_setup(struct container *c, int ret, int sock, int fds[CONSOLE_FDS],
+/*
+ * Everything up to the last step. joined: how what came before went, which the keeper is to hear.
+ * later: a group of v1 that is to be joined before anything of the container's is run.
+ */
+static int child_setup(struct container *c, int joined, int later, int sock, int fds[CONSOLE_FDS],
                        struct error *err)
 {
+    int ret = joined;
     struct config *cf = &c->config;
     cf->notify_sock = sock;
     spawn_reset_signals();
@@ -237,8 +248,8 @@ static int child_setup(struct container *c, int ret, int sock, int fds[CONSOLE_F
     if (process_keyring(&cf->set, err) < 0 || process_surround(&cf->set, err) < 0)
         return -1;
     wait_limits(sock);
-    if (hooks_await(c, sock, err) < 0 || privileges_drop(cf, err) < 0 ||
-        hooks_run_inside(c, err) < 0)
+    if (hooks_await(c, sock, err) < 0 || cgroup_join_later(later, err) < 0 ||
+        privileges_drop(cf, err) < 0 || hooks_run_inside(c, err) < 0)
         return -1;
     /* Our own init stays root, and its command becomes another (init.c). */
     if (!cf->app &&
@@ -250,13 +261,18 @@ static int child_setup(struct container *c, int ret, int sock, int fds[CONSOLE_F
 
 void child_main(struct container *c, int sock)
 {
-    int fds[CONSOLE_FDS], status = 1;
+    int fds[CONSOLE_FDS], status = 1, later = -1;
     struct error err = {0};
 
     memset(fds, -1, sizeof(fds));
-    const int joined = cgroup_join(&c->cgroup, &err);
-    sock = descriptors_reset(&c->config.set, sock);
-    if (child_setup(c, joined, sock, fds, &err) == 0)
+    /*
+     * A quota of CPU time is for the container, not for its start, which a small one would stop for
+     * tenths of a second. But what hooks leave behind is under it.
+     */
+    const bool late = !hooks_here(&c->config.set);
+    const int joined = cgroup_join(&c->cgroup, late ? &later : NULL, &err);
+    sock = descriptors_reset(&c->config.set, sock, &later);
+    if (child_setup(c, joined, later, sock, fds, &err) == 0)
         init_run(&c->config, sock, fds[PTY_SLAVE], &status, &err);
     struct message m = {.kind = MESSAGE_FAILED, .value = status};
     snprintf(m.text, sizeof m.text, "%s", err.text);

@@ -70,6 +70,16 @@ ok "one that does not run" pult limit "$n" memory=128M
 is "will have it" "$(pult config get "$n" guest.memory)" 128M
 pult destroy "$n"
 
+# ---- in whose groups it runs ----
+if pure_v2; then
+    skip "the group of CPU time, which is joined last" "there is one group for all"
+else
+    is "the group of CPU time, which is joined last" "$(pult run --cpus 0.5 --rootfs "$ROOT" -- \
+        /bin/grep -c '[:,]cpu[:,].*/pult' /proc/self/cgroup)" 1
+    is "with hooks while it mounts, too" "$(pult run --cpus 0.5 --set lxc.hook.mount=/bin/true --rootfs "$ROOT" -- \
+        /bin/grep -c '[:,]cpu[:,].*/pult' /proc/self/cgroup)" 1
+fi
+
 # ---- a VM that does not run, as it is defined ----
 n=vm-$test_id
 mkdir -m 700 "$PULT_HOME/guests/$n"
