@@ -114,12 +114,17 @@ static bool locate_elsewhere(struct cgroup *cg, const char *name, const struct c
     return true;
 }
 
+const char *cgroup_v2_root(void)
+{
+    return is_cgroup2(CGROUP_ROOT)              ? CGROUP_ROOT
+           : is_cgroup2(CGROUP_ROOT "/unified") ? CGROUP_ROOT "/unified"
+                                                : NULL;
+}
+
 /* Below which group a user's are, or by lxc.cgroup.relative: the process's, or ours if it is gone. */
 static void locate_base(struct cgroup *cg, pid_t pid, bool relative)
 {
-    const char *mount = cg->pure                             ? CGROUP_ROOT
-                        : is_cgroup2(CGROUP_ROOT "/unified") ? CGROUP_ROOT "/unified"
-                                                             : NULL;
+    const char *mount = cgroup_v2_root();
     char own[OWN_MAX] = "";
     for (int i = 0; i < CG_V1_COUNT && relative && !cg->pure; i++)
         group_of(pid, cgroup_controllers[i].v1, cg->own[i], sizeof cg->own[i]);

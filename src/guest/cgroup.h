@@ -50,6 +50,8 @@ void cgroup_init(struct cgroup *cg);
 int cgroup_create(struct cgroup *cg, const struct guest_def *def, bool counting, struct error *err);
 /* Which controllers are of version 1 here: a mask. */
 unsigned cgroup_v1(void);
+/* Where the tree of v2 is; NULL: nowhere. */
+const char *cgroup_v2_root(void);
 struct limit;
 /* Write one limit of a container that runs. */
 int cgroup_limit(struct cgroup *cg, const struct limit *l, struct error *err);

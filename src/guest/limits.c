@@ -258,10 +258,14 @@ bool limits_key(const char *key)
            (str_starts(key, "lxc.cgroup2.") && controller_of(key + 12) >= 0);
 }
 
-/* v1 knows no empty one. */
+/* All there are: v1 knows no empty one, and on v2 one with processes cannot be made empty. */
 static const char *cpuset_all(const char *file, char text[128])
 {
-    cleanup_free char *path = xasprintf("/sys/fs/cgroup/cpuset/%s", file), *all = NULL;
+    const char *root = cgroup_v2_root();
+    cleanup_free char *all = NULL;
+    cleanup_free char *path = cgroup_v1() & (1u << CG_CPUSET)
+                                  ? xasprintf("/sys/fs/cgroup/cpuset/%s", file)
+                                  : xasprintf("%s/%s.effective", root ? root : "", file);
     if (file_read_at(AT_FDCWD, path, 127, &all, NULL, NULL) < 0)
         return NULL;
     snprintf(text, 128, "%s", str_trim(all));
@@ -292,7 +296,7 @@ static const char *unlimited(const struct limit *l, char text[128])
             return files[i].value;
     int device = (int)min(strcspn(l->value, " "), (size_t)31);
     if (str_starts(l->file, "cpuset."))
-        return cgroup_v1() & (1u << CG_CPUSET) ? cpuset_all(l->file, text) : "\n";
+        return cpuset_all(l->file, text);
     if (str_eq(l->file, "io.max"))
         snprintf(text, 128, "%.*s rbps=max wbps=max riops=max wiops=max", device, l->value);
     else if (str_starts(l->file, "blkio.throttle."))

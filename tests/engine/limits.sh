@@ -43,6 +43,8 @@ is "nor the definition" "$(pult config get "$n" guest.memory)" 64M
 ok "memory above which it is slow" pult limit "$n" memory-high=40M
 limit_is "memory above which it is slow: written" memory.high 41943040 memory memory.soft_limit_in_bytes 41943040
 ok "processors taken away, too" pult limit "$n" cpuset=none memory-high=none
+limit_is "it may use all of them" cpuset.cpus "$(cat /sys/fs/cgroup/cpuset.cpus.effective 2>/dev/null)" \
+    cpuset cpuset.cpus "$(cat /sys/fs/cgroup/cpuset/cpuset.cpus 2>/dev/null)"
 refused "what is none" "no limit.*memory, memory-high, swap" pult limit "$n" space=1
 refused "no size" "not a size" pult limit "$n" memory=much
 if pure_v2 || [ -e /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes ]; then
