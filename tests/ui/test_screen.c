@@ -324,7 +324,7 @@ static void jobs_tell_and_are_cancelled(void **state)
     tty_expect(t, "export ct1 made/ct1.tar: done");
     assert_int_equal(access("made/ct1.tar", F_OK), 0);
     tty_send(t, ":create container ct2 --net none --template rootfs:home/guests/ct1/rootfs\r");
-    tty_expect(t, "2 stopped");
+    tty_expect(t, "ct1/rootfs: done");
     assert_int_equal(access("home/guests/ct2/rootfs/96", F_OK), 0);
     tty_send(t, "c");
     tty_expect(t, "nothing is running that could be cancelled");
