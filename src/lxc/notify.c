@@ -20,6 +20,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,17 +206,34 @@ static int question_pass(struct notify *n, struct error *err)
     return question_send(n, fds) < 0 ? error_set(err, errno, "ask the proxy") : 0;
 }
 
+static void notify_forget(struct notify *n);
+
+/*
+ * Is there a question? With nobody left under its filter a listener hangs up, and the kernel (before
+ * 6.11) would wait for ever for one.
+ */
+static bool is_asked(struct notify *n)
+{
+    struct pollfd p = {.fd = n->listener, .events = POLLIN};
+    if (poll(&p, 1, 0) < 0 || p.revents == 0)
+        event_add(n->asked, NULL); /* who asked was killed before we looked */
+    else if (!(p.revents & POLLIN))
+        notify_forget(n);
+    return p.revents & POLLIN;
+}
+
 static void asked_cb(evutil_socket_t fd, short what, void *arg)
 {
     struct notify *n = arg;
     struct error err = {0};
     (void)what;
+    if (!is_asked(n))
+        return;
     memset(n->question, 0, n->sizes.seccomp_notif);
     memset(n->answer, 0, n->sizes.seccomp_notif_resp);
     if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, n->question) < 0) {
-        if (errno == EINTR || errno == ENOENT)
-            event_add(n->asked, NULL); /* it was killed before we looked */
-        return;                        /* or there is nobody left under this filter */
+        event_add(n->asked, NULL);
+        return;
     }
     n->answer->id = n->question->id;
     if (question_pass(n, &err) == 0)
@@ -254,6 +272,15 @@ static void notify_free(struct notify *n)
     free(n->question);
     free(n->answer);
     free(n);
+}
+
+static void notify_forget(struct notify *n)
+{
+    struct notify **at = &n->container->notify;
+    while (*at != n)
+        at = &(*at)->next;
+    *at = n->next;
+    notify_free(n);
 }
 
 void notify_watch(struct container *c, int fd)

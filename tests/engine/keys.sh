@@ -251,6 +251,10 @@ is "it is told who asks what, and the cookie" "$(tail -n 1 "$WORK/asked")" \
 kill $proxy
 wait $proxy 2>/dev/null
 like "without it there is no such call" "$(asks /tmp/more)" "not implemented"
+keeper=$(id_of "$n" keeper_pid)
+listeners() { find "/proc/$keeper/fd" -lname '*seccomp notify*' | wc -l; }
+ok "commands that ended are listened to no more" wait_for 10 eval '[ "$(listeners)" = 1 ]'
+ok "and its keeper is there for others" timeout 10 "$PULT" exec "$n" -- /bin/true
 end "$n"
 filtered='import ctypes, os, sys
 libc = ctypes.CDLL(None)
