@@ -302,21 +302,27 @@ void notify_watch(struct container *c, int fd)
     c->notify = n;
 }
 
-/* A command on its way, whose listener comes. */
+/* A command on its way, whose listener comes; the container may be another by then. */
 struct coming {
-    struct container *container;
+    struct keeper *keeper;
+    pid_t init;
     int sock;
 };
 
 static void coming_cb(evutil_socket_t fd, short what, void *arg)
 {
     struct coming *w = arg;
+    struct container *c = w->keeper->engine_data;
     struct message m;
     int listener;
     (void)fd;
     (void)what;
-    if (message_recv(w->sock, &m, &listener, 1) == 1)
-        notify_watch(w->container, listener);
+    if (message_recv(w->sock, &m, &listener, 1) == 1) {
+        if (c && c->init == w->init)
+            notify_watch(c, listener);
+        else
+            close(listener);
+    }
     close(w->sock);
     free(w);
 }
@@ -324,7 +330,7 @@ static void coming_cb(evutil_socket_t fd, short what, void *arg)
 void notify_await(struct container *c, int sock)
 {
     struct coming *w = xcalloc(1, sizeof *w);
-    *w = (struct coming){c, sock};
+    *w = (struct coming){c->keeper, c->init, sock};
     if (event_base_once(c->keeper->base, sock, EV_READ, coming_cb, w, NULL) == 0)
         return;
     close(sock);
