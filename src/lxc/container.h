@@ -194,6 +194,12 @@ struct message {
 int message_send(int sock, const struct message *m, const int *fds, size_t nfds);
 /* Returns the number of descriptors, or -1; with 0 bytes (closed) errno is EPIPE. */
 int message_recv(int sock, struct message *m, int *fds, size_t room);
+/*
+ * The descriptor that `make` returns in a child of this process, which may enter what it could not leave
+ * again. Waits for its end. -1: see err.
+ */
+int message_made_by(int (*make)(struct config *c, struct error *err), struct config *c,
+                    struct error *err);
 
 /* In the order in which setns(2) takes them; behind NS_GIVEN those that the child makes itself. */
 enum {

@@ -15,9 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -122,31 +120,19 @@ static int enter_one(const struct settings *s, int which, int *back, struct erro
     return error_wrap(err, "lxc.namespace.share.%s", share_names[which]);
 }
 
-/*
- * A /proc of the pid namespace that is shared, which only a process in it can make, and only one
- * with the host's rights: a child of the keeper in its moment there. It becomes the container's.
- */
+/* A /proc of the pid namespace that is shared, in a process in that. */
+static int proc_mount(struct config *c, struct error *err)
+{
+    (void)c;
+    return fs_mount("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, NULL, err);
+}
+
+/* Only a process in it can make it, and only one with the host's rights. It becomes the container's. */
 static int proc_make(struct config *c, struct error *err)
 {
-    int sock[2], fd = -1;
-    struct message m = {.kind = MESSAGE_FAILED};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
-        return error_set(err, errno, "create a socket");
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct error why;
-        fd = fs_mount("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, NULL, &why);
-        m.kind = fd < 0 ? MESSAGE_FAILED : MESSAGE_GO;
-        message_send(sock[1], &m, &fd, fd < 0 ? 0 : 1);
-        _exit(0);
-    }
-    close(sock[1]);
-    int n = pid > 0 ? message_recv(sock[0], &m, &fd, 1) : -1;
-    close(sock[0]);
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (n != 1)
-        return error_set(err, EPERM, "mount the /proc of another's processes");
+    const int fd = message_made_by(proc_mount, c, err);
+    if (fd < 0)
+        return error_wrap(err, "mount the /proc of another's processes");
     c->mounts = xrealloc(c->mounts, c->mount_count + 1, sizeof *c->mounts);
     struct mount_entry *e = &c->mounts[c->mount_count++];
     *e = (struct mount_entry){.bind = true,

@@ -22,9 +22,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -214,26 +212,9 @@ static int layers_mount_apart(struct config *c, struct error *err)
 
 int rootfs_layers(struct config *c, struct error *err)
 {
-    int sock[2], fd = -1;
-    struct message m = {.kind = MESSAGE_FAILED};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
-        return error_set(err, errno, "create a socket");
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct error why;
-        fd = layers_mount_apart(c, &why);
-        m.kind = fd < 0 ? MESSAGE_FAILED : MESSAGE_GO;
-        snprintf(m.text, sizeof m.text, "%s", fd < 0 ? why.text : "");
-        message_send(sock[1], &m, &fd, fd >= 0);
-        _exit(0);
-    }
-    close(sock[1]);
-    const int n = pid > 0 ? message_recv(sock[0], &m, &fd, 1) : -1;
-    close(sock[0]);
-    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (n != 1)
-        return error_set(err, 0, "%s", *m.text ? m.text : "mount the layers of the root");
+    const int fd = message_made_by(layers_mount_apart, c, err);
+    if (fd < 0)
+        return -1;
     trees_close_root(c);
     c->trees[0].fd = fd;
     return 0;

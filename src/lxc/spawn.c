@@ -87,6 +87,30 @@ int message_recv(int sock, struct message *m, int *fds, size_t room)
     return (int)got;
 }
 
+int message_made_by(int (*make)(struct config *c, struct error *err), struct config *c,
+                    struct error *err)
+{
+    int sock[2], fd = -1;
+    struct message m = {.kind = MESSAGE_FAILED};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return error_set(err, errno, "create a socket");
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct error why = {0};
+        fd = make(c, &why);
+        m.kind = fd < 0 ? MESSAGE_FAILED : MESSAGE_GO;
+        snprintf(m.text, sizeof m.text, "%s", why.text);
+        message_send(sock[1], &m, &fd, fd >= 0);
+        _exit(0);
+    }
+    close(sock[1]);
+    const int n = pid > 0 ? message_recv(sock[0], &m, &fd, 1) : -1;
+    close(sock[0]);
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return n == 1 ? fd : error_set(err, 0, "%s", *m.text ? m.text : "make it in another process");
+}
+
 void spawn_reset_signals(void)
 {
     sigset_t none;
