@@ -153,6 +153,29 @@ static bool is_trusted(int fd)
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
+/*
+ * Send a request, and who sends it: a monitor hears nobody it does not know, and the kernel by itself
+ * does not tell of what comes between its accept() and its wish to be told (SO_PASSCRED).
+ */
+static bool request_send(int fd, const struct request *q)
+{
+    const struct ucred me = {getpid(), geteuid(), getegid()};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof me)];
+    } control = {0};
+    struct iovec iov = {(void *)(uintptr_t)q, sizeof *q};
+    const struct msghdr m = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof me),
+                                      .cmsg_level = SOL_SOCKET,
+                                      .cmsg_type = SCM_CREDENTIALS};
+    memcpy(CMSG_DATA(&control.header), &me, sizeof me);
+    return sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof *q;
+}
+
 /* Send its monitor a command with a number. A descriptor for the answer, within ms; -1: there is none. */
 static int monitor_send(const char *place, const char *name, int command, int number, int ms)
 {
@@ -165,8 +188,7 @@ static int monitor_send(const char *place, const char *name, int command, int nu
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
-    if (connect(fd, (struct sockaddr *)&a, len) < 0 || !is_trusted(fd) ||
-        send(fd, &q, sizeof q, MSG_NOSIGNAL) != (ssize_t)sizeof q)
+    if (connect(fd, (struct sockaddr *)&a, len) < 0 || !is_trusted(fd) || !request_send(fd, &q))
         return -1;
     return steal_fd(fd);
 }
