@@ -580,6 +580,45 @@ int conf_take(const struct conf *c, const struct conf_key *table, void *to, stru
     return 0;
 }
 
+/* Does the line reach, and is the first of its key that does? */
+static bool first_reaching(const struct conf *c, const struct conf_line *l,
+                           const struct conf_key *const *tables)
+{
+    bool reaches = false;
+    for (const struct conf_line *i = c->lines; i <= l; i++) {
+        const struct conf_key *k = conf_key_find(tables, l->key);
+        if (!line_is(i, l->key))
+            continue;
+        if (reaches)
+            return false; /* an earlier one */
+        reaches = str_eq(l->key, include_key) ||
+                  (k && k->reach && conf_line_counts(c, i, k->list) && k->reach(i));
+    }
+    return reaches;
+}
+
+char *conf_reaching(const struct conf *c, const struct conf_key *table)
+{
+    const struct conf_key *const tables[] = {table, NULL};
+    char *all = NULL;
+
+    for (size_t i = 0; i < c->count; i++) {
+        const char *key = c->lines[i].key;
+        if (key == NULL || !first_reaching(c, &c->lines[i], tables))
+            continue;
+        char *more = xasprintf("%s%s%s", all ? all : "", all ? ", " : "", key);
+        free(all);
+        all = more;
+    }
+    return all;
+}
+
+bool conf_reaches(const struct conf_line *l)
+{
+    (void)l;
+    return true;
+}
+
 /* Values */
 
 static const char *const words_true[] = {"1", "yes", "true", "on"};

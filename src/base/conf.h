@@ -39,6 +39,8 @@ typedef int conf_value_fn(const char *value, struct error *err);
 /* Put a value into what a program makes of a conf; `to` is what the table's owner says. */
 struct conf_line;
 typedef int conf_take_fn(void *to, const struct conf_line *l, struct error *err);
+/* Does this line have a program of the host's run, or give the guest something of the host's? */
+typedef bool conf_reach_fn(const struct conf_line *l);
 
 struct conf_key {
     const char *name; /* "vm.kernel"; a trailing '*' matches any rest, a '#' any decimal number */
@@ -50,6 +52,7 @@ struct conf_key {
     const char *now;      /* not NULL: an old spelling of this key */
     conf_take_fn *take;   /* for conf_take(); NULL: whoever reads it looks for it */
     size_t at;            /* where it goes: an offset, to which take() is given a pointer */
+    conf_reach_fn *reach; /* NULL: no line does */
 };
 
 /* Read path. Returns 0 and a conf the caller frees, or -1 with "FILE:LINE: …". */
@@ -107,6 +110,13 @@ char *conf_key_now(const struct conf_key *k, const char *key);
 
 /* The table entry for a key, or NULL. */
 const struct conf_key *conf_key_find(const struct conf_key *const *tables, const char *key);
+
+/*
+ * The keys of the lines that reach(), and lxc.include, each once, with ", " between. Caller frees;
+ * NULL: there are none.
+ */
+char *conf_reaching(const struct conf *c, const struct conf_key *table);
+conf_reach_fn conf_reaches; /* for conf_key: it does, whatever its value */
 
 /* Checkers for conf_key. */
 conf_value_fn conf_is_size, conf_is_bool, conf_is_abs_path, conf_is_cpus, conf_is_uint;

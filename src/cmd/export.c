@@ -113,6 +113,20 @@ static char *name_of(const char *file)
     return name;
 }
 
+/* Who made the archive may have had things in mind that its reader has not seen. */
+static void tell_reaching(const struct import *i, const char *name)
+{
+    cleanup_conf struct conf *conf = conf_copy(i->conf);
+    cleanup_free char *keys = NULL;
+    if (!i->engine->modern || i->engine->modern(conf, NULL) == 0)
+        keys = conf_reaching(conf, i->engine->keys);
+    if (keys)
+        fprintf(stderr,
+                "pult import: warning: it comes with a definition that reaches into this host: %s; "
+                "see `pult config get %s` before you start it\n",
+                keys, name);
+}
+
 static int import_run(const struct cmd_args *a)
 {
     struct error err = {0};
@@ -132,6 +146,7 @@ static int import_run(const struct cmd_args *a)
     disk_meter_end(&i.meter);
     if (rc < 0)
         return disk_fail(a, &err);
+    tell_reaching(&i, name);
     puts(name);
     return EXIT_OK;
 }
@@ -143,8 +158,9 @@ const struct command cmd_import = {
     .max = 2,
     .help = "make a container out of what `pult export` wrote",
     .detail =
-        "NAME is that of FILE if none is given, and is printed. Its definition may name hooks\n"
-        "and directories of the host: import what you trust.\n\n"
+        "NAME is that of FILE if none is given, and is printed. Its definition may have programs\n"
+        "of this host run (lxc.hook.*) and give it directories and devices of the host: which of\n"
+        "its keys do is said, so look at them before you start what came from elsewhere.\n\n"
         "  pult import web1.tar.zst web2",
     .safe = true,
     .run = import_run,

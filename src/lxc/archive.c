@@ -35,6 +35,7 @@ struct unpack {
     uint64_t size;
     bool owners;
     unsigned pass;
+    bool any; /* something came of it */
 };
 
 static int archive_error(struct archive *a, const char *what, const char *name, struct error *err)
@@ -83,27 +84,29 @@ static bool climbs(const char *name)
     return false;
 }
 
+/* Of a guest's archive: what a name in it is below rootfs/. NULL: it is not there. */
+static const char *below_rootfs(const char *name)
+{
+    static const char rootfs[] = "rootfs";
+    name = relative(name);
+    if (!str_starts(name, rootfs))
+        return NULL;
+    name += strlen(rootfs);
+    return *name == '\0' || *name == '/' ? relative(name) : NULL;
+}
+
 /* Is this entry wanted? *name: where it goes. */
 static bool wanted(enum archive_kind kind, struct archive_entry *e, const char **name)
 {
     const mode_t type = archive_entry_filetype(e);
-    const bool link = archive_entry_hardlink(e) != NULL;
-    const char *inside = *name = relative(archive_entry_pathname(e));
-    if (kind == ARCHIVE_GUEST) {
-        if (str_eq(*name, "config"))
-            return type == AE_IFREG && !link;
-        if (!str_starts(*name, "rootfs"))
-            return false;
-        inside = *name + strlen("rootfs");
-        if (*inside != '\0' && *inside != '/')
-            return false;
-        inside = relative(inside);
-        if (*inside == '\0')
-            return type == AE_IFDIR;
-    }
+    *name = relative(archive_entry_pathname(e));
+    if (kind == ARCHIVE_GUEST && !(*name = below_rootfs(*name)))
+        return false;
+    if (**name == '\0')
+        return (kind == ARCHIVE_ROOT || kind == ARCHIVE_GUEST) && type == AE_IFDIR;
     if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFSOCK)
         return false;
-    return kind == ARCHIVE_PLAIN || !str_starts(inside, "dev/") || inside[4] == '\0';
+    return kind == ARCHIVE_PLAIN || !str_starts(*name, "dev/") || (*name)[4] == '\0';
 }
 
 /* ---- what a layer takes away ---- */
@@ -211,16 +214,38 @@ static int copy_data(struct archive *from, struct archive *to, const char *name,
     }
 }
 
-static int put_entry(const struct unpack *u, struct archive *from, struct archive *to,
+/* The definition of a guest, which goes to a descriptor. */
+static int put_config(const struct unpack *u, struct archive *from, struct archive_entry *e,
+                      struct error *err)
+{
+    char text[16 << 10];
+    la_ssize_t n;
+    if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e) || u->job->config < 0)
+        return 0;
+    if (archive_entry_size(e) > ARCHIVE_CONFIG_MAX)
+        return error_set(err, EFBIG, "read 'config'");
+    if (ftruncate(u->job->config, 0) < 0 || lseek(u->job->config, 0, SEEK_SET) < 0)
+        return error_set(err, errno, "write 'config'");
+    while ((n = archive_read_data(from, text, sizeof text)) > 0)
+        if (write_all(u->job->config, text, (size_t)n) < 0)
+            return error_set(err, errno, "write 'config'");
+    return n < 0 ? archive_error(from, "read", "config", err) : 0;
+}
+
+static int put_entry(struct unpack *u, struct archive *from, struct archive *to,
                      struct archive_entry *e, struct error *err)
 {
     const char *name, *link = archive_entry_hardlink(e);
     bool mark = false;
     if (!archive_entry_pathname(e))
         return error_set(err, 0, "it has a file without a name");
-    if (!wanted(u->job->kind, e, &name) || (*name == '\0' && u->job->kind != ARCHIVE_ROOT))
+    if (u->job->kind == ARCHIVE_GUEST && str_eq(relative(archive_entry_pathname(e)), "config"))
+        return put_config(u, from, e, err);
+    if (!wanted(u->job->kind, e, &name))
         return 0;
-    if (climbs(name) || (link && climbs(link)))
+    if (link)
+        link = u->job->kind == ARCHIVE_GUEST ? below_rootfs(link) : relative(link);
+    if (climbs(name) || (archive_entry_hardlink(e) && (!link || climbs(link))))
         return error_set(err, 0, "it has a file '%s', which is outside of it", name);
     if (u->job->kind == ARCHIVE_LAYER && take_away(u, name, &mark, err) < 0)
         return -1;
@@ -229,7 +254,7 @@ static int put_entry(const struct unpack *u, struct archive *from, struct archiv
     cleanup_free char *own = xstrdup(*name ? name : ".");
     archive_entry_set_pathname(e, own);
     if (link) {
-        cleanup_free char *target = xstrdup(relative(link));
+        cleanup_free char *target = xstrdup(link);
         archive_entry_set_hardlink(e, target);
     }
     take_acls(e);
@@ -239,11 +264,11 @@ static int put_entry(const struct unpack *u, struct archive *from, struct archiv
         return -1;
     if (archive_write_finish_entry(to) < ARCHIVE_WARN)
         return archive_error(to, "finish", own, err);
+    u->any = true;
     return 0;
 }
 
-static int put_all(const struct unpack *u, struct archive *from, struct archive *to,
-                   struct error *err)
+static int put_all(struct unpack *u, struct archive *from, struct archive *to, struct error *err)
 {
     struct archive_entry *e;
     int rc;
@@ -257,7 +282,11 @@ static int put_all(const struct unpack *u, struct archive *from, struct archive 
                                   u->size),
                               u->size);
     }
-    return archive_write_close(to) < ARCHIVE_WARN ? archive_error(to, "finish it", NULL, err) : 0;
+    if (archive_write_close(to) < ARCHIVE_WARN)
+        return archive_error(to, "finish it", NULL, err);
+    if (u->job->kind == ARCHIVE_GUEST && !u->any)
+        return error_set(err, 0, "it has no rootfs/, so no `pult export` made it");
+    return 0;
 }
 
 static int unpack_run(void *arg, struct error *err)

@@ -14,16 +14,19 @@
 #include "base/error.h"
 #include "guest/engine.h"
 
+#define ARCHIVE_CONFIG_MAX (1 << 20)
+
 enum archive_kind {
     ARCHIVE_ROOT, /* of a root file system */
     ARCHIVE_LAYER, /* likewise, with marks for what is gone of lower layers (OCI image spec, layer) */
-    ARCHIVE_GUEST, /* of `pult export`: config, rootfs/… */
+    ARCHIVE_GUEST, /* of `pult export`: config, and rootfs/…, which alone is unpacked */
     ARCHIVE_PLAIN, /* files of any kind, all of them the caller's */
 };
 
 struct archive_job {
     enum archive_kind kind;
-    int fd; /* a file, at its beginning */
+    int fd;     /* a file, at its beginning */
+    int config; /* ARCHIVE_GUEST: where its definition is written, from the beginning; or -1 */
     engine_progress_fn *progress;
     void *arg;
 };

@@ -45,10 +45,10 @@ const struct conf_key lxc_keys[] = {
      "a root outside of the guest's own directory is never removed or changed"},
     {"lxc.mount.entry", value_is_mount, true,
      "a mount, as in fstab: SOURCE TARGET TYPE OPTIONS; besides those of mount(8) optional, "
-     "create=dir, create=file, relative, idmap=container", NULL},
+     "create=dir, create=file, relative, idmap=container", NULL, .reach = mount_reaches},
     {"lxc.mount.fstab", conf_is_abs_path, false,
      "a file of such lines; they come before lxc.mount.entry", NULL,
-     .take = take_string, .at = AT(fstab)},
+     .take = take_string, .at = AT(fstab), .reach = conf_reaches},
     {"lxc.mount.auto", value_is_autos, true,
      "proc, sys and cgroup, each with :ro, :mixed or :rw; all three are mounted in each case, with "
      "what is the machine's own read-only or hidden. proc:mixed makes /proc/sys but /proc/sys/net "
@@ -106,9 +106,9 @@ const struct conf_key lxc_keys[] = {
 
     /* what it may do */
     {"lxc.idmap", idmap_is_entry, true,
-     "u|g INSIDE OUTSIDE COUNT: the ids of the container (a range of its own)", NULL},
+     "u|g INSIDE OUTSIDE COUNT: the ids of the container (a range of its own)", NULL, .reach = conf_reaches},
     {"lxc.cap.drop", caps_is_list, true, "capabilities to take away besides the default", NULL},
-    {"lxc.cap.keep", caps_is_list, true, "the only capabilities to keep; none: none", NULL},
+    {"lxc.cap.keep", caps_is_list, true, "the only capabilities to keep; none: none", NULL, .reach = conf_reaches},
     {"lxc.no_new_privs", conf_is_bool, false, "setuid programs gain nothing (1 for a command)", NULL},
     {"lxc.seccomp.profile", conf_is_abs_path, false,
      "a file of system calls, in LXC's format of version 1 or 2, in addition to pult's own filter", NULL,
@@ -120,12 +120,12 @@ const struct conf_key lxc_keys[] = {
      "unix:PATH, the socket (SOCK_SEQPACKET) of a program that answers the calls which the profile says "
      "`notify` of, as LXC asks it: a message with /proc/PID, its mem and the listener. What pult's own "
      "filter refuses is not asked; without an answer a call fails with ENOSYS", NULL,
-     .take = take_string, .at = AT(notify_proxy)},
+     .take = take_string, .at = AT(notify_proxy), .reach = conf_reaches},
     {"lxc.seccomp.notify.cookie", NULL, false, "a word for that proxy, in each message", NULL,
      .take = take_string, .at = AT(notify_cookie)},
     {"lxc.apparmor.profile", NULL, false,
      "the AppArmor profile, where the host has AppArmor: a name; unconfined or unchanged: none. "
-     "generated: one of pult's, which is what there is if none is said", NULL, .take = take_string, .at = AT(apparmor)},
+     "generated: one of pult's, which is what there is if none is said", NULL, .take = take_string, .at = AT(apparmor), .reach = conf_reaches},
     {"lxc.apparmor.allow_incomplete", value_is_0_or_1, false,
      "0: no start under a profile where the kernel's AppArmor knows no mounts (1)", NULL,
      .take = take_said, .at = AT(apparmor_incomplete)},
@@ -135,7 +135,7 @@ const struct conf_key lxc_keys[] = {
      .take = take_said, .at = AT(apparmor_nesting)},
     {"lxc.apparmor.raw", NULL, true, "more lines of pult's profile, which is the container's own then", NULL},
     {"lxc.selinux.context", NULL, false, "the SELinux context, where the host has SELinux", NULL,
-     .take = take_string, .at = AT(selinux)},
+     .take = take_string, .at = AT(selinux), .reach = conf_reaches},
     {"lxc.selinux.context.keyring", NULL, false, "that of its keyring", NULL,
      .take = take_string, .at = AT(selinux_keyring)},
     {"lxc.keyring.session", value_is_0_or_1, false, "0: it has no session keyring of its own", NULL,
@@ -144,13 +144,13 @@ const struct conf_key lxc_keys[] = {
     /* namespaces */
     {"lxc.namespace.clone", value_is_making, false,
      "the namespaces that it has of its own; user and mnt in each case", NULL,
-     .take = take_make, .at = AT(make)},
+     .take = take_make, .at = AT(make), .reach = conf_reaches},
     {"lxc.namespace.keep", value_is_namespaces, false,
      "those of the host that it keeps: net, ipc, uts, pid, cgroup, time", NULL,
-     .take = take_keep, .at = AT(keep)},
+     .take = take_keep, .at = AT(keep), .reach = conf_reaches},
     {"lxc.namespace.share.*", NULL, false,
      "net, ipc, uts, pid, cgroup or time of another: a process, or a container by its name or "
-     "directory", NULL, .take = take_share, .at = AT(share)},
+     "directory", NULL, .take = take_share, .at = AT(share), .reach = conf_reaches},
     {"lxc.time.offset.boot", value_is_offset, false, "ahead of the host's CLOCK_BOOTTIME: -3h, 10s", NULL,
      .take = take_offset, .at = AT(boot)},
     {"lxc.time.offset.monotonic", value_is_offset, false, "likewise of CLOCK_MONOTONIC", NULL,
@@ -167,9 +167,9 @@ const struct conf_key lxc_keys[] = {
      .take = take_unsigned, .at = AT(pty_max)},
     {"lxc.console.path", NULL, false,
      "a terminal of the host's that also gets what the console prints; none: no /dev/console", NULL,
-     .take = take_string, .at = AT(console_path)},
+     .take = take_string, .at = AT(console_path), .reach = console_reaches},
     {"lxc.console.logfile", conf_is_abs_path, false, "a file to which all is added that the console prints",
-     NULL, .take = take_string, .at = AT(console_log)},
+     NULL, .take = take_string, .at = AT(console_log), .reach = conf_reaches},
     {"lxc.console.size", value_is_size_auto, false, "how large it may become; then it begins anew", NULL,
      .take = take_size, .at = AT(console_log_size)},
     {"lxc.console.rotate", value_is_0_or_1, false, "1: what was full is kept as FILE.1", NULL,
@@ -182,20 +182,20 @@ const struct conf_key lxc_keys[] = {
 
     /* cgroups */
     {"lxc.cgroup.dir", value_is_path_below, false,
-     "the cgroup that the container's is made below (pult); it stays when the container is over", NULL},
-    {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", NULL},
+     "the cgroup that the container's is made below (pult); it stays when the container is over", NULL, .reach = conf_reaches},
+    {"lxc.cgroup.dir.container", value_is_path_below, false, "the container's cgroup itself", NULL, .reach = conf_reaches},
     {"lxc.cgroup.dir.container.inner", value_is_path_below, false,
      "a cgroup below it that the container sees as its root; limits are on the outer one", NULL},
     {"lxc.cgroup.dir.monitor", value_is_path_below, false,
-     "the cgroup of the container's keeper, which otherwise stays where it was started", NULL},
+     "the cgroup of the container's keeper, which otherwise stays where it was started", NULL, .reach = conf_reaches},
     {"lxc.cgroup.dir.monitor.pivot", value_is_path_below, false,
-     "where the keeper goes in the end, so that the others can be removed; it stays", NULL},
+     "where the keeper goes in the end, so that the others can be removed; it stays", NULL, .reach = conf_reaches},
     {"lxc.cgroup.relative", value_is_0_or_1, false,
      "1: all these are below the cgroup in which pult was called, as a user's are in each case", NULL},
     {"lxc.cgroup2.devices.*", devices_is_rule, true,
      "allow and deny: devices that may be used, c|b MAJOR:MINOR rwm, or a for all; those of a user's "
-     "container are the ones of its /dev", NULL},
-    {"lxc.cgroup.devices.*", devices_is_rule, true, "the same", NULL},
+     "container are the ones of its /dev", NULL, .reach = devices_reach},
+    {"lxc.cgroup.devices.*", devices_is_rule, true, "the same", NULL, .reach = devices_reach},
     {"lxc.cgroup2.*", NULL, true, "a file of cgroup v2, such as memory.max, cpu.max, pids.max", NULL},
     {"lxc.cgroup.*", NULL, true, "a file of cgroup v1, such as memory.limit_in_bytes", NULL},
 
@@ -203,13 +203,15 @@ const struct conf_key lxc_keys[] = {
     {"lxc.hook.version", value_is_0_or_1, false,
      "0: hooks get NAME, section and kind as arguments; 1: in LXC_NAME, LXC_HOOK_SECTION and "
      "LXC_HOOK_TYPE", NULL, .take = take_unsigned, .at = AT(hook_version)},
-#define HOOK(kind, when) {"lxc.hook." kind, value_is_hook, true, when, NULL, .take = take_hook, .at = AT(hooks)}
+#define HOOK_IN(kind, when, ...) \
+    {"lxc.hook." kind, value_is_hook, true, when, NULL, .take = take_hook, .at = AT(hooks), __VA_ARGS__}
+#define HOOK(kind, when) HOOK_IN(kind, when, .reach = conf_reaches)
     HOOK("pre-start", "a program run on the host before all else"),
     HOOK("pre-mount", "one run with the container's mounts and ids, before its root is mounted"),
     HOOK("mount", "likewise, when all is mounted"),
     HOOK("autodev", "likewise, behind those"),
     HOOK("start-host", "one run on the host when the container is ready, before its init"),
-    HOOK("start", "a program of the container's, run before its init"),
+    HOOK_IN("start", "a program of the container's, run before its init"),
     HOOK("stop", "one run on the host when the container has ended, with its namespaces"),
     HOOK("post-stop", "one run on the host when all of it is gone"),
     HOOK("clone", "one run for the clone: LXC_SRC_NAME is what it was made of"),
@@ -221,7 +223,7 @@ const struct conf_key lxc_keys[] = {
     {"lxc.start.order", value_is_number, false, "the lower it is the earlier it is started", NULL},
     {"lxc.group", NULL, true, "a group of containers that it is in", NULL},
     {"lxc.log.file", conf_is_abs_path, false, "a file that gets the keeper's log, too", NULL,
-     .take = take_string, .at = AT(log_file)},
+     .take = take_string, .at = AT(log_file), .reach = conf_reaches},
     {"lxc.log.level", value_is_level, false,
      "what goes there, and to syslog: TRACE, DEBUG, INFO, NOTICE (how it ended), WARN, ERROR (no start) …, or 0 "
      "to 8 (all)", NULL,

@@ -51,6 +51,11 @@ static const struct word types[] = {
     {"phys", NIC_PHYS}, {"empty", NIC_EMPTY},     {"none", NIC_HOST},     {NULL, 0},
 };
 
+bool nic_reaches(const struct conf_line *l)
+{
+    return str_eq(l->value, "none") || str_eq(l->value, "phys");
+}
+
 static int take_type(struct nic *n, const char *value, struct error *err)
 {
     int kind;

@@ -96,12 +96,13 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     nic_is_ipv4, nic_is_gateway4, nic_is_ipv6, nic_is_gateway6, nic_is_pair, nic_is_veth_mode,
     nic_is_macvlan_mode, nic_is_ipvlan_mode, nic_is_isolation, nic_is_vlan, nic_is_route4,
     nic_is_route6, nic_is_queues, nic_is_l2proxy, nic_is_script_up, nic_is_port_vlan;
+conf_reach_fn nic_reaches; /* for its type */
 /* clang-format off */
 #define NIC_KEYS \
     {"lxc.net.#.type", nic_is_type, false, \
      "a network interface: veth, macvlan, ipvlan, vlan, phys, empty, or none for the host's " \
      "network", \
-     NULL}, \
+     NULL, .reach = nic_reaches}, \
     {"lxc.net.#.link", nic_is_link, false, "the bridge, or the interface that it is made of", NULL}, \
     {"lxc.net.#.flags", nic_is_flags, false, "up: it is switched on", NULL}, \
     {"lxc.net.#.name", nic_is_name, false, "its name in the container (eth0, …)", NULL}, \
@@ -128,8 +129,8 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     {"lxc.net.#.l2proxy", nic_is_l2proxy, false, "1: the host answers on the link for its addresses", NULL}, \
     {"lxc.net.#.script.up", nic_is_script_up, false, \
      "a program run on the host when the interface is there, with NAME net up TYPE [LINK [PAIR]], " \
-     "or by lxc.hook.version 1 LXC_NET_TYPE, LXC_NET_PARENT, LXC_NET_PEER", NULL}, \
-    {"lxc.net.#.script.down", nic_is_script_up, false, "one run before it goes", NULL}
+     "or by lxc.hook.version 1 LXC_NET_TYPE, LXC_NET_PARENT, LXC_NET_PEER", NULL, .reach = conf_reaches}, \
+    {"lxc.net.#.script.down", nic_is_script_up, false, "one run before it goes", NULL, .reach = conf_reaches}
 #define NIC_OLD(old, check, today) \
     {"lxc.network." old, check, true, "old name of lxc.net.N." today, NULL, .now = "lxc.net.#." today}
 #define NIC_KEYS_OLD \

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "lxc/filework.h"
 #include "lxc/hooks.h"
 #include "lxc/rootpath.h"
+#include "lxc/template.h"
 #include "net/card.h"
 
 /*
@@ -225,14 +227,14 @@ int lxc_pack(const struct guest_def *def, int fd, const char *file, engine_progr
 }
 
 /* What is defined, but for where the root was. */
-static int take_config(const char *dir, struct conf *conf, struct error *err)
+static int take_config(int fd, struct conf *conf, struct error *err)
 {
-    cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_free char *text = NULL;
+    cleanup_free char *text = xcalloc(1, ARCHIVE_CONFIG_MAX);
     cleanup_conf struct conf *given = NULL;
-    size_t len;
-    if (fd < 0 || file_read_at(fd, "config", 1 << 20, &text, &len, err) < 0 ||
-        conf_parse("the archive's config", text, len, &given, err) < 0)
+    ssize_t len = pread(fd, text, ARCHIVE_CONFIG_MAX, 0);
+    if (len <= 0)
+        return error_set(err, 0, "it has no config, so no `pult export` made it");
+    if (conf_parse("the archive's config", text, (size_t)len, &given, err) < 0)
         return -1;
     const char *type = conf_get(given, "guest.type");
     if (type && !str_eq(type, "container"))
@@ -246,18 +248,18 @@ static int take_config(const char *dir, struct conf *conf, struct error *err)
     return 0;
 }
 
+/*
+ * The jail is rootfs/: no link in it leads to what else belongs to the guest, its definition, its
+ * snapshots, its log.
+ */
 int lxc_unpack(const char *dir, int fd, struct conf *conf, engine_progress_fn *progress, void *arg,
                struct error *err)
 {
-    const struct archive_job j = {.kind = ARCHIVE_GUEST,
-                                  .fd = fd,
-                                  .progress = progress,
-                                  .arg = arg};
-    cleanup_free char *root = xasprintf("%s/rootfs", dir);
-    struct stat st;
-    if (archive_unpack(&j, dir, err) < 0)
-        return -1;
-    if (lstat(root, &st) < 0 || !S_ISDIR(st.st_mode))
-        return error_set(err, 0, "it has no rootfs/, so no `pult export` made it");
-    return take_config(dir, conf, err);
+    cleanup_close int config = memfd_create("config", MFD_CLOEXEC);
+    const struct archive_job j = {
+        .kind = ARCHIVE_GUEST, .fd = fd, .config = config, .progress = progress, .arg = arg};
+    cleanup_free char *root = config < 0 ? NULL : template_root(dir, err);
+    if (config < 0)
+        return error_set(err, errno, "make a file in memory");
+    return !root || archive_unpack(&j, root, err) < 0 ? -1 : take_config(config, conf, err);
 }

@@ -73,6 +73,24 @@ int value_is_mount(const char *value, struct error *err)
     return ret;
 }
 
+bool mount_reaches(const struct conf_line *l)
+{
+    struct mount_entry m;
+    bool reaches = mount_entry_parse(l->value, &m, NULL) == 0 && mount_entry_is_tree(&m);
+    mount_entry_clear(&m);
+    return reaches;
+}
+
+bool console_reaches(const struct conf_line *l)
+{
+    return !str_eq(l->value, "none");
+}
+
+bool devices_reach(const struct conf_line *l)
+{
+    return str_eq(strrchr(l->key, '.'), ".allow");
+}
+
 int value_is_empty(const char *value, struct error *err)
 {
     return *value ? error_set(err, 0, "this key is only to forget, and has no value") : 0;

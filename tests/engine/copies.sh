@@ -154,5 +154,36 @@ refused "export: a file that is there" "exists" pult export one "$WORK/one.tar"
 refused "import: a name that is taken" "already a guest" pult import "$WORK/one.tar"
 tar -C "$ROOT" -cf "$WORK/none.tar" .
 refused "import: another archive" "no .pult export. made it|config" pult import "$WORK/none.tar"
-is "failures leave nothing" "$(ls -A "$G" "$WORK" | grep -E 'none$|three|pult-|\.tar\.')" "one.tar.gz"
+
+# ---- what others wrote ----
+
+python3 - "$WORK" <<'END'
+import io, sys, tarfile
+def archive(name, *members):
+    with tarfile.open(f"{sys.argv[1]}/{name}", "w") as t:
+        for path, kind, text in members:
+            i = tarfile.TarInfo(path)
+            i.type, i.mode = kind, 0o755
+            i.linkname = text if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            data = text.encode() if kind == tarfile.REGTYPE else b""
+            i.size = len(data)
+            t.addfile(i, io.BytesIO(data))
+D, F, S, L = tarfile.DIRTYPE, tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+config = ("config", F, "lxc.environment = A=b\nlxc.hook.pre-start = /bin/true\nlxc.hook.start = /bin/true\n"
+          "lxc.network.type = none\nlxc.mount.entry = tmpfs opt tmpfs rw 0 0\n"
+          "lxc.cgroup.devices.deny = a\nlxc.hook.pre-start = /bin/false\n")
+archive("evil.tar", config, ("rootfs", D, ""), ("rootfs/up", S, ".."), ("rootfs/abs", S, "/"),
+        ("rootfs/up/snapshots/s/rootfs", D, ""), ("rootfs/abs/log", S, "/etc/passwd"),
+        ("rootfs/up/config", F, "lxc.hook.stop = /bin/false\n"), ("rootfs/./config/", S, "x"))
+archive("hard.tar", config, ("rootfs", D, ""), ("rootfs/def", L, "config"))
+archive("bare.tar", config)
+END
+said=$(pult import "$WORK/evil.tar" 2>&1 >/dev/null)
+is "import: links lead nowhere but into its root" "$(find "$G/evil" -mindepth 1 -maxdepth 1 -printf '%f ' | tr ' ' '\n' | sort | xargs)" "config rootfs"
+is "import: the definition is the archive's own" "$(pult config get evil lxc.hook.stop 2>/dev/null; pult config get evil lxc.environment)" "A=b"
+like "import: what reaches into the host is said" "$said" "this host: lxc.hook.pre-start, lxc.net.0.type; see"
+is "import: nothing is said where nothing does" "$(pult import "$WORK/one.tar" quiet 2>&1)" quiet
+refused "import: a hard link to its definition" "outside of it" pult import "$WORK/hard.tar"
+refused "import: no root" "no rootfs" pult import "$WORK/bare.tar"
+is "failures leave nothing" "$(ls -A "$G" "$WORK" | grep -E '(none|hard|bare)$|three|pult-|\.tar\.')" "one.tar.gz"
 finish

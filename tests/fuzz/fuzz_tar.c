@@ -127,7 +127,7 @@ static void entry(struct feed *f, FILE *out)
 }
 
 struct work {
-    int fd;
+    int fd, config;
     enum archive_kind kind;
     char *root;
 };
@@ -136,7 +136,7 @@ static void *unpack(void *arg)
 {
     struct work *w = arg;
     struct error err = {0};
-    const struct archive_job j = {.kind = w->kind, .fd = w->fd};
+    const struct archive_job j = {.kind = w->kind, .fd = w->fd, .config = w->config};
     must(unshare(CLONE_FS) == 0 && chroot(w->root) == 0 && chdir("/") == 0);
     if (archive_unpack_here(&j, &err) < 0)
         must(*err.text != '\0');
@@ -158,7 +158,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cleanup_free char *root = xasprintf("%s/root", fuzz_dir_path);
     struct work w = {.kind = (enum archive_kind)feed_below(&f, ARCHIVE_PLAIN + 1), .root = root};
     cleanup_close int fd = memfd_create("tar", MFD_CLOEXEC);
+    cleanup_close int config = memfd_create("config", MFD_CLOEXEC);
     w.fd = fd;
+    w.config = config;
     FILE *out = fdopen(dup(fd), "w");
     must(fd >= 0 && out != NULL && mkdir(root, 0755) == 0);
     for (int i = 0; i < 30 && f.left > 0; i++)
