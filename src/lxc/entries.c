@@ -241,10 +241,11 @@ int mounts_add(struct config *c, const char *line, struct error *err)
 int mounts_add_fstab(struct config *c, const char *path, struct error *err)
 {
     cleanup_fclose FILE *f = fopen(path, "re");
-    char line[4096];
+    cleanup_free char *line = NULL;
+    size_t room = 0;
     if (!f)
         return error_set(err, errno, "open '%s' (lxc.mount.fstab)", path);
-    for (unsigned n = 1; fgets(line, sizeof line, f); n++) {
+    for (unsigned n = 1; getline(&line, &room, f) >= 0; n++) {
         char *text = str_trim(line);
         if (!*text || *text == '#')
             continue;

@@ -209,10 +209,11 @@ static int policy_parse(struct profile *p, char *line, struct error *err)
 
 static int lines_parse(struct profile *p, FILE *f, const char *name, struct error *err)
 {
-    char line[1024];
+    cleanup_free char *line = NULL;
+    size_t room = 0;
     int64_t version = 0;
     unsigned seen = 0;
-    for (unsigned number = 1; fgets(line, sizeof line, f); number++) {
+    for (unsigned number = 1; getline(&line, &room, f) >= 0; number++) {
         char *text = line + strspn(line, " \t");
         text[strcspn(text, "#\n")] = '\0';
         text = str_trim(text);

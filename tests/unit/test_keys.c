@@ -6,11 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
@@ -134,6 +136,31 @@ static int profile(const char *text, struct filter *f, struct error *err)
     return profile_parse(file, "p", f, err);
 }
 
+/* However long a line is, it is one. */
+static void long_lines(void **state)
+{
+    char path[] = "/tmp/test_keys.XXXXXX";
+    cleanup_close int fd = mkostemp(path, O_CLOEXEC);
+    struct config c = {0};
+    struct filter filter;
+    struct error err;
+    (void)state;
+    assert_true(fd >= 0);
+    dprintf(fd, "# %04093d /host /from/a/comment none bind\n", 0);
+    dprintf(fd, "/%04000d /c/d none ro,bind,x=%0200d 0 0\n/e /f none bind", 1, 2);
+    assert_int_equal(mounts_add_fstab(&c, path, &err), 0);
+    assert_int_equal(c.mount_count, 2);
+    assert_int_equal(strlen(c.mounts[0].source), 4001);
+    assert_int_equal(strlen(c.mounts[0].data), 202);
+    assert_string_equal(c.mounts[1].target, "f");
+    config_clear(&c);
+    unlink(path);
+    cleanup_free char *text = xasprintf("2\nallowlist\nread # %01016d no_call\n", 0);
+    if (profile(text, &filter, &err) < 0)
+        fail_msg("%s", err.text);
+    filter_clear(&filter);
+}
+
 static void profiles(void **state)
 {
     static const char *const right[] = {
@@ -170,10 +197,8 @@ static void profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spellings),
-        cmocka_unit_test(values),
-        cmocka_unit_test(fstab),
-        cmocka_unit_test(profiles),
+        cmocka_unit_test(spellings),  cmocka_unit_test(values),   cmocka_unit_test(fstab),
+        cmocka_unit_test(long_lines), cmocka_unit_test(profiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
