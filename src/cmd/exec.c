@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pult exec: a command in a running container. On a terminal it gets a terminal of the guest's;
- * otherwise it gets our three descriptors themselves, so that nothing is copied. Its exit status
- * is ours.
+ * otherwise it gets our three descriptors themselves, as far as they are no terminal (stdio.h). Its
+ * exit status is ours.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "cmd/ask.h"
 #include "cmd/session.h"
+#include "cmd/stdio.h"
 #include "cmd/table.h"
 #include "cmd/terminal.h"
 #include "guest/client.h"
@@ -31,6 +32,7 @@ struct execution {
     int control;
     json_int_t pid;
     int status; /* -1: not known yet */
+    struct stdio stdio;
 };
 
 static bool exec_event(struct session *s, const json_t *event)
@@ -59,9 +61,22 @@ static void exec_resized(struct session *s, unsigned cols, unsigned rows)
     ioctl(s->there, TIOCSWINSZ, &ws);
 }
 
-/* Without a terminal there is nothing to copy: pass signals on until the end is told. */
+/* Has the command ended? */
+static bool ended(struct session *s)
+{
+    struct error why = {0};
+    json_t *event = client_event(s->control, 0, &why);
+    if (event == NULL)
+        return why.code != ETIMEDOUT; /* the guest ended, and the command with it */
+    bool over = exec_event(s, event);
+    json_decref(event);
+    return over;
+}
+
+/* Without a terminal there is little to copy: pass signals on until the end is told. */
 static int attend_quietly(struct session *s, struct error *err)
 {
+    struct execution *x = s->arg;
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
@@ -71,23 +86,18 @@ static int attend_quietly(struct session *s, struct error *err)
     if (signals < 0 || sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
         return error_set(err, errno, "prepare for signals");
     for (;;) {
-        struct pollfd p[] = {{s->control, POLLIN, 0}, {signals, POLLIN, 0}};
-        if (poll(p, ARRAY_SIZE(p), -1) < 0)
+        struct pollfd p[2 + STDIO_POLLS] = {{s->control, POLLIN, 0}, {signals, POLLIN, 0}};
+        if (poll(p, ARRAY_SIZE(p), stdio_polls(&x->stdio, p + 2)) < 0)
             continue;
         struct signalfd_siginfo si;
+        stdio_copy(&x->stdio, p + 2);
         if (p[1].revents && read(signals, &si, sizeof si) == sizeof si)
             exec_signal(s, (int)si.ssi_signo);
-        if (p[0].revents == 0)
-            continue;
-        struct error why = {0};
-        json_t *event = client_event(s->control, 0, &why);
-        if (event == NULL && why.code != ETIMEDOUT)
-            return 0; /* the guest ended, and the command with it */
-        bool over = event && exec_event(s, event);
-        json_decref(event);
-        if (over)
-            return 0;
+        if (p[0].revents && ended(s))
+            break;
     }
+    stdio_end(&x->stdio);
+    return 0;
 }
 
 /* The request, as docs/protocol.md has it. */
@@ -119,8 +129,8 @@ static json_t *exec_request(const struct cmd_args *a, bool tty)
 }
 
 /* One that its own program runs has no keeper: who stands in for it is started here. */
-static pid_t foreign_start(const struct cmd_args *a, const char *name, bool tty, int *control,
-                           int *master, struct error *err)
+static pid_t foreign_start(const struct cmd_args *a, const char *name, bool tty, const int *stdio,
+                           int *control, int *master, struct error *err)
 {
     struct guest_info info = {0};
     char *env[EXEC_ENV_MAX + 2] = {NULL};
@@ -130,7 +140,7 @@ static pid_t foreign_start(const struct cmd_args *a, const char *name, bool tty,
                                .user = cmd_opt(a, "user"),
                                .env = env,
                                .tty = tty,
-                               .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}};
+                               .stdio = {stdio[0], stdio[1], stdio[2]}};
     cleanup_free char *terminal = xasprintf("TERM=%s", term && *term ? term : "dumb");
     env[0] = terminal;
     for (int i = 0; i < EXEC_ENV_MAX && (pair = cmd_opt_nth(a, "env", i)); i++)
@@ -149,13 +159,12 @@ static pid_t foreign_start(const struct cmd_args *a, const char *name, bool tty,
 }
 
 /* Have its keeper start the command. */
-static json_int_t start(const struct cmd_args *a, bool tty, int control, int *master,
-                        struct error *err)
+static json_int_t start(const struct cmd_args *a, bool tty, const int *stdio, int control,
+                        int *master, struct error *err)
 {
-    const int stdio[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
     json_t *answer = NULL;
-    if (client_call(control, exec_request(a, tty), stdio, tty ? 0 : ARRAY_SIZE(stdio), ASK_MS,
-                    &answer, master, err) < 0)
+    if (client_call(control, exec_request(a, tty), stdio, tty ? 0 : 3, ASK_MS, &answer, master,
+                    err) < 0)
         return -1;
     const json_int_t pid = json_integer_value(json_object_get(answer, "pid"));
     json_decref(answer);
@@ -181,12 +190,17 @@ static int exec_run(const struct cmd_args *a)
         return EXIT_USAGE;
 
     bool tty = terminal_here() && !cmd_opt(a, "no-tty");
-    cleanup_close int control = ask_connect(name, &err), master = -1;
-    const json_int_t pid = control < 0 ? foreign_start(a, name, tty, &control, &master, &err)
-                                       : start(a, tty, control, &master, &err);
-    if (pid < 0)
+    struct execution x = {.status = -1, .stdio = {.given = {0, 1, 2}, .ours = {-1, -1, -1}}};
+    if (!tty && stdio_make(&x.stdio, &err) < 0)
         return cmd_fail(a, &err);
-    struct execution x = {control, pid, -1};
+    const int *stdio = x.stdio.given;
+    cleanup_close int control = ask_connect(name, &err), master = -1;
+    x.pid = control < 0 ? foreign_start(a, name, tty, stdio, &control, &master, &err)
+                        : start(a, tty, stdio, control, &master, &err);
+    if (x.pid < 0)
+        return cmd_fail(a, &err);
+    x.control = control;
+    stdio_passed(&x.stdio);
 
     struct session s = {
         .name = name,
@@ -225,9 +239,9 @@ const struct command cmd_exec = {
         },
     .help = "run a command in a running container",
     .detail = "On a terminal the command gets a terminal of its own; otherwise our standard\n"
-              "input, output and error. SIGINT, SIGTERM and SIGHUP are passed on to it. The exit\n"
-              "status is the command's, 128 and the number of the signal that ended it, or 127\n"
-              "if there is no such command.",
+              "input, output and error, and a pipe for each of them that is a terminal. SIGINT,\n"
+              "SIGTERM and SIGHUP are passed on to it. The exit status is the command's, 128 and\n"
+              "the number of the signal that ended it, or 127 if there is no such command.",
     .safe = true,
     .states = ON_STATE(GUEST_RUNNING),
     .run = exec_run,

@@ -373,9 +373,9 @@ static void between_main(struct config *c, const struct exec_request *req, pid_t
     message_send(sock, &m, &master, master >= 0);
     if (pid < 0)
         _exit(1);
-    const int keep = fcntl(control, F_DUPFD, 3);
-    close_range(0, 2, 0); /* pipes of the caller's are the command's alone */
-    close(master);
+    /* Pipes of the caller's are the command's alone. */
+    const int keep = dup2(control, 0);
+    close_range(1, ~0u, 0);
     dprintf(keep, "{\"event\": \"exec-exit\", \"pid\": %d, \"exit_status\": %d}\n", pid,
             attend(keep, pid));
     _exit(0);

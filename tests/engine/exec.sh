@@ -23,6 +23,28 @@ is "input" "$(echo in | pult exec "$n" -- /bin/cat)" in
 is "standard error is apart" "$(x /bin/sh -c 'echo out; echo err >&2' 2>/dev/null)" out
 is "found by PATH" "$(x echo path)" path
 
+# A terminal of the caller's is never the container's: it could be read from there.
+typed() { "$(dirname "$0")/../cli/pty" "$@" 2>&1 | tr -d '\r'; }
+cat >"$WORK/ends" <<'EOF'
+for i in 0 1 2; do readlink /proc/self/fd/$i | sed "s/:.*//; s/^/$i /"; done
+EOF
+export n PULT
+like "no terminal: standard error alone is one" "$(typed -- bash -c '"$PULT" exec "$n" -- sh -c "$1" </dev/null | cat' - "$(cat "$WORK/ends")")" \
+    "0 /dev/null
+1 pipe
+2 pipe"
+like "no terminal: all three are" "$(typed -- "$PULT" exec -T "$n" -- sh -c "$(cat "$WORK/ends")")" "0 pipe
+1 pipe
+2 pipe"
+like "no terminal: what is typed comes, and its end" "$(typed 'send=one\r' 'expect=got one' 'send=two\r\x04' 'expect=end' -- \
+    bash -c '"$PULT" exec "$n" -- sh -c "read x; echo got \$x; cat; echo end" | cat')" "got one"$'\n.*two\n.*end'
+like "no terminal: output and error keep their order, the last of it comes, and the status" \
+    "$(typed -- "$PULT" exec -T "$n" -- sh -c 'for i in 1 2 3; do echo o$i; echo e$i >&2; done; seq 20000; exit 7' | grep -v '^[0-9]\{1,4\}$' | tr '\n' ' ')" \
+    "^o1 e1 o2 e2 o3 e3 10000 .* 20000 .*exit 7"
+like "no terminal: an interrupt is passed on" "$(typed 'expect=go' 'send=\x03' -- \
+    "$PULT" exec -T "$n" -- sh -c 'trap "exit 3" INT; echo go; while :; do sleep 0.1; done')" "exit 3"
+refused "a directory is no input" "Is a directory" bash -c '"$PULT" exec "$n" -- true </'
+
 for ns in mnt pid ipc uts net cgroup user; do
     is "the same $ns namespace" "$(x /bin/readlink /proc/self/ns/$ns)" "$(x /bin/readlink /proc/1/ns/$ns 2>/dev/null || x /bin/readlink /proc/2/ns/$ns)"
 done

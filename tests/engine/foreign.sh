@@ -61,6 +61,9 @@ is "by a process of its cgroup" "$(pult exec "$n" -- sed -n 's/^0:://p' /proc/se
 is "under its filter of system calls" "$(pult exec "$n" -- sed -n 's/^Seccomp:.//p' /proc/self/status)" 2
 at_a_terminal() { script -qec "timeout --foreground 60 $PULT exec $n -- $*" /dev/null </dev/null | tr -d '\r'; }
 like "on a terminal of its own, not of ours" "$(at_a_terminal tty)" "/dev/pts/[0-9]"
+like "or has pipes for the caller's, with the end of what is typed" \
+    "$("$(dirname "$0")/../cli/pty" 'send=abc\r\x04' -- "$PULT" exec -T "$n" -- sh -c 'readlink /proc/self/fd/2; cat; exit 3' | tr -d '\r' | paste -sd ' ')" \
+    "pipe:.*abc.*exit 3"
 is "which passes its status on" "$(script -qec "$PULT exec $n -- sh -c 'exit 9'" /dev/null </dev/null >/dev/null; echo $?)" 9
 "$PULT" exec "$n" -- sleep 1000 </dev/null &
 caller=$!
