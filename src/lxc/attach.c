@@ -10,9 +10,11 @@
  * the container handed over at its start; no path inside is trusted for it. Neither of the two
  * processes can be traced from the container, and nothing but 0, 1 and 2 is left open.
  *
- * The keeper waits only for the go-between, which looks at nothing that is the container's. From
- * the clone on, its files (/etc/passwd, the program) may make the command wait; what then fails is
- * said on its standard error, and by its exit status, 126 or 127.
+ * The keeper waits only for the go-between, which looks at nothing that is the container's, and
+ * which tells it the command's pid. Only then the command is told to go: one that nobody knows of
+ * would be waited for by nobody, and as a zombie of its pid namespace keep the container from ending.
+ * From there on the container's files (/etc/passwd, the program) may make the command wait; what then
+ * fails is said on its standard error, and by its exit status, 126 or 127.
  */
 #include "lxc/container.h"
 
@@ -128,7 +130,10 @@ static void command_main(struct container *c, const struct exec_request *req, co
                          int proc, int sock)
 {
     struct error err;
+    struct message go;
     int status = 126;
+    if (message_recv(sock, &go, NULL, 0) < 0 || go.kind != MESSAGE_GO)
+        _exit(status);
     if (command_setup(c, req, stdio, proc, sock, &err) == 0)
         status = exec_command(req->argv, environ, &err);
     dprintf(2, "pult: %s\n", err.text);
@@ -144,6 +149,7 @@ static int go_between(struct container *c, const struct exec_request *req, const
     struct clone_args args = {.flags = CLONE_PARENT | CLONE_CLEAR_SIGHAND};
     cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     spawn_reset_signals();
+    setpgid(0, 0); /* for group_end() */
     if (cgroup_join(&c->cgroup, NULL, err) < 0 || process_limits(&c->config.set, 0, err) < 0)
         return -1;
     if (spawn_join(c, err) < 0)
@@ -199,6 +205,30 @@ static pid_t answer_take(int sock, struct error *err)
     return m.kind == MESSAGE_STARTED ? m.value : error_set(err, 0, "%s", m.text);
 }
 
+/* The command may go: its pid is known. */
+static int let_go(int sock, struct error *err)
+{
+    const struct message go = {.kind = MESSAGE_GO};
+    return message_send(sock, &go, NULL, 0) < 0 ? error_set(err, errno, "start the command") : 0;
+}
+
+/*
+ * Nothing came of it: end the go-between and a command that has not gone yet, which is of its process
+ * group. They have left when the other end of the socket is closed; those who cannot (of a container
+ * that is frozen, say) are left behind.
+ */
+static void group_end(pid_t between, int sock)
+{
+    struct pollfd p = {.fd = sock};
+    if (between <= 0)
+        return;
+    kill(between, SIGKILL); /* it may have no group of its own yet */
+    kill(-between, SIGKILL);
+    if (poll(&p, 1, ANSWER_MS) > 0)
+        while (waitpid(-between, NULL, 0) > 0 || errno == EINTR)
+            ;
+}
+
 pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err)
 {
     int sock[2], stdio[3] = {req->stdio[0], req->stdio[1], req->stdio[2]};
@@ -239,6 +269,10 @@ pid_t attach(struct container *c, const struct exec_request *req, int *master, s
     int why = errno;
     close(sock[1]);
     pid_t pid = between < 0 ? error_set(err, why, "start a process") : answer_take(sock[0], err);
+    if (pid < 0 || let_go(sock[0], err) < 0) {
+        group_end(between, sock[0]);
+        pid = -1;
+    }
     if (pid > 0 && c->config.profile.notify)
         notify_await(c, sock[0]);
     else

@@ -133,8 +133,8 @@ refused "a hook that fails keeps it from starting" "lxc.hook.pre-start: '/bin/fa
     pult start "$n"
 pult destroy "$n"
 
-like "a key without effect is warned of, once" "$(conf 'lxc.pivotdir = a' 'lxc.pivotdir = b' 'lxc.execute.cmd = /bin/true'
-    pult create container "$n" --config "$WORK/c" --net none 2>&1; pult start "$n" 2>&1; pult destroy -f "$n")" \
+like "a key without effect is warned of, once" "$({ conf 'lxc.pivotdir = a' 'lxc.pivotdir = b' 'lxc.execute.cmd = /bin/true'
+    pult create container "$n" --config "$WORK/c" --net none 2>&1; pult start "$n" 2>&1; pult destroy -f "$n"; } | grep -v 'other users')" \
     "^pult create container: warning: [^ ]*config:2: 'lxc.pivotdir' has no effect: [^:]*pult start: warning: [^:]*:2: 'lxc.pivotdir' has no effect: [^:]*$"
 if mkdir -p /var/lib/lxcfs && mount -t tmpfs lxcfs /var/lib/lxcfs 2>/dev/null; then
     at_exit "umount /var/lib/lxcfs; rmdir /var/lib/lxcfs 2>/dev/null"
@@ -254,6 +254,9 @@ like "without it there is no such call" "$(asks /tmp/more)" "not implemented"
 keeper=$(id_of "$n" keeper_pid)
 listeners() { find "/proc/$keeper/fd" -lname '*seccomp notify*' | wc -l; }
 ok "commands that ended are listened to no more" wait_for 10 eval '[ "$(listeners)" = 1 ]'
+# What comes of a command's filter may not come before the command is known of.
+refusals() { for _ in {1..24}; do pult exec "$n" -- /bin/true </dev/null 2>&1 & done | grep -c refused; }
+is "many commands at once" "$(refusals)" 0
 ok "and its keeper is there for others" timeout 10 "$PULT" exec "$n" -- /bin/true
 end "$n"
 filtered='import ctypes, os, sys
