@@ -16,6 +16,7 @@
 #include "cmd/command.h"
 #include "cmd/help.h"
 #include "guest/def.h"
+#include "guest/engine.h"
 
 /* How many words of argv spell name ("create vm"), 0: they do not. */
 static int name_matches(const char *name, int argc, char *const *argv)
@@ -141,6 +142,8 @@ static void warn(void *arg, const char *text)
 void cmd_warn(const struct cmd_args *a, const struct guest_def *def)
 {
     def_ignored(def, warn, (void *)(uintptr_t)a);
+    if (def->engine->warn)
+        def->engine->warn(def, warn, (void *)(uintptr_t)a);
 }
 
 int cmd_usage(const struct cmd_args *a, const char *fmt, ...)

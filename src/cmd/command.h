@@ -74,7 +74,7 @@ bool cmd_json(const struct cmd_args *a);
  */
 int cmd_fail(const struct cmd_args *a, const struct error *err);
 struct guest_def;
-/* Warn of keys of a definition that have no effect here. */
+/* Warn of keys of a definition that have no effect here, and of what its engine knows. */
 void cmd_warn(const struct cmd_args *a, const struct guest_def *def);
 int cmd_usage(const struct cmd_args *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

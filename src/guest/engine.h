@@ -198,6 +198,8 @@ struct engine {
      * anything is created and again before each start. Changes nothing, costs little.
      */
     int (*check)(const struct guest_def *def, struct error *err);
+    /* Tell what its owner should know of this definition before it is started. NULL: nothing. */
+    void (*warn)(const struct guest_def *def, void (*tell)(void *arg, const char *text), void *arg);
 
     /* How its files come to be, ending with a NULL name. NULL: this kind has none of its own. */
     const struct guest_template *templates;

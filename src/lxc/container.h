@@ -361,6 +361,10 @@ void console_log_close(struct container *c);
 /* attach.c */
 pid_t attach(struct container *c, const struct exec_request *req, int *master, struct error *err);
 
+/* reach.c. Others on this host who reach a container's files: engine.warn, and of all guests. */
+void reach_warn(const struct guest_def *def, void (*tell)(void *arg, const char *text), void *arg);
+void reach_doctor(struct doctor *d);
+
 /* doctor.c */
 void lxc_doctor(struct doctor *d, bool deep);
 

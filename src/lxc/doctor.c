@@ -171,4 +171,5 @@ void lxc_doctor(struct doctor *d, bool deep)
     }
     cgroup_doctor(d);
     apparmor_doctor(d);
+    reach_doctor(d);
 }

@@ -616,6 +616,7 @@ const struct engine lxc_engine = {
     .take = config_take,
     .manual = keys_doc,
     .check = lxc_check,
+    .warn = reach_warn,
     .templates = lxc_templates,
     .depopulate = archive_remove,
     .needed = root_path_needed,

@@ -25,6 +25,22 @@ inside /bin/sh -c 'echo x >/root/kept; rm -rf /etc; echo y >/new'
 is "and changes nothing" "$(cat "$ROOT/root/kept") $(cat "$ROOT/etc/group")" "kept root:x:0:"
 ok "nothing at all" test ! -e "$ROOT/new"
 
+# ---- a directory that others reach: there its set-user-ID programs are the host's ----
+others="other users of this host reach '$ROOT'"
+chmod 711 "$WORK" "${TMPDIR:-/tmp}"
+like "others reach its root: said when it is made" \
+    "$(pult create container "$n" --rootfs "$ROOT" -- /bin/true 2>&1)" "warning: $others.*as root"
+like "… by doctor" "$(pult doctor)" "note +container +roots +$others.* '$n'"
+is "… but not for a throwaway, which writes elsewhere" "$(inside /bin/true 2>&1)" ""
+pult config set "$n" lxc.rootfs.options=ro
+is "… nor a root that is only read" "$(pult start "$n" 2>&1)" ""
+wait_for 20 eval '[ "$(state_of "$n")" = stopped ]'
+pult config unset "$n" lxc.rootfs.options
+chmod 700 "$WORK"
+is "… nor below a directory that is closed to them" "$(pult start "$n" 2>&1)" ""
+wait_for 20 eval '[ "$(state_of "$n")" = stopped ]'
+pult destroy "$n"
+
 # ---- archives ----
 for z in "" gz xz; do
     tar -caf "$WORK/root.tar${z:+.$z}" -C "$ROOT" . 2>/dev/null || continue
