@@ -45,12 +45,13 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "net/firewall_private.h"
 #include "net/link.h"
 #include "net/nfnl.h"
 #include "net/pool.h"
 #include "net/program.h"
 
-#define TABLE "pult"
+#define TABLE FIREWALL_TABLE
 
 /* ---- the program ---- */
 
@@ -301,25 +302,6 @@ static void put_forwards(FILE *f, const struct network *n)
 
 /* ---- the guard ---- */
 
-static const struct {
-    const char *name, *type;
-} sets[] = {
-    {"ports", "type iface_index"},
-    {"fixed", "type iface_index"},
-    {"self", "type iface_index . iface_index"},
-    {"macs", "type iface_index . ether_addr"},
-    {"four", "type iface_index . ipv4_addr"},
-    {"clients", "typeof iif . @th,288,48"},
-    {"six", "type iface_index . ipv6_addr"},
-    {"taken", "type ipv6_addr"},
-    {"nd", "typeof iif . @th,64,128"},
-    {"ndtaken", "typeof @th,64,128"},
-    {"own4", "typeof iif . @ll,48,64 . @nh,96,32"},
-    {"own6", "typeof iif . @ll,48,64 . @nh,64,128"},
-};
-
-static const uint8_t link_local[8] = {0xfe, 0x80};
-
 static void put_taken(FILE *f, const struct network *n, const struct address *a)
 {
     char text[ADDRESS_TEXT];
@@ -343,7 +325,7 @@ static void put_host(FILE *f, const struct network *n)
             put_taken(f, n, &n->addresses[i]);
     if (link_look(n->name, &l, NULL) < 0) /* it is about to be made */
         link_own_mac(n->name, l.mac);
-    pool_address6_in(link_local, l.mac, local.bytes);
+    pool_address6_in(firewall_link_local, l.mac, local.bytes);
     put_taken(f, n, &local);
 }
 
@@ -427,8 +409,9 @@ static void put_guard(FILE *f, const struct network *n)
     const char *name = n->name;
 
     fprintf(f, "add table bridge " TABLE "\nadd counter bridge " TABLE " drop-%s\n", name);
-    for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
-        fprintf(f, "add set bridge " TABLE " %s-%s { %s; }\n", sets[i].name, name, sets[i].type);
+    for (size_t i = 0; i < FIREWALL_SETS; i++)
+        fprintf(f, "add set bridge " TABLE " %s-%s { %s; }\n", firewall_sets[i].name, name,
+                firewall_sets[i].type);
     put_host(f, n);
     put_bridge_chain(f, "guard", name, "prerouting");
     for (size_t i = 0; i < ARRAY_SIZE(guard_rules); i++) {
@@ -526,10 +509,11 @@ char *firewall_undo_script(const char *network)
         fprintf(f,
                 "delete chain bridge " TABLE " guard-%s\ndelete chain bridge " TABLE " flood-%s\n",
                 network, network);
-        for (size_t i = 0; i < ARRAY_SIZE(sets); i++)
+        for (size_t i = 0; i < FIREWALL_SETS; i++)
             fprintf(f,
                     "add set bridge " TABLE " %s-%s { %s; }\ndelete set bridge " TABLE " %s-%s\n",
-                    sets[i].name, network, sets[i].type, sets[i].name, network);
+                    firewall_sets[i].name, network, firewall_sets[i].type, firewall_sets[i].name,
+                    network);
         fprintf(f,
                 "add counter bridge " TABLE " drop-%s\ndelete counter bridge " TABLE " drop-%s\n",
                 network, network);
@@ -621,165 +605,4 @@ int firewall_counts(const char *network, struct firewall_counts *out, struct err
     if (nfnl_counter(NFPROTO_BRIDGE, TABLE, drop, &packets, &bytes, NULL) == 0)
         out->dropped_packets += packets;
     return 0;
-}
-
-/* ---- who may send what ---- */
-
-#define ELEMENTS_MAX 64u
-
-struct elements {
-    const char *network;
-    uint32_t port; /* its index */
-    struct nfnl_element all[ELEMENTS_MAX];
-    size_t count;
-};
-
-/* An element of one of the network's sets: the port's index, unless `bare`, and a value. */
-static void add(struct elements *e, const char *set, bool bare, const void *value, size_t len)
-{
-    if (e->count == ELEMENTS_MAX)
-        return;
-    struct nfnl_element *x = &e->all[e->count++];
-    *x = (struct nfnl_element){0};
-    snprintf(x->set, sizeof(x->set), "%s-%s", set, e->network);
-    if (!bare) {
-        memcpy(x->key, &e->port, sizeof(e->port));
-        x->len = sizeof(e->port);
-    }
-    if (len)
-        memcpy(x->key + x->len, value, len);
-    x->len += (len + 3) & ~(size_t)3; /* each part of a key fills whole registers of 32 bits */
-}
-
-/* What most of its packets begin with: who sent it, what it is, and from which address. */
-static void add_own(struct elements *e, const uint8_t mac[6], bool six, const uint8_t *address)
-{
-    uint8_t value[6 + 2 + 16] = {0};
-    const size_t len = six ? 16 : 4;
-
-    memcpy(value, mac, 6);
-    value[6] = six ? 0x86 : 0x08; /* ETH_P_IPV6, ETH_P_IP */
-    value[7] = six ? 0xdd : 0x00;
-    memcpy(value + 8, address, len);
-    add(e, six ? "own6" : "own4", false, value, 8 + len);
-}
-
-static void add_six(struct elements *e, bool ported, const uint8_t mac[6],
-                    const uint8_t address[16])
-{
-    if (ported) {
-        add(e, "six", false, address, 16);
-        add(e, "nd", false, address, 16);
-        add_own(e, mac, true, address);
-    }
-    add(e, "taken", true, address, 16);
-    add(e, "ndtaken", true, address, 16);
-}
-
-/* All elements of a guest's port; of a port that is gone only those that do not name it. */
-static void collect(struct elements *e, bool ported, const uint8_t mac[6],
-                    const struct address *addresses, unsigned count)
-{
-    uint8_t six[16], own[16];
-
-    if (ported) {
-        add(e, "ports", false, NULL, 0);
-        add(e, "macs", false, mac, 6);
-        add(e, "self", false, &e->port, sizeof(e->port));
-    }
-    if (ported && count) {
-        add(e, "fixed", false, NULL, 0);
-        add(e, "clients", false, mac, 6);
-    }
-    if (!count)
-        return;
-    pool_address6_in(link_local, mac, six);
-    add_six(e, ported, mac, six);
-    for (unsigned i = 0; i < count; i++) {
-        const struct address *a = &addresses[i];
-        if (a->family == AF_INET && ported) {
-            add(e, "four", false, a->bytes, 4);
-            add_own(e, mac, false, a->bytes);
-        }
-        if (a->family != AF_INET6)
-            continue;
-        add_six(e, ported, mac, a->bytes);
-        if (a->prefix == 64) {
-            pool_address6_in(a->bytes, mac, own);
-            if (memcmp(own, a->bytes, 16) != 0)
-                add_six(e, ported, mac, own);
-            for (unsigned s = 1; s <= POOL_SPARES; s++) {
-                pool_spare6(own, s, six);
-                add_six(e, ported, mac, six);
-            }
-        }
-    }
-}
-
-int firewall_guard(const char *network, const char *port, const uint8_t mac[6],
-                   const struct address *addresses, unsigned count, struct error *err)
-{
-    struct elements e = {.network = network, .port = if_nametoindex(port)};
-
-    if (!e.port)
-        return error_set(err, ENODEV, "guard the port '%s'", port);
-    collect(&e, true, mac, addresses, count);
-    if (nfnl_add(NFPROTO_BRIDGE, TABLE, e.all, e.count, err) == 0)
-        return 0;
-    const bool gone = err && err->code == ENOENT;
-    error_wrap(err, "guard the port '%s' of '%s'", port, network);
-    return gone ? error_hint(err,
-                             "somebody removed the network's rules: `pult network apply %s` makes "
-                             "them anew",
-                             network)
-                : -1;
-}
-
-bool firewall_guards(const char *network, const char *port)
-{
-    cleanup_free char *set = xasprintf("ports-%s", network);
-    struct nfnl_element_list found = {0};
-    const uint32_t index = if_nametoindex(port);
-    bool guarded = false;
-
-    if (index)
-        nfnl_elements(NFPROTO_BRIDGE, TABLE, set, &found, NULL);
-    for (size_t i = 0; i < found.count && !guarded; i++)
-        guarded = memcmp(found.all[i].key, &index, sizeof(index)) == 0;
-    free(found.all);
-    return guarded;
-}
-
-/* Take out what is kept of interfaces that are gone. */
-static int sweep(const char *network, struct error *err)
-{
-    struct nfnl_element_list found = {0};
-    char name[IFNAMSIZ];
-    size_t gone = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
-        cleanup_free char *set = xasprintf("%s-%s", sets[i].name, network);
-        if (!strstr(sets[i].name, "taken")) /* whose keys have no port */
-            nfnl_elements(NFPROTO_BRIDGE, TABLE, set, &found, NULL);
-    }
-    for (size_t i = 0; i < found.count; i++) {
-        uint32_t index;
-        memcpy(&index, found.all[i].key, sizeof(index));
-        if (!if_indextoname(index, name))
-            found.all[gone++] = found.all[i];
-    }
-    const int ret = nfnl_delete(NFPROTO_BRIDGE, TABLE, found.all, gone, err);
-    free(found.all);
-    return ret;
-}
-
-int firewall_unguard(const char *network, const char *port, const uint8_t mac[6],
-                     const struct address *addresses, unsigned count, struct error *err)
-{
-    struct elements e = {.network = network, .port = if_nametoindex(port)};
-
-    collect(&e, e.port != 0, mac, addresses, count);
-    if (nfnl_delete(NFPROTO_BRIDGE, TABLE, e.all, e.count, err) < 0)
-        return error_wrap(err, "let go of the port '%s' of '%s'", port, network);
-    return e.port ? 0 : sweep(network, err);
 }

@@ -57,5 +57,8 @@ bool firewall_guards(const char *network, const char *port);
 /* Forget them; the interface may be gone already. Success where nothing is known of it. */
 int firewall_unguard(const char *network, const char *port, const uint8_t mac[6],
                      const struct address *addresses, unsigned count, struct error *err);
+/* What firewall_guard() does, or its undoing, as `nft -f` takes it. Caller frees. */
+char *firewall_guard_script(const char *network, const char *port, const uint8_t mac[6],
+                            const struct address *addresses, unsigned count, bool undo);
 
 #endif
