@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "base/user.h"
 
+#include <grp.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
@@ -28,4 +30,42 @@ char *user_home(uid_t uid)
 {
     const struct passwd *pw = user_entry(uid);
     return pw ? xstrdup(pw->pw_dir) : NULL;
+}
+
+/* -1 as a number means nobody, to all system calls that take one. */
+static bool parse_id(const char *text, int64_t *out)
+{
+    return number_parse(text, 0, UINT32_MAX - 1, out, NULL) == 0;
+}
+
+bool user_find(const char *name, uid_t *out)
+{
+    cleanup_fclose FILE *f = fopen("/etc/passwd", "re");
+    const struct passwd *pw;
+    int64_t id;
+    while (f && (pw = fgetpwent(f)))
+        if (str_eq(pw->pw_name, name)) {
+            *out = pw->pw_uid;
+            return true;
+        }
+    if (!parse_id(name, &id))
+        return false;
+    *out = (uid_t)id;
+    return true;
+}
+
+bool group_find(const char *name, gid_t *out)
+{
+    cleanup_fclose FILE *f = fopen("/etc/group", "re");
+    const struct group *g;
+    int64_t id;
+    while (f && (g = fgetgrent(f)))
+        if (str_eq(g->gr_name, name)) {
+            *out = g->gr_gid;
+            return true;
+        }
+    if (!parse_id(name, &id))
+        return false;
+    *out = (gid_t)id;
+    return true;
 }

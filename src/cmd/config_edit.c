@@ -157,8 +157,8 @@ const struct command cmd_network_edit = {
     .min = 1,
     .max = 1,
     .help = "edit a network's definition with $VISUAL or $EDITOR",
-    .detail = "As `config edit` does with a guest's. A network that is up takes new forwards over\n"
-              "at once, and everything else when it is brought up again.",
+    .detail = "As `config edit` does with a guest's. A network that is up takes forwards and taps\n"
+              "over at once, and everything else when it is brought up again.",
     .safe = true,
     .run = network_edit_run,
 };

@@ -22,7 +22,7 @@ struct conf *network_conf_copy(const struct network *n);
 /*
  * Change a network's definition: edit changes conf, and the result is checked against itself and
  * the other networks before it is kept. A network that is up takes over what can be taken over (its
- * rules: forwards); *later is true where something takes effect when it is brought up again.
+ * rules, for forwards, and taps); *later is true where something takes effect when it is brought up again.
  */
 typedef int network_edit_fn(void *arg, struct conf *conf, struct error *err);
 int network_edit(const char *name, network_edit_fn *edit, void *arg, bool *later,

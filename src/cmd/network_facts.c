@@ -15,7 +15,9 @@
 #include "net/firewall.h"
 #include "net/join.h"
 #include "net/journal.h"
+#include "net/pool.h"
 #include "net/server.h"
+#include "net/taps.h"
 
 static json_t *text_or_null(const char *s)
 {
@@ -27,6 +29,26 @@ static json_t *address_or_null(const struct address *a, bool bare)
     char text[ADDRESS_TEXT];
 
     return text_or_null(address_text(a, bare, text));
+}
+
+/* Those of its definition, with the address that is kept for each, and who has them open. */
+static json_t *taps_of(const struct network *n)
+{
+    struct address addresses[NET_TAPS] = {0};
+    json_t *array = json_array();
+    char mac[MAC_TEXT];
+
+    pool_plan_taps(n, addresses, NULL);
+    for (unsigned i = 0; i < n->tap_count; i++) {
+        const struct net_tap *t = &n->taps[i];
+        card_mac_text(t->mac, mac);
+        json_array_append_new(array,
+                              json_pack("{s:s, s:o, s:o, s:s, s:o, s:b}", "name", t->name, "user",
+                                        text_or_null(t->user), "group", text_or_null(t->group),
+                                        "mac", mac, "address", address_or_null(&addresses[i], true),
+                                        "used", (int)tap_is_used(n->name, t->name)));
+    }
+    return array;
 }
 
 static void add_definition(json_t *o, const struct network *n)
@@ -51,6 +73,7 @@ static void add_definition(json_t *o, const struct network *n)
     json_object_set_new(o, "guard", json_boolean(n->guard));
     json_object_set_new(o, "autostart", json_boolean(n->autostart));
     json_object_set_new(o, "forwards", forwards);
+    json_object_set_new(o, "taps", taps_of(n));
 }
 
 static json_t *members_of(const char *name)

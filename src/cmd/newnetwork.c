@@ -19,6 +19,7 @@ static const struct {
     {"domain", "net.domain", false, false},  {"forward", "net.forward", true, false},
     {"isolate", "net.isolate", false, true}, {"mtu", "net.mtu", false, false},
     {"mend", "net.mend", false, true},       {"autostart", "net.autostart", false, true},
+    {"tap", "net.tap", true, false},
 };
 
 bool new_network_said(const struct cmd_args *a)

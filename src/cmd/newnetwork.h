@@ -19,6 +19,7 @@
     {"dhcp", 0, "FIRST-LAST", false, "what guests get (most of the subnet); off: nothing"}, \
     {"domain", 0, "DOMAIN", false, "the domain of its guests' names (the network's name)"}, \
     {"forward", 0, "FORWARD", true, "a port of the host for a guest: tcp:8080:GUEST:80"}, \
+    {"tap", 0, "TAP", true, "a tap for a user's own guests: NAME,user=USER"}, \
     {"isolate", 0, NULL, false, "guests do not reach each other"}, \
     {"mtu", 0, "BYTES", false, "the largest packet"}, \
     {"mend", 0, NULL, false, "change other firewalls' rules where they would stop it"}, \

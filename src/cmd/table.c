@@ -59,6 +59,8 @@ const struct command *const commands[] = {
     &cmd_network_edit,
     &cmd_network_forward_add,
     &cmd_network_forward_remove,
+    &cmd_network_tap_add,
+    &cmd_network_tap_remove,
     &cmd_network_doctor,
     &cmd_network_destroy,
     &cmd_monitor,

@@ -17,6 +17,7 @@ extern const struct command cmd_limit, cmd_device_add, cmd_device_remove;
 extern const struct command cmd_network_list, cmd_network_info, cmd_network_create,
     cmd_network_plan, cmd_network_apply, cmd_network_confirm, cmd_network_rollback,
     cmd_network_down, cmd_network_set, cmd_network_edit, cmd_network_forward_add,
-    cmd_network_forward_remove, cmd_network_doctor, cmd_network_destroy;
+    cmd_network_forward_remove, cmd_network_tap_add, cmd_network_tap_remove, cmd_network_doctor,
+    cmd_network_destroy;
 
 #endif

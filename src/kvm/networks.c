@@ -13,6 +13,7 @@
 #include "kvm/networks.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,6 +60,15 @@ static struct passt_request passt_request(const struct card *n, const struct gue
                                   .host_loopback = n->host_loopback};
 }
 
+/* How a user's guest comes into a network of root's. */
+static int roots_network(const struct card *n, struct error *err)
+{
+    return error_hint(err,
+                      "without any rights: " CARD_KEY "%u = user; or root makes you a tap: pult "
+                      "network tap add %s NAME,user=%u, for " CARD_KEY "%u = tap=NAME",
+                      n->number, n->network, geteuid(), n->number);
+}
+
 /* A network by its name: it is there, and may be joined. */
 static int check_network(const struct card *n, const struct guest_def *def, struct error *err)
 {
@@ -67,13 +77,13 @@ static int check_network(const struct card *n, const struct guest_def *def, stru
     cleanup_network struct network *net = NULL;
 
     if (network_load(n->network, &net, err) < 0)
-        return -1;
+        return geteuid() == 0 || !err || err->code != ENOENT ? -1 : roots_network(n, err);
     if (net->kind == NET_USER)
         return passt_check(&user, err);
     if (geteuid() == 0)
         return net->kind == NET_DIRECT ? 0 : tap_check(&tap, err);
     error_set(err, 0, "only root's guests can be in the network '%s'", n->network);
-    return error_hint(err, "a network without any rights: " CARD_KEY "%u = user", n->number);
+    return roots_network(n, err);
 }
 
 int networks_check(const struct guest_def *def, struct error *err)

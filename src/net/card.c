@@ -290,6 +290,21 @@ static int check_apart(const struct cards *all, const struct card *n, struct err
     return 0;
 }
 
+/*
+ * The address that a card has where none was said. A tap that root made for this user's guest lets only
+ * that pass which was promised to it.
+ */
+static void own_mac(const char *guest, struct card *n)
+{
+    struct link tap;
+    uint8_t mac[6];
+
+    card_make_mac(guest, n->number, n->mac);
+    if (n->kind == CARD_TAP && n->tap && *n->tap && link_look(n->tap, &tap, NULL) == 0 &&
+        link_is_promised(&tap, NULL, mac))
+        memcpy(n->mac, mac, sizeof(n->mac));
+}
+
 /* None beyond the last number. */
 static int check_numbers(const struct conf *conf, struct error *err)
 {
@@ -319,7 +334,7 @@ int cards_read(const struct conf *conf, const char *guest, struct cards *out, st
         *n = (struct card){.number = i};
         if (parse(value, n, err) < 0)
             return error_wrap(err, "%s", key);
-        card_make_mac(guest, i, n->mac);
+        own_mac(guest, n);
         if ((mac = options_get(&n->options, "mac")) && card_parse_mac(mac, n->mac, err) < 0)
             return error_wrap(err, "%s", key);
         if (check_apart(out, n, err) < 0)

@@ -10,7 +10,7 @@
  *
  * NAME of a network is one of network.h; a NAME alone, without an `=`, is short for it where a
  * person types one (card_expand()). A card that is given no MAC has one that stays the same as long
- * as the guest keeps its name. Taps, queues and vhost are of VMs; who is no VM ignores the last two.
+ * as the guest keeps its name; on a tap that a network made for a user, that which is the tap's. Taps, queues and vhost are of VMs; who is no VM ignores the last two.
  * IF is what a container calls its interface; a VM names its own.
  */
 #ifndef PULT_NET_CARD_H

@@ -23,6 +23,7 @@
 #include "net/network.h"
 #include "net/server.h"
 #include "net/step_private.h"
+#include "net/taps.h"
 
 #define DNS_MS      1000
 #define RESOLV_CONF "/etc/resolv.conf"
@@ -280,6 +281,18 @@ static void see_members(const struct walk *w)
     }
 }
 
+/* That they are as they were made has been looked at: what a guest has of them. */
+static void see_taps(const struct walk *w)
+{
+    for (unsigned i = 0; i < w->net->tap_count; i++) {
+        const struct net_tap *t = &w->net->taps[i];
+        const bool used = tap_is_used(w->net->name, t->name);
+        say(w, NET_FINDING_OK, "tap", NULL, "%s of %s%s%s: %s", t->name, t->user,
+            *t->user && *t->group ? ", " : "", t->group,
+            used ? "a guest has it open" : "nobody has it open");
+    }
+}
+
 /* A socket that asks this name server; -1 with errno. */
 static int dns_socket(const struct address *server)
 {
@@ -376,6 +389,7 @@ int network_examine(const char *name, net_finding_fn *report, void *arg, struct 
         return 0;
     see_steps(&w);
     see_members(&w);
+    see_taps(&w);
     see_cable(&w);
     see_route(&w);
     see_server(&w);

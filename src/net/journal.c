@@ -440,11 +440,28 @@ static void append(struct plan *p, const struct plan *more)
     }
 }
 
+/* What took the place of a step that others rest on stands where that did: before them. */
+static void take_places(struct plan *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct step *s = &p->steps[i];
+        for (size_t k = i + 1; k < p->count && s->op->again && s->state != STEP_DONE; k++) {
+            struct step *by = &p->steps[k];
+            if (by->op != s->op || by->state != STEP_DONE || !str_eq(by->args[0], s->args[0]))
+                continue;
+            const struct step old = *s;
+            *s = *by;
+            *by = old;
+        }
+    }
+}
+
 /* Take out the steps that were undone or replaced. */
 static void drop_steps(struct plan *p)
 {
     size_t kept = 0;
 
+    take_places(p);
     for (size_t i = 0; i < p->count; i++) {
         if (p->steps[i].state == STEP_DONE) {
             p->steps[kept++] = p->steps[i];

@@ -20,6 +20,7 @@
 #include "net/kinds_private.h"
 #include "net/link.h"
 #include "net/server.h"
+#include "net/taps.h"
 
 /* ---- parts of plans ---- */
 
@@ -160,7 +161,7 @@ static int plan_inner(const struct network *n, const struct host *h, struct plan
         plan_forwarding(n, h, AF_INET, p);
     if (forwards && has_family(n, AF_INET6))
         plan_forwarding(n, h, AF_INET6, p);
-    if (plan_firewall(n, p, err) < 0)
+    if (plan_firewall(n, p, err) < 0 || taps_plan(n, h, p, err) < 0)
         return -1;
     cleanup_free char *config = network_run_path(n->name, "dnsmasq.conf");
     cleanup_free char *alone = server_config_alone(n);
@@ -252,7 +253,7 @@ static int plan_existing(const struct network *n, const struct host *h, const st
     if (!bridge->up)
         plan_add(p, "link-up", n->name, NULL);
     plan_note(p, "the bridge %s is there, and stays when the network goes", n->name);
-    return plan_firewall(n, p, err);
+    return plan_firewall(n, p, err) < 0 ? -1 : taps_plan(n, h, p, err);
 }
 
 static int plan_lan(const struct network *n, const struct host *h, struct plan *p,
@@ -289,7 +290,7 @@ static int plan_lan(const struct network *n, const struct host *h, struct plan *
         plan_add(p, "port-add", parent, n->name, "nomaster", NULL);
     for (unsigned i = 0; i < n->address_count; i++)
         plan_address(n->name, &n->addresses[i], p);
-    return plan_firewall(n, p, err);
+    return plan_firewall(n, p, err) < 0 ? -1 : taps_plan(n, h, p, err);
 }
 
 static int plan_direct(const struct network *n, const struct host *h, struct plan *p,
@@ -389,6 +390,7 @@ int network_up(const char *name, struct error *err)
 
 int network_down(const char *name, bool force, struct error *err)
 {
+    cleanup_network struct network *n = NULL;
     struct member *members = NULL;
     size_t count = 0;
 
@@ -403,5 +405,14 @@ int network_down(const char *name, bool force, struct error *err)
         return error_hint(err, "stop them first, or use --force");
     }
     free(members);
+    if (!force && network_load(name, &n, NULL) < 0)
+        n = NULL; /* a broken definition is no reason to keep it up */
+    const char *tap = n ? taps_used(n, NULL) : NULL;
+    if (tap) {
+        error_set(err, 0, "a guest has the tap '%s' of the network '%s' open", tap, name);
+        if (err)
+            err->code = EBUSY;
+        return error_hint(err, "have it stopped first, or use --force");
+    }
     return journal_undo(name, NULL, NULL, err);
 }

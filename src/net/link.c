@@ -47,14 +47,61 @@ struct question {
     char name[IFNAMSIZ];
 };
 
+/* What is nested in an attribute, by type. */
+static void take_apart(const struct rtattr *nest, const struct rtattr **out, unsigned most)
+{
+    int left = (int)RTA_PAYLOAD(nest);
+
+    memset(out, 0, (most + 1) * sizeof(*out));
+    for (const struct rtattr *a = RTA_DATA(nest); RTA_OK(a, left); a = RTA_NEXT(a, left))
+        if ((a->rta_type & NLA_TYPE_MASK) <= most)
+            out[a->rta_type & NLA_TYPE_MASK] = a;
+}
+
+static bool flag_of(const struct rtattr *a)
+{
+    return a && RTA_PAYLOAD(a) == 1 && *(const uint8_t *)RTA_DATA(a);
+}
+
+static int64_t id_of(const struct rtattr *a)
+{
+    uint32_t id;
+
+    if (!a || RTA_PAYLOAD(a) != sizeof(id))
+        return -1;
+    memcpy(&id, RTA_DATA(a), sizeof(id));
+    return id;
+}
+
+static void read_text(const struct rtattr *a, char *out, size_t room)
+{
+    snprintf(out, room, "%.*s", (int)RTA_PAYLOAD(a), (const char *)RTA_DATA(a));
+}
+
 static void read_kind(const struct rtattr *linkinfo, struct link *out)
 {
-    int left = (int)RTA_PAYLOAD(linkinfo);
+    const struct rtattr *info[IFLA_INFO_MAX + 1], *tun[IFLA_TUN_MAX + 1];
+    const struct rtattr *port[IFLA_BRPORT_MAX + 1];
+    char slave[16] = "";
 
-    for (const struct rtattr *a = RTA_DATA(linkinfo); RTA_OK(a, left); a = RTA_NEXT(a, left))
-        if (a->rta_type == IFLA_INFO_KIND)
-            snprintf(out->kind, sizeof(out->kind), "%.*s", (int)RTA_PAYLOAD(a),
-                     (const char *)RTA_DATA(a));
+    take_apart(linkinfo, info, IFLA_INFO_MAX);
+    if (info[IFLA_INFO_KIND])
+        read_text(info[IFLA_INFO_KIND], out->kind, sizeof(out->kind));
+    if (info[IFLA_INFO_DATA] && str_eq(out->kind, "tun")) {
+        take_apart(info[IFLA_INFO_DATA], tun, IFLA_TUN_MAX);
+        out->uid = id_of(tun[IFLA_TUN_OWNER]);
+        out->gid = id_of(tun[IFLA_TUN_GROUP]);
+        out->multi_queue = flag_of(tun[IFLA_TUN_MULTI_QUEUE]);
+        out->vnet_header = flag_of(tun[IFLA_TUN_VNET_HDR]);
+        out->persistent = flag_of(tun[IFLA_TUN_PERSIST]);
+    }
+    if (info[IFLA_INFO_SLAVE_KIND])
+        read_text(info[IFLA_INFO_SLAVE_KIND], slave, sizeof(slave));
+    if (info[IFLA_INFO_SLAVE_DATA] && str_eq(slave, "bridge")) {
+        take_apart(info[IFLA_INFO_SLAVE_DATA], port, IFLA_BRPORT_MAX);
+        out->isolated = flag_of(port[IFLA_BRPORT_ISOLATED]);
+        out->hairpin = flag_of(port[IFLA_BRPORT_MODE]);
+    }
 }
 
 static void read_answer(const struct nlmsghdr *h, struct link *out)
@@ -65,6 +112,7 @@ static void read_answer(const struct nlmsghdr *h, struct link *out)
     out->index = info->ifi_index;
     out->up = info->ifi_flags & IFF_UP;
     out->running = info->ifi_flags & IFF_RUNNING;
+    out->uid = out->gid = -1;
     for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
         if (a->rta_type == IFLA_MTU)
             memcpy(&out->mtu, RTA_DATA(a), sizeof(out->mtu));
@@ -72,6 +120,8 @@ static void read_answer(const struct nlmsghdr *h, struct link *out)
             memcpy(&out->master, RTA_DATA(a), sizeof(out->master));
         else if (a->rta_type == IFLA_ADDRESS && RTA_PAYLOAD(a) == sizeof(out->mac))
             memcpy(out->mac, RTA_DATA(a), sizeof(out->mac));
+        else if (a->rta_type == IFLA_IFALIAS)
+            read_text(a, out->alias, sizeof(out->alias));
         else if (a->rta_type == IFLA_LINKINFO)
             read_kind(a, out);
     }
@@ -113,6 +163,22 @@ int link_look(const char *name, struct link *out, struct error *err)
     }
     read_answer(&reply.head, out);
     return 0;
+}
+
+/* "pult NETWORK MAC" is written on it. */
+bool link_is_promised(const struct link *l, char network[IFNAMSIZ], uint8_t mac[6])
+{
+    char name[IFNAMSIZ];
+    int end = 0;
+
+    if (!str_eq(l->kind, "tun") ||
+        sscanf(l->alias, "pult %15s %2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", name, &mac[0], &mac[1],
+               &mac[2], &mac[3], &mac[4], &mac[5], &end) != 7 ||
+        l->alias[end])
+        return false;
+    if (network)
+        memcpy(network, name, sizeof(name));
+    return true;
 }
 
 const char *link_name(int index, char out[IFNAMSIZ])

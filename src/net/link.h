@@ -21,7 +21,11 @@ struct link {
     bool running;           /* and something is at its other end */
     uint8_t mac[6];         /* zeroes: it has none */
     char kind[16];          /* "bridge", "tun" (which a tap is too), "veth", …; "" for hardware */
-    bool isolated, hairpin; /* as a port; host_look() tells */
+    bool isolated, hairpin; /* as a port of a bridge */
+    char alias[64];         /* what somebody wrote on it (link_look() tells; as the next) */
+    /* A tap: whose it is, -1 for nobody; and what its queues are. */
+    int64_t uid, gid;
+    bool multi_queue, vnet_header, persistent;
 };
 
 /* A name that an interface can have. */
@@ -29,6 +33,11 @@ int link_name_check(const char *name, struct error *err);
 
 /* -1 with ENODEV where there is none of this name. */
 int link_look(const char *name, struct link *out, struct error *err);
+/*
+ * Is it a tap that a network made for a user's guest (taps.h), and for which address of the guest's?
+ * `network` may be NULL.
+ */
+bool link_is_promised(const struct link *l, char network[IFNAMSIZ], uint8_t mac[6]);
 /* The name of an interface by its number, "?" if there is none. */
 const char *link_name(int index, char out[IFNAMSIZ]);
 

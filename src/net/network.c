@@ -22,6 +22,7 @@
 #include "base/places.h"
 #include "base/util.h"
 #include "net/link.h"
+#include "net/network_private.h"
 
 #define VLAN_MAX 4094u
 #define MTU_MIN  68u   /* RFC 791 */
@@ -336,6 +337,10 @@ const struct conf_key network_keys[] = {
      .check = net_is_forward,
      .list = true,
      .help = "a port of the host that leads to a guest: tcp:8080:web1:80"},
+    {.name = "net.tap",
+     .check = net_is_tap,
+     .list = true,
+     .help = "a tap for a user's own guests: tap-bob,user=bob"},
     {0},
 };
 static const struct conf_key *const tables[] = {network_keys, NULL};
@@ -351,6 +356,7 @@ static const struct {
     {"net.address", BRIDGED}, {"net.dhcp", SERVED},
     {"net.domain", SERVED},   {"net.isolate", BRIDGED},
     {"net.guard", BRIDGED},   {"net.forward", 1u << NET_NAT | 1u << NET_ROUTED | 1u << NET_USER},
+    {"net.tap", BRIDGED},
 };
 
 static int check_belongs(const struct network *n, struct error *err)
@@ -365,6 +371,8 @@ static int check_belongs(const struct network *n, struct error *err)
             error_hint(err, "its way out is the host's own: leave the key away");
         else if (str_eq(belongs[i].key, "net.forward") && n->kind == NET_BRIDGE)
             error_hint(err, "its guests are reached with their own addresses");
+        else if (str_eq(belongs[i].key, "net.tap"))
+            error_hint(err, "it has no bridge that a tap could be a port of");
         return -1;
     }
     return 0;
@@ -526,6 +534,12 @@ static int read_lists(struct network *n, struct error *err)
         if (net_forward_parse(l->value, &n->forwards[n->forward_count++], err) < 0)
             return -1;
     }
+    conf_for_each (n->conf, "net.tap", l) {
+        if (n->tap_count == NET_TAPS)
+            return error_set(err, 0, "net.tap: there can be at most %u", NET_TAPS);
+        if (net_tap_parse(n->name, l->value, &n->taps[n->tap_count++], err) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -558,8 +572,8 @@ static int read_values(struct network *n, struct error *err)
 int network_from_conf(const char *name, struct conf *conf, struct network **out, struct error *err)
 {
     static int (*const checks[])(const struct network *,
-                                 struct error *) = {check_belongs, check_port, check_addresses,
-                                                    check_range, check_forwards};
+                                 struct error *) = {check_belongs, check_port,     check_addresses,
+                                                    check_range,   check_forwards, net_check_taps};
     cleanup_network struct network *n = xcalloc(1, sizeof(*n));
 
     n->conf = conf;
@@ -709,14 +723,14 @@ static int check_pair(const struct network *n, const struct network *o, struct e
     if (*n->port && str_eq(n->port, o->port) && n->vlan == o->vlan &&
         (n->kind != NET_DIRECT || o->kind != NET_DIRECT))
         return error_set(err, 0, "net.port: the network '%s' has '%s' already", o->name, o->port);
-    return 0;
+    return net_check_taps_pair(n, o, err);
 }
 
 /* One whose definition is broken says nothing of others. */
 int network_check_others(const struct network *n, struct error *err)
 {
     char **names;
-    int ret = 0;
+    int ret = net_check_owners(n, err);
 
     network_names(&names);
     for (char **name = names; *name && ret == 0; name++) {

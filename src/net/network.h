@@ -37,6 +37,7 @@ enum net_kind { NET_BRIDGE, NET_NAT, NET_ROUTED, NET_ISOLATED, NET_DIRECT, NET_U
 
 #define NET_ADDRESSES 8u
 #define NET_FORWARDS  64u
+#define NET_TAPS      64u
 
 /* A port of the host that leads to a guest. */
 struct net_forward {
@@ -47,6 +48,15 @@ struct net_forward {
     char guest[64];               /* a name, or an address as text */
     struct address guest_address; /* the latter; family 0: it is a name */
     unsigned to;                  /* the guest's first port */
+};
+
+/* A tap that root makes for a user, whose guest opens it without any rights. */
+struct net_tap {
+    const char *text; /* as in the definition */
+    char name[IFNAMSIZ];
+    char user[33], group[33]; /* names or numbers; "": anybody who is in the other */
+    uint8_t mac[6];           /* of the guest: it uses no other where the network is guarded */
+    struct address address;   /* IPv4, which it gets by DHCP; family 0: any that is free */
 };
 
 struct network {
@@ -63,6 +73,8 @@ struct network {
     bool autostart;
     struct net_forward forwards[NET_FORWARDS];
     unsigned forward_count;
+    struct net_tap taps[NET_TAPS];
+    unsigned tap_count;
     struct conf *conf; /* what the strings above are in */
 };
 
@@ -79,6 +91,15 @@ int network_name_check(const char *name, struct error *err);
 int net_forward_parse(const char *text, struct net_forward *f, struct error *err);
 conf_value_fn net_is_forward;
 
+/*
+ * NAME,user=USER[,group=GROUP][,mac=MAC][,address=ADDRESS], of this network: without mac= it is one
+ * that is made of both names. A conf_value_fn too.
+ */
+int net_tap_parse(const char *network, const char *text, struct net_tap *t, struct error *err);
+conf_value_fn net_is_tap;
+/* Whose a tap is: numbers, -1 for nobody in particular. -1: there is no such user, or group. */
+int net_tap_owner(const struct net_tap *t, int64_t *uid, int64_t *gid, struct error *err);
+
 /* From a conf in memory, which the network owns from now on, also on failure. */
 int network_from_conf(const char *name, struct conf *conf, struct network **out, struct error *err);
 /* -1 with ENOENT where there is none, and the nearest name in the text. */
@@ -91,8 +112,8 @@ void network_freep(struct network **n);
 size_t network_names(char ***out);
 
 /*
- * Does it get along with the other definitions? Of two with one subnet, one port of the host, or
- * one NIC only one could be up.
+ * Does it get along with the other definitions? Of two with one subnet, one port of the host, one
+ * NIC or one tap only one could be up. And does the host know its taps' users?
  */
 int network_check_others(const struct network *n, struct error *err);
 

@@ -22,6 +22,7 @@
 
 #define FILE_MAX  (4u << 20)
 #define SET       "set"
+#define TAP       "tap"
 #define RANGE_MAX 65536u /* more addresses than that are never looked through */
 
 struct pool {
@@ -37,7 +38,7 @@ static void pool_clear(struct pool *p)
 
 /* ---- the file ---- */
 
-/* "MAC,ADDRESS,NAME[,set]". What is no such line is none of ours, and is dropped. */
+/* "MAC,ADDRESS,NAME[,set|,tap]". What is no such line is none of ours, and is dropped. */
 static bool parse_line(char *line, struct pool_entry *e)
 {
     uint8_t *m = e->mac;
@@ -45,9 +46,10 @@ static bool parse_line(char *line, struct pool_entry *e)
     char *guest = strsep(&rest, ",");
     int end = 0;
 
-    *e = (struct pool_entry){.set = rest && str_eq(rest, SET)};
+    *e = (struct pool_entry){.set = rest && str_eq(rest, SET), .tap = rest && str_eq(rest, TAP)};
     if (!guest || !*guest || strlen(guest) >= sizeof(e->guest) || strpbrk(guest, " \t") ||
-        (rest && !e->set) || strlen(mac) != 17 || mac[strspn(mac, "0123456789abcdefABCDEF:")] ||
+        (rest && !e->set && !e->tap) || strlen(mac) != 17 ||
+        mac[strspn(mac, "0123456789abcdefABCDEF:")] ||
         sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &m[0], &m[1], &m[2], &m[3], &m[4],
                &m[5], &end) != 6 ||
         end != 17 || strchr(address, '/') || address_parse(address, &e->address, NULL) < 0 ||
@@ -91,7 +93,10 @@ static int write_file(const char *network, const struct pool *p, struct error *e
         const struct pool_entry *e = &p->all[i];
         const uint8_t *m = e->mac;
         fprintf(f, "%02x:%02x:%02x:%02x:%02x:%02x,%s,%s%s\n", m[0], m[1], m[2], m[3], m[4], m[5],
-                address_text(&e->address, true, address), e->guest, e->set ? "," SET : "");
+                address_text(&e->address, true, address), e->guest,
+                e->set   ? "," SET
+                : e->tap ? "," TAP
+                         : "");
     }
     if (!f || fclose(f) != 0)
         return error_set(err, errno, "write '%s'", path);
@@ -174,9 +179,21 @@ static void mark(uint8_t *taken, int64_t size, const struct address *first, cons
         taken[at] = 1;
 }
 
-/* The first address that nobody has. */
+/* Is it meant for another one, which may not be there yet? */
+static const struct net_tap *promised(const struct network *n, const struct address *a,
+                                      const uint8_t mac[6])
+{
+    for (unsigned i = 0; i < n->tap_count; i++)
+        if (n->taps[i].address.family && address_equal(&n->taps[i].address, a) &&
+            memcmp(n->taps[i].mac, mac, 6) != 0)
+            return &n->taps[i];
+    return NULL;
+}
+
+/* The first address that nobody has, nor one of these. */
 static int choose(const struct network *n, const struct pool *p, const uint8_t mac[6],
-                  struct address *out, struct error *err)
+                  const struct address *but, unsigned but_count, struct address *out,
+                  struct error *err)
 {
     struct address first, last;
     struct lease *leases = NULL;
@@ -190,6 +207,11 @@ static int choose(const struct network *n, const struct pool *p, const uint8_t m
         mark(taken, size, &first, &p->all[i].address);
     for (unsigned i = 0; i < n->address_count; i++)
         mark(taken, size, &first, &n->addresses[i]);
+    for (unsigned i = 0; i < n->tap_count; i++)
+        if (n->taps[i].address.family)
+            mark(taken, size, &first, &n->taps[i].address);
+    for (unsigned i = 0; i < but_count; i++)
+        mark(taken, size, &first, &but[i]);
     server_leases(n->name, &leases, &count, NULL);
     for (size_t i = 0; i < count; i++)
         if (memcmp(leases[i].mac, mac, 6) != 0)
@@ -223,8 +245,10 @@ static int check_wanted(const struct network *n, const struct pool *p, const uin
         address_add(&in, 1).family == 0)
         return error_set(err, 0, "%s is not for guests of '%s'", text, n->name);
     const struct pool_entry *e = entry_of_address(p, wanted);
-    if (e && memcmp(e->mac, mac, 6) != 0) {
-        error_set(err, 0, "%s is the address of '%s' in '%s'", text, e->guest, n->name);
+    const struct net_tap *t = promised(n, wanted, mac);
+    if (t || (e && memcmp(e->mac, mac, 6) != 0)) {
+        error_set(err, 0, "%s is the address of '%s' in '%s'", text, t ? t->name : e->guest,
+                  n->name);
         if (err)
             err->code = EADDRINUSE;
         return -1;
@@ -240,8 +264,25 @@ static bool still_fits(const struct network *n, const struct address *a)
     return own && !address_equal(own, a);
 }
 
-int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], bool set,
-              const struct address *wanted, struct address *out, struct error *err)
+/* The address that this card has, or is given now. */
+static int decide(const struct network *n, const struct pool *p, const uint8_t mac[6],
+                  const struct address *but, unsigned but_count, struct address *a,
+                  struct error *err)
+{
+    const struct pool_entry *e = entry_of_mac(p, mac);
+
+    if (a->family)
+        return check_wanted(n, p, mac, a, err);
+    if (e && still_fits(n, &e->address) && !promised(n, &e->address, mac)) {
+        *a = e->address;
+        return 0;
+    }
+    return choose(n, p, mac, but, but_count, a, err);
+}
+
+/* What `like` says, but for the address: that is the wanted one, or any. */
+static int take(const struct network *n, const struct pool_entry *like,
+                const struct address *wanted, struct address *out, struct error *err)
 {
     __attribute__((cleanup(pool_clear))) struct pool p = {0};
     struct address a = wanted ? *wanted : (struct address){0};
@@ -251,28 +292,34 @@ int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], 
         return 0;
     cleanup_close int lock = lock_file(err);
     if (lock < 0 || read_file(n->name, &p, err) < 0 ||
-        (a.family && check_wanted(n, &p, mac, &a, err) < 0))
+        decide(n, &p, like->mac, NULL, 0, &a, err) < 0)
         return -1;
-    struct pool_entry *e = entry_of_mac(&p, mac);
-    if (!a.family && e && still_fits(n, &e->address))
-        a = e->address;
-    if (!a.family && choose(n, &p, mac, &a, err) < 0)
-        return -1;
+    struct pool_entry *e = entry_of_mac(&p, like->mac);
     *out = a;
     out->prefix = own_for(n, &a)->prefix;
-    if (e && address_equal(&e->address, &a) && str_eq(e->guest, guest) && e->set == set)
+    if (e && address_equal(&e->address, &a) && str_eq(e->guest, like->guest) &&
+        e->set == like->set && e->tap == like->tap)
         return 0;
     if (!e) {
         p.all = xrealloc(p.all, p.count + 1, sizeof(*p.all));
         e = &p.all[p.count++];
     }
-    *e = (struct pool_entry){.address = a, .set = set};
-    memcpy(e->mac, mac, 6);
-    snprintf(e->guest, sizeof(e->guest), "%s", guest);
+    *e = *like;
+    e->address = a;
     return write_file(n->name, &p, err) < 0 ? -1 : server_reread(n->name, err);
 }
 
-int pool_release(const char *network, const char *guest, struct error *err)
+int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], bool set,
+              const struct address *wanted, struct address *out, struct error *err)
+{
+    struct pool_entry like = {.set = set};
+
+    memcpy(like.mac, mac, 6);
+    snprintf(like.guest, sizeof(like.guest), "%s", guest);
+    return take(n, &like, wanted, out, err);
+}
+
+static int release(const char *network, const char *guest, bool tap, struct error *err)
 {
     __attribute__((cleanup(pool_clear))) struct pool p = {0};
     size_t kept = 0;
@@ -284,12 +331,53 @@ int pool_release(const char *network, const char *guest, struct error *err)
     if (lock < 0 || read_file(network, &p, err) < 0)
         return -1;
     for (size_t i = 0; i < p.count; i++)
-        if (!str_eq(p.all[i].guest, guest))
+        if (!str_eq(p.all[i].guest, guest) || p.all[i].tap != tap)
             p.all[kept++] = p.all[i];
     if (kept == p.count)
         return 0;
     p.count = kept;
     return write_file(network, &p, err) < 0 ? -1 : server_reread(network, err);
+}
+
+int pool_release(const char *network, const char *guest, struct error *err)
+{
+    return release(network, guest, false, err);
+}
+
+int pool_release_tap(const char *network, const char *tap, struct error *err)
+{
+    return release(network, tap, true, err);
+}
+
+int pool_take_tap(const struct network *n, const struct net_tap *tap, const struct address *planned,
+                  struct error *err)
+{
+    struct pool_entry like = {.tap = true};
+    struct address out;
+
+    memcpy(like.mac, tap->mac, 6);
+    snprintf(like.guest, sizeof(like.guest), "%s", tap->name);
+    return take(n, &like, planned, &out, err);
+}
+
+int pool_plan_taps(const struct network *n, struct address out[NET_TAPS], struct error *err)
+{
+    __attribute__((cleanup(pool_clear))) struct pool p = {0};
+
+    for (unsigned i = 0; i < n->tap_count; i++)
+        out[i] = (struct address){0};
+    if (!net_kind_has_server(n->kind) || !n->dhcp_first.family)
+        return 0;
+    if (read_file(n->name, &p, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < n->tap_count; i++) {
+        struct address a = n->taps[i].address;
+        if (decide(n, &p, n->taps[i].mac, out, i, &a, err) < 0)
+            return error_wrap(err, "the tap '%s'", n->taps[i].name);
+        a.prefix = own_for(n, &a)->prefix;
+        out[i] = a;
+    }
+    return 0;
 }
 
 int pool_find(const char *network, const char *guest, struct address *out, uint8_t mac[6])

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Which address is whose in a network: HOME/networks/NAME.hosts, lines as dnsmasq's dhcp-hostsfile
- * has them ("02:…,10.87.0.12,web1"), with ",set" behind where the engine sets the address. A card has the same address for as long as it has its
+ * has them ("02:…,10.87.0.12,web1"), with ",set" behind where the engine sets the address, or ",tap" where it is a tap's of
+ * the definition, and not a guest's. A card has the same address for as long as it has its
  * definition: the one it asked for, or the first that is free in the range. A guest's name leads to
  * the first of its cards.
  */
@@ -19,6 +20,7 @@ struct pool_entry {
     uint8_t mac[6];
     struct address address; /* IPv4, its prefix 32 */
     bool set;               /* by the guest's engine, with that of IPv6: it is there without DHCP */
+    bool tap;               /* of the definition; then this is its name: */
     char guest[64];
 };
 /* All of them, in the order in which they came. None where there is no file. Frees: the caller. */
@@ -34,6 +36,17 @@ int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], 
               const struct address *wanted, struct address *out, struct error *err);
 /* A guest's definition is gone. */
 int pool_release(const char *network, const char *guest, struct error *err);
+
+/*
+ * The addresses that the definition's taps have, or are going to have, in the order of n->taps; family
+ * 0 where the network gives none. Changes nothing.
+ */
+int pool_plan_taps(const struct network *n, struct address out[NET_TAPS], struct error *err);
+/* One of them is made, with the address that was planned; one is no more. */
+int pool_take_tap(const struct network *n, const struct net_tap *tap, const struct address *planned,
+                  struct error *err);
+int pool_release_tap(const char *network, const char *tap, struct error *err);
+
 /* Where a name leads; family 0, and -1: nowhere. mac may be NULL. */
 int pool_find(const char *network, const char *guest, struct address *out, uint8_t mac[6]);
 /*

@@ -113,6 +113,32 @@ static void put_rebinding(FILE *f, const struct network *n)
     }
 }
 
+static void put_host(FILE *f, const struct address *prefix6, const struct pool_entry *e,
+                     const char *label);
+static void label_of(const char *guest, char out[64]);
+
+/* Who starts it by hand has no file of hosts: the taps of the definition are said here. */
+static void put_taps(FILE *f, const struct network *n)
+{
+    struct address addresses[NET_TAPS], six = {0};
+
+    if (pool_plan_taps(n, addresses, NULL) < 0)
+        return;
+    for (unsigned i = 0; i < n->address_count && !six.family; i++)
+        if (n->addresses[i].family == AF_INET6)
+            six = address_network(&n->addresses[i]);
+    for (unsigned i = 0; i < n->tap_count; i++) {
+        struct pool_entry e = {.address = addresses[i]};
+        char label[64];
+        if (!addresses[i].family)
+            continue;
+        memcpy(e.mac, n->taps[i].mac, 6);
+        label_of(n->taps[i].name, label);
+        fputs("dhcp-host=", f);
+        put_host(f, &six, &e, label);
+    }
+}
+
 static char *config_of(const struct network *n, bool alone)
 {
     char *text = NULL;
@@ -129,6 +155,7 @@ static char *config_of(const struct network *n, bool alone)
     if (alone) {
         fprintf(f, "pid-file=" SERVER_ALONE ".pid\n", n->name);
         fprintf(f, "dhcp-leasefile=" SERVER_ALONE ".leases\n", n->name);
+        put_taps(f, n);
     } else {
         put_path(f, "addn-hosts", network_run_path(n->name, "names"));
         put_path(f, "dhcp-hostsfile", network_run_path(n->name, "hosts"));
@@ -218,6 +245,27 @@ static void put_name(FILE *names, const struct in_force *c, const struct address
     fputc('\n', names);
 }
 
+/* A line of the file of hosts. */
+static void put_host(FILE *f, const struct address *prefix6, const struct pool_entry *e,
+                     const char *label)
+{
+    const uint8_t *m = e->mac;
+    struct address six = *prefix6, spare = *prefix6;
+    char text[ADDRESS_TEXT];
+
+    fprintf(f, "%02x:%02x:%02x:%02x:%02x:%02x,%s", m[0], m[1], m[2], m[3], m[4], m[5],
+            address_text(&e->address, true, text));
+    if (six.family) {
+        pool_address6_in(six.bytes, m, six.bytes);
+        for (unsigned i = POOL_SPARES; i > 0; i--) { /* dnsmasq gives the last one first */
+            pool_spare6(six.bytes, i, spare.bytes);
+            fprintf(f, ",[%s]", address_text(&spare, true, text));
+        }
+        fprintf(f, ",[%s]", address_text(&six, true, text));
+    }
+    fprintf(f, "%s%s\n", *label ? "," : "", label);
+}
+
 /*
  * That a guest has its address of IPv6 is known of those only whose engine sets it; of others the
  * server finds out by itself, when they ask for one or answer there (ra-names).
@@ -225,27 +273,18 @@ static void put_name(FILE *names, const struct in_force *c, const struct address
 static void put_entry(FILE *hosts, FILE *names, const struct in_force *c,
                       const struct pool_entry *e, bool first)
 {
-    const uint8_t *m = e->mac;
-    struct address six = c->prefix6, spare = c->prefix6;
-    char text[ADDRESS_TEXT], label[64];
+    struct address six = c->prefix6;
+    char label[64];
 
     label_of(e->guest, label);
-    fprintf(hosts, "%02x:%02x:%02x:%02x:%02x:%02x,%s", m[0], m[1], m[2], m[3], m[4], m[5],
-            address_text(&e->address, true, text));
-    if (six.family) {
-        pool_address6_in(six.bytes, m, six.bytes);
-        for (unsigned i = POOL_SPARES; i > 0; i--) { /* dnsmasq gives the last one first */
-            pool_spare6(six.bytes, i, spare.bytes);
-            fprintf(hosts, ",[%s]", address_text(&spare, true, text));
-        }
-        fprintf(hosts, ",[%s]", address_text(&six, true, text));
-    }
-    fprintf(hosts, "%s%s\n", first && *label ? "," : "", first ? label : "");
+    put_host(hosts, &c->prefix6, e, first ? label : "");
     if (!first || !*label)
         return;
     put_name(names, c, &e->address, label);
-    if (six.family && e->set)
-        put_name(names, c, &six, label);
+    if (!six.family || !e->set)
+        return;
+    pool_address6_in(six.bytes, e->mac, six.bytes);
+    put_name(names, c, &six, label);
 }
 
 /* Replace a file if it says something else now. 1: it was replaced. */

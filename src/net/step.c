@@ -77,6 +77,18 @@ static const struct step_op port_add = {
     .check = step_port_check,
 };
 
+/* NAME NETWORK SETTINGS PROMISE COMMAND UNDO (taps.h) */
+static const struct step_op tap = {
+    .name = "tap",
+    .what = "make the tap {1}, a port of {2} ({3})",
+    .command = "{5!}",
+    .undo_command = "{6!}",
+    .proof = "the tap {1} is a port of {2}, for {4}",
+    .apply = step_tap,
+    .undo = step_tap_undo,
+    .check = step_tap_check,
+};
+
 /* DEV SPEC */
 static const struct step_op address_add = {
     .name = "address-add",
@@ -236,7 +248,8 @@ static const struct step_op domain_move = {
 };
 
 const struct step_op *const step_ops[] = {
-    &bridge_add,  &vlan_add,  &link_up_op, &link_mtu, &link_mac,    &port_add, &address_add,
-    &address_del, &route_add, &route_del,  &rule_add, &rule_del,    &sysctl,   &firewall,
-    &server,      &mend,      &release,    &dns_move, &domain_move, &renew,    NULL,
+    &bridge_add, &vlan_add,    &link_up_op,  &link_mtu,  &link_mac,  &port_add,
+    &tap,        &address_add, &address_del, &route_add, &route_del, &rule_add,
+    &rule_del,   &sysctl,      &firewall,    &server,    &mend,      &release,
+    &dns_move,   &domain_move, &renew,       NULL,
 };

@@ -17,6 +17,9 @@ step_fn step_mtu, step_mtu_undo, step_mtu_check;
 step_fn step_mac, step_mac_undo, step_mac_check;
 step_fn step_port_add, step_port_undo, step_port_check;
 
+/* step_tap.c */
+step_fn step_tap, step_tap_undo, step_tap_check;
+
 /* step_route.c */
 step_fn step_address_add, step_address_del, step_address_there, step_address_gone;
 step_fn step_route_add, step_route_del, step_route_there, step_route_gone;

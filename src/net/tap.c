@@ -45,6 +45,19 @@ static int check_mac(const struct tap_request *rq, const struct link *host, stru
     return error_set(err, 0, "the guest's address is that of '%s' itself", host->name);
 }
 
+/* One that a network made lets only one address pass. */
+static int check_promise(const struct tap_request *rq, const struct link *tap, struct error *err)
+{
+    char network[IFNAMSIZ];
+    uint8_t mac[6];
+
+    if (!rq->mac || !link_is_promised(tap, network, mac) || memcmp(mac, rq->mac, 6) == 0)
+        return 0;
+    error_set(err, 0, "of the tap '%s' a guest has the address %02x:%02x:%02x:%02x:%02x:%02x",
+              rq->name, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+    return error_hint(err, "the network '%s' has it so: leave mac= away", network);
+}
+
 /* Look at the tap and its bridge. link->index 0: there is none of its name, it has to be made. */
 static int look(const struct tap_request *rq, struct link *tap, struct link *bridge,
                 struct error *err)
@@ -69,7 +82,7 @@ static int look(const struct tap_request *rq, struct link *tap, struct link *bri
     if (rq->bridge && tap->master && tap->master != bridge->index)
         return error_set(err, 0, "'%s' is to be a port of '%s', and is one of '%s' already",
                          rq->name, rq->bridge, link_name(tap->master, name));
-    if (check_mac(rq, tap, err) < 0)
+    if (check_mac(rq, tap, err) < 0 || check_promise(rq, tap, err) < 0)
         return -1;
     if (tap->up && tap->running) {
         error_set(err, 0, "the tap '%s' is in use", rq->name);
@@ -82,11 +95,15 @@ static int look(const struct tap_request *rq, struct link *tap, struct link *bri
 
 static int needs_root(const struct tap_request *rq, struct error *err)
 {
-    if (is_new(rq))
-        return error_set(err, 0, "making a tap needs root; name one that is yours");
+    if (is_new(rq)) {
+        error_set(err, 0, "making a tap needs root; name one that is yours");
+        return error_hint(err,
+                          "root makes one in a network: pult network tap add NETWORK NAME,user=%u",
+                          geteuid());
+    }
     error_set(err, 0, "there is no tap '%s', and making one needs root", rq->name);
-    return error_hint(err, "as root: ip tuntap add %s mode tap user %u%s", rq->name, geteuid(),
-                      rq->queues > 1 ? " multi_queue" : "");
+    return error_hint(err, "root makes it in a network: pult network tap add NETWORK %s,user=%u",
+                      rq->name, geteuid());
 }
 
 int tap_check(const struct tap_request *rq, struct error *err)

@@ -2,7 +2,7 @@
 /*
  * Taps: Ethernet interfaces whose other end is a descriptor.
  *
- * One that is there already (ip tuntap add …) is used and left, with its owner's rights. One that
+ * One that is there already (taps.h, or ip tuntap add …) is used and left, with its owner's rights. One that
  * is not there is made, which takes CAP_NET_ADMIN, and never made persistent: the kernel removes it
  * with the last descriptor, so it cannot outlive the process that holds it, however that ends.
  *

@@ -2,6 +2,7 @@
 /* See nets.h. */
 #include "ui/nets.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,8 +17,12 @@
 #include "base/file.h"
 #include "base/places.h"
 #include "base/util.h"
+#include "net/pool.h"
+#include "net/taps.h"
 
 enum { COUNT_RECEIVED, COUNT_SENT, COUNTS };
+
+static_assert(NET_TAPS <= 64, "a bit for each");
 
 #define DEV_MAX (256u << 10) /* of /proc/net/dev: some 120 bytes for each interface */
 
@@ -36,6 +41,15 @@ static void view_clear(struct net_view *v)
     free(v->leases);
 }
 
+/* Which of its taps somebody's guest has open. */
+static void look_at_taps(struct net_view *v)
+{
+    v->taps_used = 0;
+    for (unsigned i = 0; v->net && i < v->net->tap_count; i++)
+        if (tap_is_used(v->name, v->net->taps[i].name))
+            v->taps_used |= UINT64_C(1) << i;
+}
+
 /* Read what there is of it. The rates of an earlier look are kept. */
 static void view_read(struct net_view *v, const char *name, const struct net_view *old)
 {
@@ -47,6 +61,9 @@ static void view_read(struct net_view *v, const char *name, const struct net_vie
         v->broken = xstrdup(err.text);
     if (journal_read(name, &v->journal, &err) < 0 && !v->broken)
         v->broken = xstrdup(err.text);
+    if (v->net)
+        pool_plan_taps(v->net, v->tap_addresses, NULL);
+    look_at_taps(v);
     if (v->journal.state == NETWORK_DOWN)
         return;
     if (network_members(name, &v->members, &v->member_count, NULL) < 0)
@@ -86,6 +103,7 @@ static void view_tick(struct net_view *v, const char *dev)
     v->received = known ? (double)(t[COUNT_RECEIVED] - v->totals[COUNT_RECEIVED]) / seconds : 0;
     v->sent = known ? (double)(t[COUNT_SENT] - v->totals[COUNT_SENT]) / seconds : 0;
     v->at_ns = there ? now : 0;
+    look_at_taps(v);
     if (there)
         memcpy(v->totals, t, sizeof v->totals);
 }

@@ -28,7 +28,9 @@ struct net_view {
     size_t member_count;
     struct lease *leases;
     size_t lease_count;
-    double received, sent; /* bytes per second, as its guests see them */
+    struct address tap_addresses[NET_TAPS]; /* of net->taps, in this order */
+    uint64_t taps_used;                     /* at the last tick: bit i, tap i */
+    double received, sent;                  /* bytes per second, as its guests see them */
 
     uint64_t totals[2], at_ns; /* of its bridge, at the last tick; 0: none yet */
 };

@@ -152,7 +152,27 @@ static bool is_member(const struct net_view *v, const uint8_t mac[6])
     for (size_t i = 0; i < v->member_count; i++)
         if (memcmp(v->members[i].mac, mac, 6) == 0)
             return true;
+    for (unsigned i = 0; i < v->net->tap_count; i++)
+        if (memcmp(v->net->taps[i].mac, mac, 6) == 0)
+            return true;
     return false;
+}
+
+/* Whose they are, and whether a guest has them open. */
+static void draw_taps(const struct net_view *v, struct lines *l)
+{
+    char mac[MAC_TEXT], address[ADDRESS_TEXT];
+
+    for (unsigned i = 0; i < v->net->tap_count; i++) {
+        const struct net_tap *t = &v->net->taps[i];
+        card_mac_text(t->mac, mac);
+        address_text(&v->tap_addresses[i], true, address);
+        cleanup_free char *text =
+            xasprintf("%-20s %-16s %s  of %s%s%s%s", t->name, address, mac,
+                      *t->user ? t->user : "group ", *t->user && *t->group ? ", group " : "",
+                      t->group, v->taps_used >> i & 1 ? "  in use" : "");
+        line(l, EL_TEXT, i ? "" : "taps", text);
+    }
 }
 
 static void draw_members(const struct net_view *v, struct lines *l)
@@ -199,6 +219,7 @@ static void draw_selected(const struct net_view *v, struct rect in)
     for (unsigned i = 0; i < v->net->forward_count; i++)
         line(&l, EL_TEXT, i ? "" : "forwards", v->net->forwards[i].text);
     draw_members(v, &l);
+    draw_taps(v, &l);
     if (v->journal.state == NETWORK_DOWN)
         line(&l, EL_FAINT, "", "it comes up when the first guest joins it");
 }

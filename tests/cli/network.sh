@@ -57,6 +57,12 @@ bad "a wrong value" 1 "net.mtu" set lab net.mtu=1
 bad "what is no pair" 2 "is not KEY=VALUE" set lab net.mtu
 bad "a forward where there can be none" 1 "net.forward has no meaning" forward add lab tcp:80:a
 bad "a forward that is not there" 1 "there is no forward" forward remove lab tcp:80:a
+bad "a tap of nobody's" 1 "does not say whose it is" tap add lab t1
+bad "a tap of somebody who is not there" 1 "there is no user 'nobody9'" tap add lab t1,user=nobody9
+bad "a tap that is not there" 1 "has no tap 't1'" tap remove lab t1
+ok "a tap" net tap add lab t1,user=0
+like "is told" "$(net info lab)" "taps +name=t1 user=0"
+ok "taken out" net tap remove lab t1
 is "names alone" "$(net list --names)" lab
 ok "… as JSON" python3 -c 'import json, sys; assert json.load(sys.stdin) == ["lab"]' \
     < <(net list --names -o json)

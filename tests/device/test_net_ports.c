@@ -229,7 +229,7 @@ static int as_nobody(void)
         return 3;
     if (tap_check(&new, &err) == 0 || !strstr(err.text, "needs root"))
         return 4;
-    if (tap_check(&missing, &err) == 0 || !strstr(err.text, "ip tuntap add none0 mode tap user"))
+    if (tap_check(&missing, &err) == 0 || !strstr(err.text, "network tap add NETWORK none0,user="))
         return 5;
     if (tap_open(&missing, &t, &err) == 0 || !strstr(err.text, "needs root"))
         return 6;

@@ -18,8 +18,9 @@
 #include "net/server.h"
 
 static const char *const keys[] = {
-    "net.kind",   "net.port",    "net.vlan",  "net.mtu",       "net.address", "net.dhcp",
-    "net.domain", "net.isolate", "net.guard", "net.autostart", "net.forward", "net.mend",
+    "net.kind",    "net.port",   "net.vlan",    "net.mtu",   "net.address",
+    "net.dhcp",    "net.domain", "net.isolate", "net.guard", "net.autostart",
+    "net.forward", "net.mend",   "net.tap",
 };
 static const char *const values[] = {
     "nat",
@@ -48,6 +49,8 @@ static const char *const values[] = {
     "tcp:1-100:10.87.0.2:101",
     "tcp:192.0.2.1:8080:web:80",
     "tcp:[2001:db8::1]:22:[fd87::2]:2222",
+    "t1,user=root",
+    "t2,user=0,group=0,mac=02:00:00:00:00:07,address=10.87.0.9",
     "",
 };
 static const char *const words[] = {
@@ -134,6 +137,16 @@ static void one_network(struct feed *f)
         must(inside);
         pool_address6(n, mac, &a);
     }
+    must(n->tap_count <= NET_TAPS);
+    for (unsigned i = 0; i < n->tap_count; i++) {
+        const struct net_tap *t = &n->taps[i];
+        must(network_name_check(t->name, NULL) == 0 && (*t->user || *t->group));
+        cleanup_free char *guard =
+            firewall_guard_script("nat0", t->name, t->mac, &t->address, t->address.family != 0, i);
+        must_be_commands(guard);
+    }
+    cleanup_free char *alone = server_config_alone(n);
+    must_be_settings(alone);
     cleanup_free char *script = firewall_script(n);
     must_be_commands(script);
     cleanup_free char *config = server_config(n);

@@ -379,7 +379,15 @@ static void killed_routed(void **state)
 static void killed_isolated(void **state)
 {
     (void)state;
-    killed("iso0", "net.kind = isolated\nnet.isolate = yes\n", stride(9), 10);
+    killed("iso0", "net.kind = isolated\nnet.isolate = yes\nnet.tap = tap9,user=1234\n", stride(9),
+           10);
+}
+
+/* Each step that there is, of one that is not much more than a tap. */
+static void killed_tap(void **state)
+{
+    (void)state;
+    killed("inner1", "net.kind = bridge\nnet.tap = tap9,user=1234\nnet.tap = tap8,group=7\n", 1, 8);
 }
 
 /* On a NIC that is off: else nothing has to be done for it. */
@@ -653,12 +661,12 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        world_test(every_kind),    world_test(moved_exactly),   world_test(failing_steps),
-        world_test(hanging_step),  world_test(killed_nat),      world_test(killed_bridge),
-        world_test(killed_routed), world_test(killed_isolated), world_test(killed_direct),
-        world_test(killed_vlan),   world_test(killed_asker),    world_test(killed_guardian),
-        world_test(guardians),     world_test(shared_switches), world_test(amending),
-        world_test(refusals),
+        world_test(every_kind),      world_test(moved_exactly),   world_test(failing_steps),
+        world_test(hanging_step),    world_test(killed_nat),      world_test(killed_bridge),
+        world_test(killed_routed),   world_test(killed_isolated), world_test(killed_direct),
+        world_test(killed_tap),      world_test(killed_vlan),     world_test(killed_asker),
+        world_test(killed_guardian), world_test(guardians),       world_test(shared_switches),
+        world_test(amending),        world_test(refusals),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

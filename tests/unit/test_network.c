@@ -129,6 +129,34 @@ static void refused(void **state)
         {"net.kind = nat\n" A "net.forward = tcp:127.0.0.1:1:a\n", "127.0.0.1"},
         {"net.kind = nat\n" A "net.forward = tcp:[fd00::1]:1:10.87.0.2\n", "IPv6"},
         {"net.kind = user\nnet.forward = tcp:1:10.87.0.2\n", "by name"},
+        {"net.kind = user\nnet.tap = t,user=root\n", "no bridge"},
+        {"net.kind = direct\nnet.port = e\nnet.tap = t,user=root\n", "no bridge"},
+        {"net.kind = bridge\nnet.tap = t\n", "whose it is"},
+        {"net.kind = bridge\nnet.tap = user=root\n", "user=root"},
+        {"net.kind = bridge\nnet.tap = a/b,user=root\n", "no name of a tap"},
+        {"net.kind = bridge\nnet.tap = a'b,user=root\n", "no name of a tap"},
+        {"net.kind = bridge\nnet.tap = 1234567890123456,user=root\n", "no name of a tap"},
+        {"net.kind = bridge\nnet.tap = t,user=-1\n", "no name of a user"},
+        {"net.kind = bridge\nnet.tap = t,user=a b\n", "no name of a user"},
+        {"net.kind = bridge\nnet.tap = t,user=root,mac=01:00:00:00:00:01\n", "a group"},
+        {"net.kind = bridge\nnet.tap = t,user=root,bridge=br0\n", "bridge"},
+        {"net.kind = bridge\nnet.tap = nat0,user=root\n", "another interface"},
+        {"net.kind = bridge\nnet.port = e\nnet.tap = e,user=root\n", "another interface"},
+        {"net.kind = bridge\nnet.tap = t,user=root\nnet.tap = t,user=bin\n", "two of the name"},
+        {"net.kind = bridge\nnet.tap = t,user=root,mac=02:00:00:00:00:01\n"
+         "net.tap = u,user=root,mac=02:00:00:00:00:01\n",
+         "same MAC"},
+        {"net.kind = bridge\nnet.tap = t,user=root,address=10.87.0.9\n", "no addresses"},
+        {"net.kind = nat\n" A "net.dhcp = off\nnet.tap = t,user=root,address=10.87.0.9\n",
+         "no addresses"},
+#define DHCP "net.kind = nat\n" A "net.dhcp = 10.87.0.2-10.87.0.9\n"
+        {DHCP "net.tap = t,user=root,address=10.88.0.9\n", "not in this network"},
+        {DHCP "net.tap = t,user=root,address=10.87.0.1\n", "not for guests"},
+        {DHCP "net.tap = t,user=root,address=10.87.0.255\n", "not for guests"},
+        {DHCP "net.tap = t,user=root,address=fd00::2\n", "IPv4"},
+        {DHCP "net.tap = t,user=root,address=10.87.0.7\n"
+              "net.tap = u,user=root,address=10.87.0.7\n",
+         "same address"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         err.text[0] = '\0';
@@ -137,6 +165,36 @@ static void refused(void **state)
         if (!strstr(err.text, all[i].says))
             fail_msg("'%s': %s", all[i].text, err.text);
     }
+}
+
+static void taps(void **state)
+{
+    (void)state;
+    char text[ADDRESS_TEXT];
+    int64_t uid, gid;
+    cleanup_network struct network *n =
+        parse(DHCP "net.tap = t1,user=root\nnet.tap = t2,group=0,mac=02:00:00:00:00:07\n"
+                   "net.tap = t3,user=1234,group=root,address=10.87.0.77\n");
+    if (!n)
+        fail_msg("%s", err.text);
+    assert_int_equal(n->tap_count, 3);
+    assert_string_equal(n->taps[0].name, "t1");
+    assert_string_equal(n->taps[0].user, "root");
+    assert_int_equal(n->taps[0].mac[0] & 3, 2);
+    assert_int_equal(n->taps[1].mac[5], 7);
+    assert_string_equal(address_text(&n->taps[2].address, true, text), "10.87.0.77");
+    assert_int_equal(net_tap_owner(&n->taps[0], &uid, &gid, &err), 0);
+    assert_true(uid == 0 && gid == -1);
+    assert_int_equal(net_tap_owner(&n->taps[1], &uid, &gid, &err), 0);
+    assert_true(uid == -1 && gid == 0);
+    assert_int_equal(net_tap_owner(&n->taps[2], &uid, &gid, &err), 0);
+    assert_true(uid == 1234 && gid == 0);
+    /* One of its own for each network and name, and the same each time. */
+    cleanup_network struct network *again = parse("net.kind = bridge\nnet.tap = t1,user=bin\n");
+    assert_memory_equal(again->taps[0].mac, n->taps[0].mac, 6);
+    struct net_tap other;
+    assert_int_equal(net_tap_parse("nat1", "t1,user=bin", &other, &err), 0);
+    assert_memory_not_equal(other.mac, n->taps[0].mac, 6);
 }
 
 static void forwards(void **state)
@@ -277,8 +335,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_of_it), cmocka_unit_test(defaults), cmocka_unit_test(refused),
-        cmocka_unit_test(forwards),  cmocka_unit_test(names),    cmocka_unit_test(kept),
-        cmocka_unit_test(places),
+        cmocka_unit_test(taps),      cmocka_unit_test(forwards), cmocka_unit_test(names),
+        cmocka_unit_test(kept),      cmocka_unit_test(places),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -116,6 +116,39 @@ static void without_range(void **state)
     assert_int_equal(a.family, 0);
 }
 
+/* Taps of the definition: planned without being taken, and taken as planned. */
+static void taps(void **state)
+{
+    (void)state;
+    cleanup_network struct network *n =
+        network(NAT "net.tap = t1,user=root\nnet.tap = t2,user=root,address=10.87.0.2\n"
+                    "net.tap = t3,user=root\n");
+    cleanup_network struct network *bridge = network("net.kind = bridge\nnet.tap = t,user=root\n");
+    struct address a[NET_TAPS], again[NET_TAPS];
+    char text[ADDRESS_TEXT];
+
+    assert_int_equal(pool_plan_taps(bridge, a, &err), 0);
+    assert_int_equal(a[0].family, 0);
+    assert_int_equal(pool_plan_taps(n, a, &err), 0);
+    assert_string_equal(address_text(&a[0], false, text), "10.87.0.3/24");
+    assert_string_equal(address_text(&a[1], false, text), "10.87.0.2/24");
+    assert_string_equal(address_text(&a[2], false, text), "10.87.0.4/24");
+    /* What is promised is given to nobody else; what was only planned is. */
+    assert_string_equal(take(n, "web", mac1, "10.87.0.2"), "-");
+    assert_non_null(strstr(err.text, "'t2'"));
+    assert_int_equal(pool_take_tap(n, &n->taps[0], &a[0], &err), 0);
+    assert_string_equal(take(n, "t1", mac1, NULL), "10.87.0.4/24");
+    assert_int_equal(pool_plan_taps(n, again, &err), -1);
+    assert_non_null(strstr(err.text, "the tap 't3'"));
+    /* A guest of a tap's name is another one. */
+    assert_int_equal(pool_release("nat0", "t1", &err), 0);
+    assert_int_equal(pool_plan_taps(n, again, &err), 0);
+    assert_true(address_equal(&again[0], &a[0]) && address_equal(&again[2], &a[2]));
+    assert_int_equal(pool_release_tap("nat0", "t1", &err), 0);
+    assert_string_equal(take(n, "web", mac1, NULL), "10.87.0.3/24");
+    assert_int_equal(pool_release("nat0", "web", &err), 0);
+}
+
 static void leases(void **state)
 {
     (void)state;
@@ -180,7 +213,7 @@ static int empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(lasting), T(wanted), T(without_range), T(leases), T(odd_files),
+        T(lasting), T(wanted), T(without_range), T(taps), T(leases), T(odd_files),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
