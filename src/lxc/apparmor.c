@@ -177,17 +177,18 @@ int apparmor_prepare(struct container *c, struct error *err)
     if (geteuid() != 0) /* only root loads any */
         return 0;
     pairs raw = raw_lines(c->keeper->def->conf);
+    const bool own = raw != NULL;
     const bool app = c->config.app, nesting = s->apparmor_nesting != SAID_NO;
     cleanup_free char *name = raw ? xasprintf("pult:%s", c->keeper->def->name)
                                   : xstrdup(app       ? COMMAND_NAME
                                             : nesting ? SYSTEM_NAME
                                                       : FLAT_NAME);
-    int ret = load(name, raw != NULL, app, nesting, raw, &c->apparmor_own, err);
+    int ret = load(name, own, app, nesting, raw, &c->apparmor_own, err);
     if (raw)
         strv_free(raw);
     if (ret == 0)
         s->apparmor = steal_ptr(name);
-    else if (!asked && !c->apparmor_own) {
+    else if (!asked && !own) {
         log_line("no profile of AppArmor: %s", err->text);
         return 0;
     }
