@@ -461,10 +461,27 @@ int cgroup_open_v1(struct cgroup *cg, int controller, struct error *err)
 
 /* ---- all ---- */
 
+/* Does the whole of v2 have it, so that only a group below may be without? */
+static bool v2_has(const char *controller)
+{
+    cleanup_free char *all = NULL;
+    return controller && is_cgroup2(CGROUP_ROOT) &&
+           file_read_at(AT_FDCWD, CGROUP_ROOT "/cgroup.controllers", 4096, &all, NULL, NULL) == 0 &&
+           strstr(all, controller);
+}
+
 /* The controller is there, but not for us, or not at all; what to do about it. */
 static int not_to_be_had(const struct limit *l, struct error *err)
 {
     const char *controller = cgroup_controllers[l->controller].v1;
+    if (geteuid() == 0 && v2_has(cgroup_controllers[l->controller].v2)) {
+        error_set(err, 0,
+                  "the limit %s needs the cgroup controller '%s' below a group with other "
+                  "processes, which has none",
+                  l->file, cgroup_controllers[l->controller].v2);
+        return error_hint(err, "leave out lxc.cgroup.relative, or call pult in a group of its own: "
+                               "`systemd-run --scope -p Delegate=yes pult start NAME`");
+    }
     error_set(err, 0, "the limit %s needs the cgroup controller '%s', which %s", l->file,
               controller,
               geteuid() == 0 ? "this host does not have" : "is not delegated to this user");

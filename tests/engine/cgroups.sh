@@ -173,8 +173,29 @@ called()
     echo $BASHPID >"/sys/fs/cgroup/memory/at-$test_id/I/cgroup.procs"
     timeout 60 "$PULT" "$@")
 }
+me=at-$test_id/me
 if pure_v2; then
-    skip "lxc.cgroup.relative" "v2: a group with processes, such as a shell's, has none with limits below it"
+    # A group with processes, such as a shell's, has none with limits below it. Those of pult step aside.
+    mkdir -p "$(unified)/$me"
+    called() { (echo $BASHPID >"$(unified)/$me/cgroup.procs"; timeout 60 "$PULT" "$@"); }
+    alone() { (echo $BASHPID >"$(unified)/$me/cgroup.procs"; exec "$PULT" "$@"); }
+    pult config set "$d" lxc.cgroup.relative=1
+    refused "lxc.cgroup.relative, with a limit, from among others" \
+        "'memory' below a group with other processes" called start "$d"
+    pult config unset "$d" guest.memory lxc.cgroup2.pids.max
+    ok "… without a limit" called start "$d"
+    like "its group is below" "$(cgroup_of "$(id_of "$d" pid)")" "/$me/pult[^/]*/$d\$"
+    refused "nor later" "below a group with other processes.*nothing was changed" pult limit "$d" memory=32M
+    pult kill "$d"
+    pult config set "$d" guest.memory=32M
+    wait_for 10 eval '! grep -q . "$(unified)/$me/keeper/cgroup.procs"'
+    ok "… alone, with a limit" alone start "$d"
+    is "it has that" "$(cat "$(cgroup_of "$(id_of "$d" pid)")/memory.max")" $((32 << 20))
+    kill -9 "$(id_of "$d" keeper_pid)"
+    wait_for 10 sh -c "! [ -d /proc/$(id_of "$d" pid) ]"
+    is "it is found when its keeper is killed" "$(state_of "$d"); $(find "$(unified)" -name "$d")" "crashed; "
+    wait_for 10 rmdir "$(unified)/$me/keeper"
+    rmdir "$(unified)/$me"
 else
     pult config set "$d" lxc.cgroup.relative=1
     mkdir -p "$(unified)/at-$test_id/me" "/sys/fs/cgroup/memory/at-$test_id/I"
