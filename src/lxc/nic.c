@@ -504,20 +504,21 @@ static int load_new(const struct guest_def *def, unsigned number, struct nics *a
 }
 
 /* The numbers that there are, a bit each: most have none, and to ask for each key takes its time. */
-static uint64_t numbers_used(const struct conf *conf)
+static int numbers_used(const struct conf *conf, uint64_t *used, struct error *err)
 {
     static const char prefix[] = "lxc.net.";
-    uint64_t used = 0;
 
+    *used = 0;
     for (size_t i = 0; i < conf->count; i++) {
         const char *key = conf->lines[i].key;
         if (!key || !str_starts(key, prefix))
             continue;
         const unsigned long n = strtoul(key + sizeof(prefix) - 1, NULL, 10);
-        if (n < NUMBERS_MOST)
-            used |= UINT64_C(1) << n;
+        if (n >= NUMBERS_MOST)
+            return error_set(err, 0, "%s: the highest number is %u", key, NUMBERS_MOST - 1);
+        *used |= UINT64_C(1) << n;
     }
-    return used;
+    return 0;
 }
 
 /* What one says of itself. */
@@ -575,12 +576,13 @@ static int settle_names(struct nics *all, struct error *err)
 
 int nics_load(const struct guest_def *def, struct nics *out, struct error *err)
 {
-    const uint64_t used = numbers_used(def->conf);
+    uint64_t used;
 
     out->all = NULL;
     out->count = 0;
     out->host = false;
-    if (cards_read(def->conf, def->name, &out->cards, err) < 0)
+    if (cards_read(def->conf, def->name, &out->cards, err) < 0 ||
+        numbers_used(def->conf, &used, err) < 0)
         return -1;
     for (unsigned i = 0; i < out->cards.count; i++)
         if (add_card(out, &out->cards.all[i], err) < 0)

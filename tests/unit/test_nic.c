@@ -163,6 +163,7 @@ static void what_is_wrong_is_said(void **state)
     } wrong[] = {
         {"lxc.net.0.type = tap\n", "there is veth, macvlan"},
         {"lxc.net.0.link = br0\n", "without lxc.net.0.type"},
+        {"lxc.net.64.type = empty\n", "the highest number is 63"},
         {"lxc.network.link = br0\nlxc.network.type = veth\n", "before any lxc.network.type"},
         {"lxc.net.0.type = macvlan\n", "lxc.net.0.link is missing"},
         {"lxc.net.0.type = vlan\nlxc.net.0.link = e\n", "vlan.id is missing"},
