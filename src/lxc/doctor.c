@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -108,6 +109,7 @@ static int try_idmap(void)
     char path[64];
     pid_t pid = sys_clone3(&args);
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         pause();
         _exit(0);
     }
@@ -115,8 +117,8 @@ static int try_idmap(void)
         return errno;
     int why = idmap_write(&map, pid, &err) < 0 ? err.code : 0;
     snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-    int userns = open(path, O_RDONLY | O_CLOEXEC);
-    int tree = open_tree(AT_FDCWD, kept_in(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    cleanup_close int userns = open(path, O_RDONLY | O_CLOEXEC);
+    cleanup_close int tree = open_tree(AT_FDCWD, kept_in(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
     if (!why && mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
         why = errno;

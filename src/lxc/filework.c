@@ -154,6 +154,8 @@ static int follow(const struct filework *w, int said, pid_t pid, struct error *e
             break;
         if (n > 0 && s.failed) {
             failed = true;
+            s.why.text[sizeof s.why.text - 1] = '\0'; /* it may have been taken over */
+            str_printable(s.why.text);
             if (err)
                 *err = s.why;
         } else if (n > 0 && s.result) {

@@ -347,20 +347,23 @@ static char *cache_path(const struct debian *d)
                      hash);
 }
 
-/* Keep what was made. That it cannot be kept harms nobody. */
-static void keep(const struct guest_source *s, const struct debian *d, const char *path)
+/* Keep what was made. That it cannot be kept harms nobody, unless it is given up meanwhile. */
+static int keep(const struct guest_source *s, const struct debian *d, const char *path,
+                struct error *err)
 {
+    struct error why = {0};
     static const char *const all[] = {".", NULL};
     cleanup_free char *dir = xasprintf("%s/templates", place_cache());
     cleanup_free char *scratch = xasprintf("%s.XXXXXX", path);
     if (dir_make(dir, 0700, NULL) < 0)
-        return;
+        return 0;
     cleanup_close int fd = mkostemp(scratch, O_CLOEXEC);
     if (fd < 0)
-        return;
-    if (archive_pack(d->root, all, fd, "", s->progress, s->arg, NULL) < 0 || fdatasync(fd) < 0 ||
-        rename(scratch, path) < 0)
+        return 0;
+    int ret = archive_pack(d->root, all, fd, "", s->progress, s->arg, &why);
+    if (ret < 0 || fdatasync(fd) < 0 || rename(scratch, path) < 0)
         unlink(scratch);
+    return ret < 0 && why.code == ECANCELED ? error_set(err, ECANCELED, "%s", why.text) : 0;
 }
 
 /* ---- what is its own ---- */
@@ -446,7 +449,7 @@ int template_debian(const struct guest_source *s, const char *dir, struct conf *
     } else if (ret == 0) {
         ret = debootstrap(s, &d, dir, err);
         if (ret == 0)
-            keep(s, &d, cached);
+            ret = keep(s, &d, cached, err);
     }
     if (ret == 0)
         ret = make_own(s, dir, err);
