@@ -76,8 +76,9 @@ const struct command cmd_network_doctor = {
     .help = "walk a packet's path through a network, and tell what is wrong",
     .detail =
         "The first BAD line is where to begin; below it stands what mends it. The exit status is\n"
-        "1 if there is one. -o json: an array of objects with network, subject, finding, text\n"
-        "and remedy.",
+        "1 if there is one. As root it asks the DHCP server and the router of IPv6 as a guest\n"
+        "would, without having anything lent. -o json: an array of objects with network,\n"
+        "subject, finding, text and remedy.",
     .json = true,
     .safe = true,
     .run = doctor_run,

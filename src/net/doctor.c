@@ -21,6 +21,8 @@
 #include "net/join.h"
 #include "net/journal.h"
 #include "net/network.h"
+#include "net/pool.h"
+#include "net/probe.h"
 #include "net/server.h"
 #include "net/step_private.h"
 #include "net/taps.h"
@@ -350,6 +352,103 @@ static void see_upstream(const struct walk *w)
         RESOLV_CONF " names no server: guests get no names but each other's");
 }
 
+/* The largest range that the network of net.dhcp has, but for the host's address: a command. */
+static char *larger_range(const struct network *n)
+{
+    char first[ADDRESS_TEXT], last[ADDRESS_TEXT];
+
+    for (unsigned i = 0; i < n->address_count; i++) {
+        const struct address *own = &n->addresses[i];
+        if (!address_contains(own, &n->dhcp_first))
+            continue;
+        const struct address net = address_network(own);
+        struct address from = address_add(&net, 1);
+        struct address to = address_add(&net, ((int64_t)1 << (32 - own->prefix)) - 2);
+        const int64_t below = address_distance(&from, own), above = address_distance(own, &to);
+        if (above >= below)
+            from = address_add(own, 1);
+        else
+            to = address_add(own, -1);
+        if (address_distance(&from, &to) <= address_distance(&n->dhcp_first, &n->dhcp_last))
+            break;
+        return xasprintf(
+            "pult network set %s net.dhcp=%s-%s && pult network down --force %s && pult "
+            "network apply %s",
+            n->name, address_text(&from, true, first), address_text(&to, true, last), n->name,
+            n->name);
+    }
+    return xasprintf(
+        "destroy guests that are not needed, or give the network a larger net.address");
+}
+
+/* Why a server that runs makes no offer. */
+static void see_silence(const struct walk *w, const struct probe *p)
+{
+    const struct network *n = w->net;
+    cleanup_free char *log = network_run_path(n->name, "log");
+    cleanup_free char *words = xasprintf("cat %s", log);
+    cleanup_free char *larger = larger_range(n);
+    char first[ADDRESS_TEXT], last[ADDRESS_TEXT];
+
+    if (!p->heard)
+        say(w, NET_FINDING_BAD, "dhcp", "nft list ruleset; iptables-save",
+            "what guests ask the DHCP server does not come to it: a rule drops what comes by %s to "
+            "port 67 of UDP",
+            n->name);
+    else if (!pool_has_room(n))
+        say(w, NET_FINDING_BAD, "dhcp", larger,
+            "no address of %s-%s is left: who joins next gets none",
+            address_text(&n->dhcp_first, true, first), address_text(&n->dhcp_last, true, last));
+    else
+        say(w, NET_FINDING_BAD, "dhcp", words,
+            "the DHCP server hears what it is asked, but no offer of it comes back");
+}
+
+/* Is it one of the host's own, in this network? */
+static bool is_own(const struct network *n, const struct address *a)
+{
+    for (unsigned i = 0; i < n->address_count; i++)
+        if (address_equal(&n->addresses[i], a))
+            return true;
+    return false;
+}
+
+/* What a guest gets that asks: an offer, and what the router says of itself. */
+static void see_answers(const struct walk *w)
+{
+    cleanup_free char *log = network_run_path(w->net->name, "log");
+    cleanup_free char *words = xasprintf("cat %s", log);
+    cleanup_free char *guard =
+        xasprintf("pult network set %s net.guard=1 && pult network down --force %s && pult network "
+                  "apply %s",
+                  w->net->name, w->net->name, w->net->name);
+    char text[ADDRESS_TEXT];
+    bool six = false;
+    struct error err;
+    struct probe p;
+
+    for (unsigned i = 0; i < w->net->address_count; i++)
+        six |= w->net->addresses[i].family == AF_INET6;
+    if (geteuid() != 0 || (!w->net->dhcp_first.family && !six) || !host_link(w->host, w->net->name))
+        return;
+    if (network_probe(w->net, &p, &err) < 0) {
+        say(w, NET_FINDING_NOTE, "dhcp", NULL, "the server was not asked: %s", err.text);
+        return;
+    }
+    if (w->net->dhcp_first.family && !p.offered)
+        see_silence(w, &p);
+    else if (p.offered && p.server.family && !is_own(w->net, &p.server))
+        say(w, NET_FINDING_BAD, "dhcp", guard, "another DHCP server is in the network: %s",
+            address_text(&p.server, true, text));
+    else if (p.offered)
+        say(w, NET_FINDING_OK, "dhcp", NULL, "who asks is offered an address");
+    if (six && p.advertised)
+        say(w, NET_FINDING_OK, "ra", NULL, "who asks is told of the router (IPv6)");
+    else if (six)
+        say(w, NET_FINDING_BAD, "ra", words,
+            "who asks is told of no router (IPv6): a rule drops ICMPv6, or the server is silent");
+}
+
 static void see_server(const struct walk *w)
 {
     cleanup_free char *log = network_run_path(w->net->name, "log");
@@ -364,7 +463,15 @@ static void see_server(const struct walk *w)
         say(w, NET_FINDING_BAD, "dhcp", apply, "the DHCP and DNS server does not run");
         return;
     }
+    const pid_t stopped = server_stopped(w->net->name);
+    cleanup_free char *go_on = xasprintf("kill -CONT %d", (int)stopped);
+    if (stopped) {
+        say(w, NET_FINDING_BAD, "dhcp", go_on,
+            "the DHCP and DNS server was stopped (SIGSTOP): it answers nobody");
+        return;
+    }
     say(w, NET_FINDING_OK, "dhcp", NULL, "the DHCP and DNS server runs");
+    see_answers(w);
     for (unsigned i = 0; i < w->net->address_count; i++)
         if (ask_dns(&w->net->addresses[i], &err) < 0) {
             say(w, NET_FINDING_BAD, "dns", remedy, "%s", err.text);
@@ -392,8 +499,8 @@ int network_examine(const char *name, net_finding_fn *report, void *arg, struct 
     see_taps(&w);
     see_cable(&w);
     see_route(&w);
+    see_foreign(&w); /* whose rules may also keep from the server what it is asked */
     see_server(&w);
-    see_foreign(&w);
     see_counts(&w);
     return 0;
 }

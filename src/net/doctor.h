@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The way of a packet through a network, looked at from the guest's end to the outside: what is as
- * it should be, what is not, and what mends it. Changes nothing.
+ * it should be, what is not, and what mends it. Leaves all as it was: to ask the server as a guest
+ * would, root makes a port for so long (probe.h).
  */
 #ifndef PULT_NET_DOCTOR_H
 #define PULT_NET_DOCTOR_H

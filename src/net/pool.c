@@ -319,6 +319,15 @@ int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], 
     return take(n, &like, wanted, out, err);
 }
 
+bool pool_has_room(const struct network *n)
+{
+    __attribute__((cleanup(pool_clear))) struct pool p = {0};
+    const uint8_t nobody[6] = {0};
+    struct address a;
+
+    return read_file(n->name, &p, NULL) < 0 || choose(n, &p, nobody, NULL, 0, &a, NULL) == 0;
+}
+
 static int release(const char *network, const char *guest, bool tap, struct error *err)
 {
     __attribute__((cleanup(pool_clear))) struct pool p = {0};

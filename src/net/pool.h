@@ -34,6 +34,8 @@ int pool_read(const char *network, struct pool_entry **out, size_t *count, struc
  */
 int pool_take(const struct network *n, const char *guest, const uint8_t mac[6], bool set,
               const struct address *wanted, struct address *out, struct error *err);
+/* Is there an address for one more? */
+bool pool_has_room(const struct network *n);
 /* A guest's definition is gone. */
 int pool_release(const char *network, const char *guest, struct error *err);
 

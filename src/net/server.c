@@ -17,8 +17,10 @@
  */
 #include "net/server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sched.h>
@@ -459,6 +461,36 @@ static int open_supervisor(int lock)
         return fd;
     cleanup_close_fn(&(int){fd});
     return -1;
+}
+
+/* Of a process: its state, and whose child it is. */
+static bool read_stat(const char *pid, char *state, int64_t *parent)
+{
+    cleanup_free char *path = xasprintf("/proc/%s/stat", pid), *text = NULL;
+
+    if (file_read_at(AT_FDCWD, path, 4096, &text, NULL, NULL) < 0)
+        return false;
+    const char *at = strrchr(text, ')'); /* what is before may be anything */
+    return at && sscanf(at, ") %c %" SCNd64, state, parent) == 2;
+}
+
+pid_t server_stopped(const char *network)
+{
+    cleanup_close int fd = open_lock(network, 0);
+    cleanup_closedir DIR *proc = opendir("/proc");
+    char text[24] = "", state;
+    int64_t supervisor, pid, parent;
+
+    if (fd < 0 || !is_locked(fd) || pread(fd, text, sizeof(text) - 1, 0) <= 0)
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    if (number_parse(text, 2, INT32_MAX, &supervisor, NULL) < 0)
+        return 0;
+    for (const struct dirent *e; proc && (e = readdir(proc));)
+        if (number_parse(e->d_name, 2, INT32_MAX, &pid, NULL) == 0 &&
+            read_stat(e->d_name, &state, &parent) && parent == supervisor && state == 'T')
+            return (pid_t)pid;
+    return 0;
 }
 
 static bool await_end(int pidfd, int ms)

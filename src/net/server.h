@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "net/address.h"
@@ -29,6 +30,8 @@ int server_start(const struct network *n, struct error *err);
 /* End both, and wait for that. Success where there is none. */
 int server_stop(const char *network, struct error *err);
 bool server_runs(const char *network);
+/* The process id of a dnsmasq that somebody stopped (SIGSTOP); 0: it goes on. */
+pid_t server_stopped(const char *network);
 /*
  * Its file of addresses (pool.h) changed: have it read. Costs nothing where it says the same, and
  * succeeds where no server runs.

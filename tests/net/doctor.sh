@@ -70,6 +70,42 @@ supervisor() { cat "$PULT_RUN/.networks/nat0/server"; }
 no_server() { kill -9 "$(supervisor)" && wait_for 5 not net doctor nat0; }
 broken "no server" "dhcp .*does not run" no_server
 ok "no server: names are known" wait_for 5 eval 'in_guest web "nslookup web 10.9.0.1" | grep -q "10\.9\.0\.[2-9]"'
+
+# The server is asked as a guest would ask it, by which nothing changes.
+host=$(host_text) leases=$(cat "$PULT_HOME/networks/nat0.leases")
+like "who asks is answered" "$(net doctor nat0)" "ok .*dhcp .*is offered an address.*ok .*ra .*is told of the router"
+is "and leaves nothing" "$(host_text; cat "$PULT_HOME/networks/nat0.leases")" "$host"$'\n'"$leases"
+is "nor is anybody's address remembered" "$(ip neigh show dev nat0 | grep -c '02:')" \
+    "$(ip neigh show dev nat0 | grep -c "$(in_guest web 'cat /sys/class/net/eth0/address')")"
+stopped() { kill -STOP "$(pgrep -P "$(supervisor)")"; }
+broken "a server that was stopped" "dhcp .*was stopped" stopped
+nft -f - <<END
+table inet others {
+    chain in {
+        type filter hook input priority 0; policy accept;
+        iifname "nat0" udp dport 67 drop
+    }
+    chain out {
+        type filter hook output priority 0; policy accept;
+        oifname "nat0" icmpv6 type nd-router-advert drop
+    }
+}
+END
+out=$(net doctor nat0)
+like "a rule that drops what is asked: found" "$out" "BAD .*dhcp .*does not come to it: a rule drops.*nft list ruleset"
+like "and for IPv6" "$out" "BAD .*ra .*no router"
+nft flush chain inet others in
+nft add rule inet others out oifname nat0 udp sport 67 drop
+like "or the answer" "$(net doctor nat0)" "BAD .*dhcp .*hears what it is asked, but no offer.*→ cat .*nat0/log"
+nft delete table inet others
+ok "without it all is well" net doctor nat0
+ok "a network with one address, which is taken" net create few0 --kind isolated --subnet 10.9.4.0/24 \
+    --dhcp 10.9.4.2-10.9.4.2 --tap few0t,user=0 --up
+out=$(net doctor few0 | grep -A 1 -m 1 ^BAD)
+like "none is left: found" "$out" "dhcp .*no address of 10.9.4.2-10.9.4.2 is left"
+ok "the remedy" eval "$(sed -n 's/^ *→ //p' <<<"$out") 2>/dev/null"
+ok "mends it" net doctor few0
+ok "destroyed" net destroy few0
 no_interface() { ip link delete "$(port)"; }
 broken "no interface" "web: its interface .* is gone" no_interface
 guarded "no interface"

@@ -147,9 +147,9 @@ refused()
 {
     local what=$1 re=$2 host conf
     shift 2
-    host=$(host_text) conf=$(cat "$PULT_HOME/networks/nat0.conf")
+    host=$(ip -br link) conf=$(cat "$PULT_HOME/networks/nat0.conf")
     like "$what: refused" "$(! "$@" 2>&1 && echo REFUSED)" "$re.*REFUSED"
-    is "$what: nothing changed" "$(host_text; cat "$PULT_HOME/networks/nat0.conf")" "$host"$'\n'"$conf"
+    is "$what: nothing changed" "$(ip -br link; cat "$PULT_HOME/networks/nat0.conf")" "$host"$'\n'"$conf"
 }
 refused "an unknown user" "there is no user 'nobody9'" net tap add nat0 t1,user=nobody9
 refused "an unknown group" "there is no group 'none9'" net tap add nat0 t1,user=bob,group=none9
