@@ -113,6 +113,7 @@ refused "reflink: not on this file system" "reflink|cannot|not supported" pult c
     pult destroy --force sharing
 
 # ---- a root in an image ----
+modprobe -aq loop ext4 2>/dev/null
 
 if truncate -s 48M "$WORK/root.img" && mkfs.ext4 -q -d "$G/one/rootfs" "$WORK/root.img" 2>/dev/null &&
     losetup -f >/dev/null 2>&1; then
