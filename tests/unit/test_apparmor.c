@@ -34,7 +34,9 @@ static void test_text(void **state)
 /* Where the parser is: it needs no kernel with AppArmor to look at a profile. */
 static void parses(const char *text)
 {
-    FILE *f = popen("PATH=$PATH:/sbin:/usr/sbin apparmor_parser -Q -K >&2", "w");
+    FILE *f = popen(
+        "PATH=$PATH:/sbin:/usr/sbin:${B:-build}/cache/apparmor/sbin apparmor_parser -Q -K >&2",
+        "w");
     assert_non_null(f);
     fputs(text, f);
     assert_int_equal(pclose(f), 0);
@@ -43,7 +45,8 @@ static void parses(const char *text)
 static void test_parser(void **state)
 {
     (void)state;
-    if (system("PATH=$PATH:/sbin:/usr/sbin; command -v apparmor_parser >/dev/null") != 0) {
+    if (system("PATH=$PATH:/sbin:/usr/sbin:${B:-build}/cache/apparmor/sbin; command -v "
+               "apparmor_parser >/dev/null") != 0) {
         print_message("apparmor_parser is not installed\n");
         skip();
     }
