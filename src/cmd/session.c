@@ -279,13 +279,15 @@ int session_run(struct session *s, enum session_end *how, struct error *err)
     struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe_before;
     sigaction(SIGPIPE, &ignore, &pipe_before);
 
-    struct loop *l = xcalloc(1, sizeof *l);
-    l->s = s;
-    l->out_chunk = chunk_for(STDOUT_FILENO);
-    while (!l->over)
-        step(l, signals);
-    *how = l->how;
-    free(l);
+    /* Memory that is there anyway: to give so much back takes the kernel longer than a mount. */
+    static struct loop l;
+    l.s = s;
+    l.in.at = l.in.len = l.out.at = l.out.len = 0;
+    l.in.ended = l.out.ended = l.after_prefix = l.done = l.over = false;
+    l.out_chunk = chunk_for(STDOUT_FILENO);
+    while (!l.over)
+        step(&l, signals);
+    *how = l.how;
 
     terminal_restore();
     sigaction(SIGPIPE, &pipe_before, NULL);
