@@ -31,9 +31,10 @@
  *
  * Where bridged packets are shown to the rules of routed ones (br_netfilter, as Docker wants it), what
  * a guest sends to a forward is translated within the bridge. If it leads to the guest itself, the
- * frame has to leave by the port that it came in by: ports of networks with forwards are in hairpin
- * mode. The base chain flood-N sees to it that nobody gets his own broadcasts back by that, which
- * to duplicate address detection (RFC 4862, 5.4.3) would look like somebody else.
+ * frame has to leave by the port that it came in by: ports of networks with forwards, and of those
+ * with taps, are in hairpin mode. The base chain flood-N, which there is only then, sees to it that
+ * nobody gets his own broadcasts back by that, which to duplicate address detection (RFC 4862,
+ * 5.4.3) would look like somebody else.
  */
 #include "net/firewall.h"
 
@@ -127,8 +128,8 @@ static void put_chain(FILE *f, const char *chain, const char *n, const char *bas
 static void put_tables(FILE *f)
 {
     fputs("add table inet " TABLE "\n"
-          "add map inet " TABLE " from { type ifname : verdict; }\n"
-          "add map inet " TABLE " to { type ifname : verdict; }\n"
+          "add map inet " TABLE " from { type ifname : verdict; size 1024; }\n"
+          "add map inet " TABLE " to { type ifname : verdict; size 1024; }\n"
           "add chain inet " TABLE
           " forward { type filter hook forward priority filter; policy accept; }\n"
           "flush chain inet " TABLE " forward\n" RULE "forward iifname vmap @from\n" RULE
@@ -154,19 +155,18 @@ static void put_own_only(FILE *f, const struct network *n, int family)
 /*
  * Between guests of an isolated port the bridge lets nothing pass, but the host, asked to, would
  * route it. A bridge with a port into the LAN is left alone: where bridged packets come by here
- * (br_netfilter), they could not be told from routed ones.
+ * (br_netfilter), they could not be told from routed ones. What stays inside never comes to to-N.
  */
 static void put_inside(FILE *f, const struct network *n)
 {
     const char *name = n->name;
 
     if (n->isolate && !*n->port) {
-        fprintf(f, RULE "from-%s oifname \"%s\" ct status dnat return\n", name, name);
+        fprintf(f, RULE "from-%s oifname \"%s\" ct status dnat accept\n", name, name);
         fprintf(f, RULE "from-%s oifname \"%s\" counter name \"drop-%s\" drop\n", name, name, name);
     } else {
-        fprintf(f, RULE "from-%s oifname \"%s\" return\n", name, name);
+        fprintf(f, RULE "from-%s oifname \"%s\" accept\n", name, name);
     }
-    fprintf(f, RULE "to-%s iifname \"%s\" return\n", name, name);
 }
 
 /*
@@ -389,9 +389,11 @@ static void put_guard_rule(FILE *f, const char *rule, const char *name)
     fputc('\n', f);
 }
 
+/* Taps are made for good: a mode that changed would be another step, which takes them from their VMs. */
 bool firewall_needs_hairpin(const struct network *n)
 {
-    return n->guard && (n->kind == NET_NAT || n->kind == NET_ROUTED);
+    return n->guard && (n->kind == NET_NAT || n->kind == NET_ROUTED) &&
+           (n->forward_count || n->tap_count);
 }
 
 /* A base chain of the table of bridges, empty. */
@@ -422,13 +424,14 @@ static void put_guard(FILE *f, const struct network *n)
         }
         put_guard_rule(f, guard_rules[i], name);
     }
-    if (!firewall_needs_hairpin(n))
-        return;
     put_bridge_chain(f, "flood", name, "forward");
-    fprintf(f,
-            "add rule bridge " TABLE
-            " flood-%s meta pkttype { broadcast, multicast } iif . oif @self-%s drop\n",
-            name, name);
+    if (firewall_needs_hairpin(n))
+        fprintf(f,
+                "add rule bridge " TABLE
+                " flood-%s meta pkttype { broadcast, multicast } iif . oif @self-%s drop\n",
+                name, name);
+    else /* even an empty one is asked about each packet */
+        fprintf(f, "delete chain bridge " TABLE " flood-%s\n", name);
 }
 
 /* ---- whole scripts ---- */

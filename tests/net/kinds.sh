@@ -28,7 +28,12 @@ o ip route add 10.9.0.0/24 via 192.0.2.7
 is "nat: the outside asks our server nothing" \
     "$(o timeout 1 busybox nslookup "$test_id-b" 10.9.0.1 2>&1 | grep -c '10\.9\.0\.[2-9]')" 0
 o ip route delete 10.9.0.0/24
+# Where there are no forwards a packet from guest to guest meets no more rules than it has to.
+hairpin() { ip -d link show master nat0 | grep -o ' hairpin [a-z]*' | sort -u; }
+floods() { nft list table bridge pult | grep -c 'chain flood-nat0'; }
+is "nat: without forwards no port is in hairpin mode" "$(hairpin) $(floods)" " hairpin off 0"
 ok "nat: forward a port" "$PULT" network forward add nat0 "tcp:8080:$test_id-b:80"
+is "nat: and with one all of them are" "$(hairpin) $(floods)" " hairpin on 1"
 reaches nat outside http://192.0.2.7:8080/ "$test_id-b"
 reaches nat host http://192.0.2.7:8080/ "$test_id-b"
 reaches nat a http://192.0.2.7:8080/ "$test_id-b"
@@ -43,6 +48,9 @@ fi
 reaches nat b http://192.0.2.7:8080/ "$test_id-b"
 ok "nat: no more" "$PULT" network forward remove nat0 "tcp:8080:$test_id-b:80"
 cannot nat outside http://192.0.2.7:8080/
+ok "nat: nor the other" "$PULT" network forward remove nat0 "tcp:[2001:db8::7]:8081:$test_id-b:80"
+is "nat: as it was" "$(hairpin) $(floods)" " hairpin off 0"
+ok "nat: and there again" "$PULT" network forward add nat0 "tcp:[2001:db8::7]:8081:$test_id-b:80"
 like "nat: the list has addresses" "$("$PULT" list)" "$test_id-a .*10\.9\.0\."
 ok "nat: the doctor finds nothing" "$PULT" network doctor nat0
 out=$("$PULT" network destroy nat0 2>&1)

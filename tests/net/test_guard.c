@@ -450,7 +450,7 @@ static void hairpin(void **state)
     (void)state;
     need_playground();
     build();
-    start("net.kind = nat\nnet.address = 10.87.0.1/24\n");
+    start("net.kind = nat\nnet.address = 10.87.0.1/24\nnet.forward = tcp:80:a:80\n");
     assert_int_equal(address_parse("10.87.0.2/24", a, &err), 0);
     sh("ip link set ga type bridge_slave hairpin on");
     memcpy(group.bytes, six, sizeof(six));

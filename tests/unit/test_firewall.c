@@ -48,7 +48,7 @@ static void kinds(void **state)
     has(nat, "ip saddr { 10.87.0.0/24 } ip daddr != { 224.0.0.0/4, 255.255.255.255 } masquerade\n");
     has(nat, "ip6 saddr { fd87::/64 } ip6 daddr != { ff00::/8 } masquerade\n");
     has(nat, "to-n0 counter name \"drop-n0\" drop\n");
-    has(nat, "from-n0 oifname \"n0\" return\n");
+    has(nat, "from-n0 oifname \"n0\" accept\n");
     has(nat, "taken-n0 { fd87::1 }");
     has(nat, "from-n0 ct status assured counter name \"out-n0\" return\n");
     has(nat, "guard-n0 meta l4proto tcp iif . @ll,48,64 . @nh,96,32 @own4-n0 accept\n");
