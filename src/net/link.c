@@ -73,6 +73,15 @@ static int64_t id_of(const struct rtattr *a)
     return id;
 }
 
+static uint32_t number_of(const struct rtattr *a)
+{
+    uint32_t n = 0;
+
+    if (a && RTA_PAYLOAD(a) == sizeof(n))
+        memcpy(&n, RTA_DATA(a), sizeof(n));
+    return n;
+}
+
 static void read_text(const struct rtattr *a, char *out, size_t room)
 {
     snprintf(out, room, "%.*s", (int)RTA_PAYLOAD(a), (const char *)RTA_DATA(a));
@@ -94,6 +103,8 @@ static void read_kind(const struct rtattr *linkinfo, struct link *out)
         out->multi_queue = flag_of(tun[IFLA_TUN_MULTI_QUEUE]);
         out->vnet_header = flag_of(tun[IFLA_TUN_VNET_HDR]);
         out->persistent = flag_of(tun[IFLA_TUN_PERSIST]);
+        out->queues =
+            number_of(tun[IFLA_TUN_NUM_QUEUES]) + number_of(tun[IFLA_TUN_NUM_DISABLED_QUEUES]);
     }
     if (info[IFLA_INFO_SLAVE_KIND])
         read_text(info[IFLA_INFO_SLAVE_KIND], slave, sizeof(slave));
@@ -104,9 +115,14 @@ static void read_kind(const struct rtattr *linkinfo, struct link *out)
     }
 }
 
+/*
+ * Whether something is at its other end the flags say late: up to a second after a tap was opened or
+ * closed. Its carrier says it at once, and one of several queues has those that are open.
+ */
 static void read_answer(const struct nlmsghdr *h, struct link *out)
 {
     const struct ifinfomsg *info = NLMSG_DATA(h);
+    bool carrier = false;
     int left = (int)IFLA_PAYLOAD(h);
 
     out->index = info->ifi_index;
@@ -120,11 +136,15 @@ static void read_answer(const struct nlmsghdr *h, struct link *out)
             memcpy(&out->master, RTA_DATA(a), sizeof(out->master));
         else if (a->rta_type == IFLA_ADDRESS && RTA_PAYLOAD(a) == sizeof(out->mac))
             memcpy(out->mac, RTA_DATA(a), sizeof(out->mac));
+        else if (a->rta_type == IFLA_CARRIER)
+            carrier = flag_of(a);
         else if (a->rta_type == IFLA_IFALIAS)
             read_text(a, out->alias, sizeof(out->alias));
         else if (a->rta_type == IFLA_LINKINFO)
             read_kind(a, out);
     }
+    if (str_eq(out->kind, "tun"))
+        out->running = out->multi_queue ? out->queues : carrier;
 }
 
 int link_look(const char *name, struct link *out, struct error *err)

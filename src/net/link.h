@@ -26,6 +26,7 @@ struct link {
     /* A tap: whose it is, -1 for nobody; and what its queues are. */
     int64_t uid, gid;
     bool multi_queue, vnet_header, persistent;
+    unsigned queues; /* of several that there may be: those that are open */
 };
 
 /* A name that an interface can have. */

@@ -93,6 +93,9 @@ is "who has it is told" "$(fact nat0 '[(t["name"], t["user"], t["group"], t["use
     "[('tap-bob', 'bob', None, False)]"
 is "nobody is in the network" "$(fact nat0 'len(n["members"])')" 0
 ok "the doctor finds nothing" net doctor nat0
+# Whether it is open is told at once, not when the kernel has come to look at its link.
+ok "a tap is added" net tap add nat0 soon,user=bob
+ok "and removed before anybody had it open" net tap remove nat0 soon
 
 # ---- used ----
 
