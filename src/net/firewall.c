@@ -75,7 +75,9 @@ int firewall_run(const char *script, struct error *err)
 
     if (!*script)
         return 0;
-    if (program_run(nft, script, NULL, err) == 0)
+    /* Killed, it leaves a program behind that may change rules yet: who comes next waits for that. */
+    cleanup_close int lock = networks_lock_file("rules", NULL);
+    if (program_run_holding(lock, nft, script, NULL, err) == 0)
         return 0;
     error_wrap(err, "change the firewall's rules");
     return err && err->code == ENOENT ? error_hint(err, "install the package nftables") : -1;

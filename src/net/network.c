@@ -756,7 +756,20 @@ int networks_lock(struct error *err)
         ;
     if (rc < 0)
         return error_set(err, errno, "lock '%s'", path);
-    return steal_fd(fd);
+    /* Of one that was killed a program may still be at work. */
+    cleanup_close int rules = networks_lock_file("rules", err);
+    return rules < 0 ? -1 : steal_fd(fd);
+}
+
+int networks_lock_file(const char *what, struct error *err)
+{
+    cleanup_free char *path = xasprintf("%s/networks/.%s", place_home(), what);
+    cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc = -1;
+
+    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    return rc < 0 ? error_set(err, errno, "lock '%s'", path) : steal_fd(fd);
 }
 
 int network_store(const char *name, const struct conf *conf, bool fresh, struct error *err)

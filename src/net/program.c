@@ -72,7 +72,7 @@ static int complain(const char *name, int status, char *said, struct error *err)
     return error_set(err, 0, "%s failed with status %d", name, WEXITSTATUS(status));
 }
 
-static int start(const char *file, const char *const argv[], const int fds[3], pid_t *pid)
+static int start(const char *file, const char *const argv[], const int fds[4], pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -82,7 +82,7 @@ static int start(const char *file, const char *const argv[], const int fds[3], p
     sigfillset(&all);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4 && fds[i] >= 0; i++)
         posix_spawn_file_actions_adddup2(&actions, fds[i], i);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
@@ -110,7 +110,8 @@ static int await(pid_t pid, int *status)
     return 0;
 }
 
-int program_run(const char *const argv[], const char *input, char **output, struct error *err)
+int program_run_holding(int lock, const char *const argv[], const char *input, char **output,
+                        struct error *err)
 {
     cleanup_free char *file = program_find(argv[0]);
     cleanup_close int in = memfd_create("input", MFD_CLOEXEC);
@@ -130,7 +131,7 @@ int program_run(const char *const argv[], const char *input, char **output, stru
     if (in < 0 || out < 0 || words < 0 || (input && write_all(in, input, strlen(input)) < 0) ||
         lseek(in, 0, SEEK_SET) < 0)
         return error_set(err, errno, "start '%s'", argv[0]);
-    const int rc = start(file, argv, (const int[]){in, out, words}, &pid);
+    const int rc = start(file, argv, (const int[]){in, out, words, lock}, &pid);
     if (rc != 0)
         return error_set(err, rc, "start '%s'", file);
     if (await(pid, &status) < 0)
@@ -142,4 +143,9 @@ int program_run(const char *const argv[], const char *input, char **output, stru
     if (output)
         *output = file_text(out);
     return 0;
+}
+
+int program_run(const char *const argv[], const char *input, char **output, struct error *err)
+{
+    return program_run_holding(-1, argv, input, output, err);
 }

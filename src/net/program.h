@@ -19,5 +19,8 @@ char *program_find(const char *name);
  * complaint. One that does not end within a minute is killed.
  */
 int program_run(const char *const argv[], const char *input, char **output, struct error *err);
+/* The same, with a descriptor that it has, too, and so holds a lock of as long as it runs; -1: none. */
+int program_run_holding(int lock, const char *const argv[], const char *input, char **output,
+                        struct error *err);
 
 #endif

@@ -35,16 +35,29 @@ static const char *arg(const struct step *s, unsigned n)
 
 /* ---- programs ---- */
 
-/* Run a program with the words of a text. "" is nothing to be done. */
-static int run_text(const char *text, struct error *err)
+/* Run a program with the words of a text, which holds this lock. "" is nothing to be done. */
+static int run_holding(int lock, const char *text, struct error *err)
 {
     char **words = str_split_words(text, err);
 
     if (!words)
         return -1;
-    int rc = words[0] ? program_run((const char *const *)words, NULL, NULL, err) : 0;
+    int rc = words[0] ? program_run_holding(lock, (const char *const *)words, NULL, NULL, err) : 0;
     strv_free(words);
     return rc;
+}
+
+static int run_text(const char *text, struct error *err)
+{
+    return run_holding(-1, text, err); /* it may stay: a client of DHCP */
+}
+
+/* It changes rules, see firewall_run(). */
+static int run_mend(const char *text, struct error *err)
+{
+    cleanup_close int lock = networks_lock_file("rules", NULL);
+
+    return run_holding(lock, text, err);
 }
 
 /* ---- sysctl ---- */
@@ -154,7 +167,7 @@ int step_server_check(const struct step *s, struct error *err)
 
 int step_mend(const struct step *s, struct error *err)
 {
-    return run_text(arg(s, 1), err);
+    return run_mend(arg(s, 1), err);
 }
 
 /* What it changed may have been put in order by its owner meanwhile, so failing is no failure. */
@@ -163,7 +176,7 @@ int step_mend_undo(const struct step *s, struct error *err)
     struct error why;
 
     (void)err;
-    if (run_text(arg(s, 2), &why) < 0)
+    if (run_mend(arg(s, 2), &why) < 0)
         log_once("%s: %s", arg(s, 0), why.text);
     return 0;
 }

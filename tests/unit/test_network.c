@@ -7,9 +7,15 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "net/firewall.h"
 #include "net/network.h"
 #include "scratch.h"
 
@@ -331,12 +337,53 @@ static void places(void **state)
     close(lock);
 }
 
+static bool is_there(const char *path)
+{
+    for (int ms = 0; ms < 10000 && access(path, F_OK) < 0; ms += 10)
+        poll(NULL, 0, 10);
+    return access(path, F_OK) == 0;
+}
+
+/* Who is killed may leave a program at work; whoever comes next begins after it. */
+static void left_behind(void **state)
+{
+    static const char nft[] =
+        "#!/bin/sh\n: >begun\nuntil [ -e go ]; do sleep 0.01; done\n: >done\n";
+    const char *path = getenv("PATH");
+    cleanup_free char *cwd = getcwd(NULL, 0);
+    cleanup_free char *first = xasprintf("%s/bin:%s", cwd, path ? path : "");
+    int status;
+
+    (void)state;
+    assert_int_equal(mkdir("bin", 0700), 0);
+    cleanup_close int fd = open("bin/nft", O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+    assert_int_equal(write(fd, nft, strlen(nft)), strlen(nft));
+    close(steal_fd(fd)); /* nobody runs what is open to be written to */
+    pid_t killed = fork();
+    if (killed == 0) {
+        setenv("PATH", first, 1);
+        _exit(networks_lock(&err) >= 0 && firewall_run("list ruleset", &err) == 0);
+    }
+    assert_true(is_there("begun"));
+    kill(killed, SIGKILL);
+    assert_int_equal(waitpid(killed, &status, 0), killed);
+    pid_t next = fork();
+    if (next == 0)
+        _exit(networks_lock(&err) >= 0 && access("done", F_OK) == 0 ? 0 : 1);
+    cleanup_close int pidfd = pidfd_open(next, 0);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 200), 0); /* it waits */
+    close(open("go", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    assert_int_equal(waitpid(next, &status, 0), next);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_of_it), cmocka_unit_test(defaults), cmocka_unit_test(refused),
         cmocka_unit_test(taps),      cmocka_unit_test(forwards), cmocka_unit_test(names),
-        cmocka_unit_test(kept),      cmocka_unit_test(places),
+        cmocka_unit_test(kept),      cmocka_unit_test(places),   cmocka_unit_test(left_behind),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
