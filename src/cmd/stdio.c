@@ -59,7 +59,7 @@ int stdio_make(struct stdio *s, struct error *err)
 void stdio_passed(struct stdio *s)
 {
     for (int i = 0; i < 3; i++)
-        if (s->given[i] > 2 && (i < 2 || s->given[2] != s->given[1]))
+        if ((i < 2 || s->given[2] != s->given[1]) && s->given[i] > 2)
             close(s->given[i]);
     for (int i = 0; i < 3; i++)
         s->given[i] = -1;
