@@ -744,32 +744,34 @@ int network_check_others(const struct network *n, struct error *err)
 
 /* ---- changes ---- */
 
+/* A directory, locked until the descriptor is closed. */
+static int lock_dir(const char *path, struct error *err)
+{
+    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = -1;
+
+    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    return rc < 0 ? error_set(err, errno, "lock '%s'", path) : steal_fd(fd);
+}
+
 int networks_lock(struct error *err)
 {
     cleanup_free char *path = xasprintf("%s/networks", place_home());
 
     if (dir_make(path, 0700, err) < 0)
         return error_wrap(err, "prepare the store of networks");
-    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = -1;
-    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
-        ;
-    if (rc < 0)
-        return error_set(err, errno, "lock '%s'", path);
+    cleanup_close int fd = lock_dir(path, err);
+    if (fd < 0)
+        return -1;
     /* Of one that was killed a program may still be at work. */
-    cleanup_close int rules = networks_lock_file("rules", err);
+    cleanup_close int rules = networks_rules_lock(err);
     return rules < 0 ? -1 : steal_fd(fd);
 }
 
-int networks_lock_file(const char *what, struct error *err)
+int networks_rules_lock(struct error *err)
 {
-    cleanup_free char *path = xasprintf("%s/networks/.%s", place_home(), what);
-    cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int rc = -1;
-
-    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
-        ;
-    return rc < 0 ? error_set(err, errno, "lock '%s'", path) : steal_fd(fd);
+    return lock_dir(place_home(), err);
 }
 
 int network_store(const char *name, const struct conf *conf, bool fresh, struct error *err)

@@ -119,8 +119,8 @@ int network_check_others(const struct network *n, struct error *err);
 
 /* HOME/networks, locked by this process until the descriptor is closed. Made where it is missing. */
 int networks_lock(struct error *err);
-/* Likewise a file beside them, .WHAT: of what more than one call does in turn. */
-int networks_lock_file(const char *what, struct error *err);
+/* Likewise HOME itself: who runs a program that changes rules has it hold this, too. */
+int networks_rules_lock(struct error *err);
 /*
  * Under that lock. Write a definition, whole or not at all, after it was held against the keys and
  * the other definitions. EEXIST where `fresh` and it is there.

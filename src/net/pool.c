@@ -103,6 +103,17 @@ static int write_file(const char *network, const struct pool *p, struct error *e
     return file_replace_at(AT_FDCWD, path, text, len, 0600, err);
 }
 
+static int lock_file(struct error *err)
+{
+    cleanup_free char *path = xasprintf("%s/networks/.pool", place_home());
+    cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int rc = -1;
+
+    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    return rc < 0 ? error_set(err, errno, "lock '%s'", path) : steal_fd(fd);
+}
+
 int pool_read(const char *network, struct pool_entry **out, size_t *count, struct error *err)
 {
     struct pool p;
@@ -279,7 +290,7 @@ static int take(const struct network *n, const struct pool_entry *like,
     *out = (struct address){0};
     if (!a.family && !own_for(n, NULL))
         return 0;
-    cleanup_close int lock = networks_lock_file("pool", err);
+    cleanup_close int lock = lock_file(err);
     if (lock < 0 || read_file(n->name, &p, err) < 0 ||
         decide(n, &p, like->mac, NULL, 0, &a, err) < 0)
         return -1;
@@ -325,7 +336,7 @@ static int release(const char *network, const char *guest, bool tap, struct erro
     cleanup_free char *path = network_home_path(network, "hosts");
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
-    cleanup_close int lock = networks_lock_file("pool", err);
+    cleanup_close int lock = lock_file(err);
     if (lock < 0 || read_file(network, &p, err) < 0)
         return -1;
     for (size_t i = 0; i < p.count; i++)
