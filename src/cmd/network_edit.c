@@ -246,6 +246,18 @@ const struct command cmd_network_set = {
 
 /* ---- forwards ---- */
 
+/* NAME's definition, by what stands behind it. */
+static int edit_line(const struct cmd_args *a, network_edit_fn *edit, bool force)
+{
+    struct error err = {0};
+    bool later;
+
+    if (edit_network(cmd_pos(a, 0), edit, (void *)(uintptr_t)cmd_pos(a, 1), force, &later, &err) <
+        0)
+        return cmd_fail(a, &err);
+    return EXIT_OK;
+}
+
 static int add_forward(void *arg, struct conf *conf, struct error *err)
 {
     const char *spec = arg;
@@ -300,24 +312,14 @@ static int remove_forward(void *arg, struct conf *conf, struct error *err)
     return error_hint(err, "name it as `pult network info` does");
 }
 
-static int forward(const struct cmd_args *a, network_edit_fn *edit)
-{
-    struct error err = {0};
-    bool later;
-
-    if (network_edit(cmd_pos(a, 0), edit, (void *)(uintptr_t)cmd_pos(a, 1), &later, &err) < 0)
-        return cmd_fail(a, &err);
-    return EXIT_OK;
-}
-
 static int forward_add_run(const struct cmd_args *a)
 {
-    return forward(a, add_forward);
+    return edit_line(a, add_forward, false);
 }
 
 static int forward_remove_run(const struct cmd_args *a)
 {
-    return forward(a, remove_forward);
+    return edit_line(a, remove_forward, false);
 }
 
 const struct command cmd_network_forward_add = {
@@ -375,25 +377,14 @@ static int remove_tap(void *arg, struct conf *conf, struct error *err)
     return error_hint(err, "name it as `pult network info` does");
 }
 
-static int tap(const struct cmd_args *a, network_edit_fn *edit, bool force)
-{
-    struct error err = {0};
-    bool later;
-
-    if (edit_network(cmd_pos(a, 0), edit, (void *)(uintptr_t)cmd_pos(a, 1), force, &later, &err) <
-        0)
-        return cmd_fail(a, &err);
-    return EXIT_OK;
-}
-
 static int tap_add_run(const struct cmd_args *a)
 {
-    return tap(a, add_tap, false);
+    return edit_line(a, add_tap, false);
 }
 
 static int tap_remove_run(const struct cmd_args *a)
 {
-    return tap(a, remove_tap, cmd_opt(a, "force") != NULL);
+    return edit_line(a, remove_tap, cmd_opt(a, "force") != NULL);
 }
 
 const struct command cmd_network_tap_add = {

@@ -76,7 +76,7 @@ int firewall_run(const char *script, struct error *err)
     if (!*script)
         return 0;
     /* Killed, it leaves a program behind that may change rules yet: who comes next waits for that. */
-    cleanup_close int lock = networks_rules_lock(NULL);
+    cleanup_close int lock = networks_rules_lock();
     if (program_run_holding(lock, nft, script, NULL, err) == 0)
         return 0;
     error_wrap(err, "change the firewall's rules");

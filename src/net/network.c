@@ -33,6 +33,8 @@
 #define SERVED  (1u << NET_NAT | 1u << NET_ROUTED | 1u << NET_ISOLATED)
 #define LAN     (1u << NET_BRIDGE | 1u << NET_DIRECT)
 
+#define RULES_TRIES 250 /* of 20 ms */
+
 static const char *const kind_names[] = {
     [NET_BRIDGE] = "bridge",     [NET_NAT] = "nat",       [NET_ROUTED] = "routed",
     [NET_ISOLATED] = "isolated", [NET_DIRECT] = "direct", [NET_USER] = "user",
@@ -744,34 +746,32 @@ int network_check_others(const struct network *n, struct error *err)
 
 /* ---- changes ---- */
 
-/* A directory, locked until the descriptor is closed. */
-static int lock_dir(const char *path, struct error *err)
-{
-    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = -1;
-
-    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
-        ;
-    return rc < 0 ? error_set(err, errno, "lock '%s'", path) : steal_fd(fd);
-}
-
 int networks_lock(struct error *err)
 {
     cleanup_free char *path = xasprintf("%s/networks", place_home());
 
     if (dir_make(path, 0700, err) < 0)
         return error_wrap(err, "prepare the store of networks");
-    cleanup_close int fd = lock_dir(path, err);
-    if (fd < 0)
-        return -1;
+    cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = -1;
+    while (fd >= 0 && (rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    if (rc < 0)
+        return error_set(err, errno, "lock '%s'", path);
     /* Of one that was killed a program may still be at work. */
-    cleanup_close int rules = networks_rules_lock(err);
-    return rules < 0 ? -1 : steal_fd(fd);
+    cleanup_close int rules = networks_rules_lock();
+    return steal_fd(fd);
 }
 
-int networks_rules_lock(struct error *err)
+/* One that hangs, and has nobody left to end it, must not keep the way back from being gone. */
+int networks_rules_lock(void)
 {
-    return lock_dir(place_home(), err);
+    cleanup_close int fd = open(place_home(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = -1;
+
+    for (unsigned i = 0; fd >= 0 && i < RULES_TRIES && (rc = flock(fd, LOCK_EX | LOCK_NB)) < 0; i++)
+        usleep(20000);
+    return rc < 0 ? -1 : steal_fd(fd);
 }
 
 int network_store(const char *name, const struct conf *conf, bool fresh, struct error *err)

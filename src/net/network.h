@@ -119,8 +119,11 @@ int network_check_others(const struct network *n, struct error *err);
 
 /* HOME/networks, locked by this process until the descriptor is closed. Made where it is missing. */
 int networks_lock(struct error *err);
-/* Likewise HOME itself: who runs a program that changes rules has it hold this, too. */
-int networks_rules_lock(struct error *err);
+/*
+ * Likewise HOME itself: who runs a program that changes rules has it hold this, too. -1: another has
+ * it for five seconds, and is waited for no more.
+ */
+int networks_rules_lock(void);
 /*
  * Under that lock. Write a definition, whole or not at all, after it was held against the keys and
  * the other definitions. EEXIST where `fresh` and it is there.

@@ -55,7 +55,7 @@ static int run_text(const char *text, struct error *err)
 /* It changes rules, see firewall_run(). */
 static int run_mend(const char *text, struct error *err)
 {
-    cleanup_close int lock = networks_rules_lock(NULL);
+    cleanup_close int lock = networks_rules_lock();
 
     return run_holding(lock, text, err);
 }
