@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "cmd/diskfile.h"
 #include "cmd/table.h"
+#include "disk/newfile.h"
 #include "guest/engine.h"
 #include "guest/store.h"
 
@@ -33,26 +34,22 @@ static int hold_down(const char *name, struct error *err)
     return error_hint(err, "`pult stop %s` first", name);
 }
 
-static int export_to(const struct guest_def *def, const char *file, struct disk_meter *meter,
-                     struct error *err)
+static int export_to(const struct guest_def *def, const char *path, bool replace,
+                     struct disk_meter *meter, struct error *err)
 {
-    cleanup_free char *scratch = xasprintf("%s.XXXXXX", file);
+    struct newfile file;
     if (!def->engine->pack)
         return error_set(err, 0, "'%s' is a %s, which cannot be exported", def->name,
                          def->engine->type);
     cleanup_close int lock = hold_down(def->name, err);
     if (lock < 0)
         return -1;
-    if (access(file, F_OK) == 0)
-        return error_set(err, EEXIST, "write '%s'", file);
-    cleanup_close int fd = mkostemp(scratch, O_CLOEXEC);
-    if (fd < 0)
-        return error_set(err, errno, "write '%s'", file);
-    int ret = def->engine->pack(def, fd, file, disk_meter, meter, err);
-    if (ret == 0 && (fsync(fd) < 0 || rename(scratch, file) < 0))
-        ret = error_set(err, errno, "write '%s'", file);
-    if (ret < 0)
-        unlink(scratch);
+    int ret = newfile_begin(&file, path, 0600, replace, err);
+    if (ret == 0)
+        ret = def->engine->pack(def, file.fd, path, disk_meter, meter, err);
+    if (ret == 0)
+        ret = newfile_commit(&file, err);
+    newfile_end(&file);
     return ret;
 }
 
@@ -64,7 +61,7 @@ static int export_run(const struct cmd_args *a)
     if (store_load(cmd_pos(a, 0), &def, &err) < 0)
         return cmd_fail(a, &err);
     disk_cancellable();
-    int rc = export_to(def, cmd_pos(a, 1), &meter, &err);
+    int rc = export_to(def, cmd_pos(a, 1), cmd_opt(a, "force") != NULL, &meter, &err);
     disk_meter_end(&meter);
     return rc < 0 ? disk_fail(a, &err) : EXIT_OK;
 }
@@ -78,8 +75,14 @@ const struct command cmd_export = {
     .detail =
         "FILE is an archive of its definition and its root file system, compressed as its\n"
         "name says: .tar, .tar.gz, .tar.xz, .tar.zst. Owners are numbers, as they are inside;\n"
-        "extended attributes, ACLs, hard links and holes are kept.\n\n"
+        "extended attributes, ACLs, hard links and holes are kept. It appears whole or not at "
+        "all.\n\n"
         "  pult export web1 web1.tar.zst",
+    .options =
+        (const struct cmd_option[]){
+            {"force", 0, NULL, false, "replace a file of that name"},
+            {0},
+        },
     .safe = true,
     .states = ON_DOWN,
     .run = export_run,

@@ -48,7 +48,7 @@ int disk_create(const struct disk_new *n, struct error *err)
     struct hostfile f = {.fd = -1, .meta = -1};
     if (check_new(n, err) < 0)
         return -1;
-    int rc = newfile_begin(&file, n->path, n->replace, err);
+    int rc = newfile_begin(&file, n->path, 0666, n->replace, err);
     if (rc == 0)
         rc = format_new(&file, n, &f, err);
     hostfile_close(&f);
@@ -197,7 +197,7 @@ int disk_convert(struct disk_copy *c, struct error *err)
         }
         return convert_to_device(c, err);
     }
-    int rc = newfile_begin(&file, c->to.path, c->to.replace, err);
+    int rc = newfile_begin(&file, c->to.path, 0666, c->to.replace, err);
     if (rc == 0)
         rc = convert_to_file(c, &file, err);
     if (rc == 0)

@@ -61,7 +61,7 @@ static void pick_name(struct newfile *n, unsigned i)
     snprintf(n->tmp, sizeof n->tmp, ".%.200s.%d-%u", n->base, getpid(), i);
 }
 
-int newfile_begin(struct newfile *n, const char *path, bool replace, struct error *err)
+int newfile_begin(struct newfile *n, const char *path, mode_t mode, bool replace, struct error *err)
 {
     *n = (struct newfile){.path = path, .fd = -1, .dir = -1, .replace = replace};
     if ((replace ? check_replaceable : check_free)(path, err) < 0)
@@ -69,10 +69,10 @@ int newfile_begin(struct newfile *n, const char *path, bool replace, struct erro
     n->dir = open_dir(path, &n->base);
     if (n->dir < 0)
         return error_set(err, errno, "make '%s'", path);
-    n->fd = openat(n->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    n->fd = openat(n->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     for (unsigned i = 0; n->fd < 0 && i < 100; i++) {
         pick_name(n, i);
-        n->fd = openat(n->dir, n->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+        n->fd = openat(n->dir, n->tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
         if (n->fd < 0 && errno != EEXIST)
             break;
     }

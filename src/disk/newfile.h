@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
@@ -15,8 +16,12 @@ struct newfile {
     char tmp[NAME_MAX + 1]; /* what it is called meanwhile; "": it has no name */
 };
 
-/* Fails if the name is taken, or, with replace, by something that is no file or that is in use. */
-int newfile_begin(struct newfile *n, const char *path, bool replace, struct error *err);
+/*
+ * Fails if the name is taken, or, with replace, by something that is no file or that is in use. The
+ * umask holds for mode.
+ */
+int newfile_begin(struct newfile *n, const char *path, mode_t mode, bool replace,
+                  struct error *err);
 /* Sync it, give it its name. */
 int newfile_commit(struct newfile *n, struct error *err);
 /* Close it; if it has no name yet, nothing remains. */

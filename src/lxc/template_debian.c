@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/places.h"
 #include "base/util.h"
+#include "disk/newfile.h"
 #include "lxc/archive.h"
 #include "lxc/filework.h"
 #include "lxc/template.h"
@@ -354,15 +355,15 @@ static int keep(const struct guest_source *s, const struct debian *d, const char
     struct error why = {0};
     static const char *const all[] = {".", NULL};
     cleanup_free char *dir = xasprintf("%s/templates", place_cache());
-    cleanup_free char *scratch = xasprintf("%s.XXXXXX", path);
+    struct newfile file;
     if (dir_make(dir, 0700, NULL) < 0)
         return 0;
-    cleanup_close int fd = mkostemp(scratch, O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    int ret = archive_pack(d->root, all, fd, "", s->progress, s->arg, &why);
-    if (ret < 0 || fdatasync(fd) < 0 || rename(scratch, path) < 0)
-        unlink(scratch);
+    int ret = newfile_begin(&file, path, 0600, true, &why);
+    if (ret == 0)
+        ret = archive_pack(d->root, all, file.fd, "", s->progress, s->arg, &why);
+    if (ret == 0)
+        newfile_commit(&file, &why);
+    newfile_end(&file);
     return ret < 0 && why.code == ECANCELED ? error_set(err, ECANCELED, "%s", why.text) : 0;
 }
 

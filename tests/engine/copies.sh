@@ -81,7 +81,7 @@ is "overlay: the other keeps its own" "$(of one) $(stat -c %h "$G/one/rootfs/etc
 ok "overlay: a snapshot" pult snapshot create over s
 pult exec over -- sh -c 'echo later >/etc/state; rm -r /etc'
 ok "overlay: put back" pult snapshot restore over s --force
-wait_for 10 pult exec over -- true
+wait_for 10 pult exec over -- sh -c :
 is "overlay: as it was" "$(pult exec over -- sh -c 'cat /etc/state; ls /etc/again /bin/verum 2>&1 | wc -l')" $'over\n2'
 refused "overlay: the other does not run meanwhile" "lie on 'one' run: over; .*stop them first" pult start one
 ok "overlay: stopped" pult stop over
@@ -95,7 +95,7 @@ ok "overlay: of an overlay" pult clone -s over over2
 is "overlay: three layers" "$(pult config get over2 lxc.rootfs.path)" \
     "overlay:$G/over/overlay/delta:$G/one/rootfs:$G/over2/overlay/delta"
 pult start over2
-wait_for 10 pult exec over2 -- true
+wait_for 10 pult exec over2 -- sh -c :
 is "overlay: sees both" "$(pult exec over2 -- sh -c 'cat /etc/state; ls /etc/again /bin/true 2>/dev/null | wc -l')" $'over\n0'
 ok "overlay: down" pult stop over2
 ok "overlay: a clone of it is whole" pult clone over2 whole
@@ -152,6 +152,16 @@ done
 is "import: the definition" "$(pult config get i-tar guest.memory)" 64M
 refused "export: no archive's name" "does not end" pult export one "$WORK/one.img"
 refused "export: a file that is there" "exists" pult export one "$WORK/one.tar"
+ok "export: replaces it when told" pult export --force one "$WORK/one.tar"
+head -c 64M /dev/urandom >"$G/one/rootfs/big"
+mkdir "$WORK/cut"
+"$PULT" export one "$WORK/cut/one.tar.xz" &
+cut=$!
+wait_for 10 sh -c "ls -l /proc/$cut/fd | grep -q '$WORK/cut/.*deleted'"
+kill -9 $cut
+{ wait $cut; } 2>/dev/null
+is "export: killed, it leaves nothing" "$(ls -A "$WORK/cut")" ""
+rm "$G/one/rootfs/big"
 refused "import: a name that is taken" "already a guest" pult import "$WORK/one.tar"
 tar -C "$ROOT" -cf "$WORK/none.tar" .
 refused "import: another archive" "no .pult export. made it|config" pult import "$WORK/none.tar"
