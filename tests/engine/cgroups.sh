@@ -166,6 +166,15 @@ ok "when the keeper is gone it is empty" wait_for 10 rmdir "$(unified)/at-$test_
 rmdir /sys/fs/cgroup/*/at-"$test_id"/pivot 2>/dev/null
 pult config unset "$d" lxc.cgroup.dir.container lxc.cgroup.dir.monitor lxc.cgroup.dir.monitor.pivot lxc.cgroup.dir.container.inner
 
+# Its keeper is, and so it ends.
+killed()
+{
+    local pid
+    pid=$(id_of "$d" pid)
+    kill -9 "$(id_of "$d" keeper_pid)"
+    wait_for 10 sh -c "! [ -d /proc/$pid ]"
+}
+
 # Below that of who calls.
 called()
 {
@@ -191,8 +200,7 @@ if pure_v2; then
     wait_for 10 eval '! grep -q . "$(unified)/$me/keeper/cgroup.procs"'
     ok "… alone, with a limit" alone start "$d"
     is "it has that" "$(cat "$(cgroup_of "$(id_of "$d" pid)")/memory.max")" $((32 << 20))
-    kill -9 "$(id_of "$d" keeper_pid)"
-    wait_for 10 sh -c "! [ -d /proc/$(id_of "$d" pid) ]"
+    killed
     is "it is found when its keeper is killed" "$(state_of "$d"); $(find "$(unified)" -name "$d")" "crashed; "
     wait_for 10 rmdir "$(unified)/$me/keeper"
     rmdir "$(unified)/$me"
@@ -203,8 +211,7 @@ else
     group=$(cgroup_of "$(id_of "$d" pid)")
     like "its group is below" "$group" "/at-$test_id/me/pult[^/]*/$d\$"
     like "that of v1, too" "$(sed -n 's/.*:memory://p' "/proc/$(id_of "$d" pid)/cgroup")" "^/at-$test_id/I/pult[^/]*/$d\$"
-    kill -9 "$(id_of "$d" keeper_pid)"
-    wait_for 10 sh -c "! [ -d /proc/$(id_of "$d" pid) ]"
+    killed
     is "it is found when its keeper is killed" "$(state_of "$d"); $(find /sys/fs/cgroup -name "$d")" "crashed; "
     rmdir "$(unified)/at-$test_id/me" "/sys/fs/cgroup/memory/at-$test_id/I"
 fi

@@ -98,9 +98,9 @@ static bool pings(const char *from, const char *to)
 /* Servers that say who asks, and at which port of theirs. */
 static void serve(const char *in, const char *listen)
 {
-    cleanup_free char *command = xasprintf(
-        "ip netns exec %s socat %s,fork 'SYSTEM:echo $SOCAT_PEERADDR' 2>/dev/null & echo $! >>pids",
-        in, listen);
+    cleanup_free char *command = xasprintf("ip netns exec %s socat %s,fork 'SYSTEM:read x; echo "
+                                           "$SOCAT_PEERADDR' 2>/dev/null & echo $! >>pids",
+                                           in, listen);
 
     sh(command);
 }
