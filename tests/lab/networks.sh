@@ -76,21 +76,9 @@ ok "a VM with eight cards" "$PULT" start "$a"
 ok "a VM with six" "$PULT" start "$b"
 ok "a container" guest c nat0 iso1
 
-# The third one's user is in the group that may use KVM, and in none else.
-kvm=$(stat -c %g /dev/kvm)
-chown :54320 /dev/kvm && chmod 660 /dev/kvm && at_exit "chown :$kvm /dev/kvm; chmod 666 /dev/kvm"
-mkdir -p "$WORK/u/home" && cp "$PULT" "$WORK/pult.bin" && chmod 711 "$(dirname "$WORK")"
-cat >"$WORK/pult" <<END
-#!/bin/sh
-exec setpriv --reuid 54321 --regid 54321 --groups 54320 --no-new-privs env HOME=$WORK/u PULT_HOME=$WORK/u/home \
-    PULT_RUN=$WORK/u/run PULT_CACHE=$WORK/u/cache $WORK/pult.bin "\$@"
-END
-chmod 755 "$WORK/pult"
-vm_files cloud-amd64 && chmod 644 "$initrd"
-mkdir "$WORK/vm-$u" && chown -R 54321 "$WORK/u" "$WORK/vm-$u"
+make_user "$u"
 PULT=$WORK/pult make_cards "$u" "net" --net user,forward=tcp:8091:80
 ok "a user's VM" "$WORK/pult" start "$u"
-at_exit "'$WORK/pult' kill $u >/dev/null 2>&1"
 
 for v in "$a" "$b"; do
     ok "each card of $v has an address by DHCP" wait_for 900 has_printed "$v" "all done"

@@ -12,21 +12,9 @@ modprobe -a bridge veth vhost_net
 patience=${PATIENCE:-60}
 u=$test_id-u
 
-# Its user is in the group that may use KVM, and in none else.
-kvm=$(stat -c %g /dev/kvm)
-chown :54320 /dev/kvm && chmod 660 /dev/kvm && at_exit "chown :$kvm /dev/kvm; chmod 666 /dev/kvm"
 chmod 666 /dev/net/tun
-mkdir -p "$WORK/u/home" && cp "$PULT" "$WORK/pult.bin" && chmod 711 "$(dirname "$WORK")"
-cat >"$WORK/pult" <<END
-#!/bin/sh
-exec setpriv --reuid 54321 --regid 54321 --groups 54320 --no-new-privs env HOME=$WORK/u PULT_HOME=$WORK/u/home \
-    PULT_RUN=$WORK/u/run PULT_CACHE=$WORK/u/cache $WORK/pult.bin "\$@"
-END
-chmod 755 "$WORK/pult"
-vm_files cloud-amd64 && chmod 644 "$initrd"
-mkdir "$WORK/vm-$u" && chown -R 54321 "$WORK/u" "$WORK/vm-$u"
+make_user "$u"
 users() { PULT=$WORK/pult "$@"; }
-at_exit "'$WORK/pult' kill $u >/dev/null 2>&1"
 in_guest() { [ "$1" = u ] && in_vm "$u" net "${@:2}"; }
 
 ok "a network with a tap" "$PULT" network create nat0 --kind nat --subnet 10.9.0.0/24 --subnet fd00:9::/64 --tap tap-u,user=54321

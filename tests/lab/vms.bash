@@ -7,6 +7,7 @@
 #
 #     make_cards NAME "CARD..." [OPTION...]   define a VM that has a space for each of these names, in the
 #                                             order of its --net options
+#     make_user NAME                          a user without rights, whose pult is $WORK/pult, for one such VM
 #     in_vm NAME SPACE CMD...                 run a command of busybox there; SPACE "-": in none
 #
 # Each space gets an address by DHCP and serves HTTP: NAME.SPACE is what it says, and 2 MB at /big.
@@ -64,6 +65,24 @@ GUEST
     "$PULT" create vm "$name" --kernel "$cache/linux-cloud-amd64/vmlinux" --initrd "$initrd" --memory 192M \
         --append "console=ttyS0 quiet do=script cards=${cards// /,} name=$name" --share "$dir" "$@"
     echo 0 >"$dir.next"
+}
+
+# The user is in the group that may use KVM, and in none else.
+make_user()
+{
+    local kvm
+    kvm=$(stat -c %g /dev/kvm)
+    chown :54320 /dev/kvm && chmod 660 /dev/kvm && at_exit "chown :$kvm /dev/kvm; chmod 666 /dev/kvm"
+    mkdir -p "$WORK/u/home" && cp "$PULT" "$WORK/pult.bin" && chmod 711 "$(dirname "$WORK")"
+    cat >"$WORK/pult" <<END
+#!/bin/sh
+exec setpriv --reuid 54321 --regid 54321 --groups 54320 --no-new-privs env HOME=$WORK/u PULT_HOME=$WORK/u/home \
+    PULT_RUN=$WORK/u/run PULT_CACHE=$WORK/u/cache $WORK/pult.bin "\$@"
+END
+    chmod 755 "$WORK/pult"
+    vm_files cloud-amd64 && chmod 644 "$initrd"
+    mkdir "$WORK/vm-$1" && chown -R 54321 "$WORK/u" "$WORK/vm-$1"
+    at_exit "'$WORK/pult' kill $1 >/dev/null 2>&1"
 }
 
 in_vm()
