@@ -39,6 +39,7 @@
 #define LOADED       "/sys/kernel/security/apparmor/profiles"
 #define MOUNTS       "/sys/kernel/security/apparmor/features/mount"
 #define PARSER       "apparmor_parser"
+#define MOUNT_IT     "mount -t securityfs securityfs /sys/kernel/security"
 
 bool apparmor_here(void)
 {
@@ -139,6 +140,10 @@ static int load(const char *name, bool own, bool app, bool nesting, char *const 
 {
     if (!own && is_loaded(name))
         return 0;
+    if (access(LOADED, F_OK) < 0) { /* the program would not get further, but takes its time */
+        error_set(err, errno, "look for AppArmor's profiles at '" LOADED "'");
+        return error_hint(err, MOUNT_IT);
+    }
     cleanup_free char *text = apparmor_text(name, app, nesting, lines);
     if (parser_run("-r", text, err) < 0)
         return -1;
@@ -208,6 +213,11 @@ void apparmor_doctor(struct doctor *d)
 {
     if (!apparmor_here())
         return;
+    if (access(LOADED, F_OK) < 0) {
+        doctor_line(d, FINDING_NOTE, "apparmor", MOUNT_IT,
+                    "it is on, but its profiles are not to be seen in /sys/kernel/security");
+        return;
+    }
     static const char *const places[] = {"/sbin/" PARSER, "/usr/sbin/" PARSER, "/usr/bin/" PARSER};
     for (size_t i = 0; i < ARRAY_SIZE(places); i++)
         if (access(places[i], X_OK) == 0) {

@@ -12,6 +12,8 @@ if ! mountpoint -q /sys/kernel/security; then
 fi
 
 n=a-$test_id
+# Where the file system is not mounted by which profiles are loaded.
+blind() { unshare --mount sh -c 'umount -l /sys/kernel/security; exec "$@"' sh "$@" </dev/null; }
 loaded() { sed -n "s/^\($1\) .*/\1/p" /sys/kernel/security/apparmor/profiles; }
 # What a profile keeps a container from, and nothing else does.
 mounts() { pult exec "$n" -- /bin/sh -c 'mkdir -p /mnt; mount -t proc proc /mnt 2>&1 && echo mounted && umount /mnt'; }
@@ -23,6 +25,11 @@ is "a command" "$(inside /bin/cat /proc/self/attr/current)" "pult-command-1 (enf
 is "it is loaded, and stays" "$(loaded pult-command-1)" pult-command-1
 is "lxc.apparmor.profile = unconfined" \
     "$(pult run --rootfs "$ROOT" --set lxc.apparmor.profile=unconfined -- /bin/cat /proc/self/attr/current </dev/null)" unconfined
+mkdir "$WORK/bin" && printf '#!/bin/sh\n: >%s\nexit 1\n' "$WORK/ran" >"$WORK/bin/apparmor_parser" && chmod 755 "$WORK/bin/apparmor_parser"
+is "where profiles are not to be seen it has none" \
+    "$(PATH=$WORK/bin:$PATH blind "$PULT" run --rootfs "$ROOT" -- /bin/cat /proc/self/attr/current)" unconfined
+ok "… and no time is lost by trying" test ! -e "$WORK/ran"
+like "… which doctor says" "$(blind "$PULT" doctor)" "apparmor *it is on, but its profiles are not to be seen.*mount -t securityfs"
 refused "a profile that is not there" "apparmor" \
     pult run --rootfs "$ROOT" --set lxc.apparmor.profile=nobody-made-it -- /bin/true
 

@@ -8,15 +8,16 @@
 cp "$B/tests/engine/tries" "$ROOT/bin/tries" || skip_all "tries was not built"
 printf '::sysinit:/bin/echo booted\n::respawn:/bin/sleep 1000\n' >"$ROOT/etc/inittab"
 
-# name, one command, a system. What the kernel may not have is ENOENT or ENODEV, ENODATA a cover.
+# name, one command, a system. What the kernel may not have is ENOENT or ENODEV, ENODATA a cover; EACCES
+# is what AppArmor says where it comes first.
 # A system has all capabilities in its own user namespace: it mounts what is harmless, and has
 # namespaces of its own; the files that it then reaches are the host's root's.
 table='
 mount_tmpfs            EPERM                        ok
 mount_proc             EPERM                        ok
-mount_debugfs          EPERM                        EPERM|ENODEV
-mount_tracefs          EPERM                        EPERM|ENODEV
-mount_securityfs       EPERM                        EPERM|ENODEV
+mount_debugfs          EPERM                        EPERM|ENODEV|EACCES
+mount_tracefs          EPERM                        EPERM|ENODEV|EACCES
+mount_securityfs       EPERM                        EPERM|ENODEV|EACCES
 mount_ext4             EPERM                        EPERM|ENODEV|ENOTBLK
 mount_bind             EPERM                        ok
 remount_sys            EPERM                        ok
@@ -94,7 +95,7 @@ drop_caches            EACCES|EROFS                 EACCES
 sysrq                  ENOENT|EACCES|EROFS          ENOENT|EACCES
 irq_affinity           EACCES|EROFS|ENOENT          EACCES|ENOENT
 uevent_helper          ENOENT|EACCES|EROFS          ENOENT|EACCES|EROFS
-kcore                  ENOENT|ENODATA               ENOENT|EACCES|EPERM
+kcore                  ENOENT|ENODATA|EACCES        ENOENT|EACCES|EPERM
 timer_list             ENODATA|ENOENT               EACCES|ENOENT
 kmsg                   ENODATA|ENOENT               EACCES|EPERM
 firmware               ENODATA                      ok
@@ -138,7 +139,7 @@ core_pattern EACCES|EROFS
 modprobe_path ENOENT|EACCES|EROFS
 binfmt ENOENT|EACCES|EROFS
 sysrq ENOENT|EACCES|EROFS
-kcore ENOENT|ENODATA
+kcore ENOENT|ENODATA|EACCES
 drop_caches EACCES|EROFS
 irq_affinity EACCES|EROFS|ENOENT
 timer_list ENODATA|ENOENT
