@@ -156,7 +156,10 @@ static bool is_of_another(const char *path)
     return false;
 }
 
-/* New cgroups of ours without a process in or below them. The common parent "pult" may stay. */
+/*
+ * New cgroups of ours without a process, or a group of another test's, in or below them. The common
+ * parent "pult" may stay.
+ */
 static struct list dead_cgroups(void)
 {
     struct list all = cgroups(), dead = {0};
@@ -170,7 +173,7 @@ static struct list dead_cgroups(void)
             strcmp(strrchr(path, '/'), "/pult") == 0 || is_of_another(path))
             continue;
         for (size_t j = i; j < all.count && !alive && strncmp(all.item[j], path, len) == 0; j++)
-            alive = cgroup_has_process(all.item[j]);
+            alive = is_of_another(all.item[j]) || cgroup_has_process(all.item[j]);
         if (!alive)
             list_add(&dead, path);
     }

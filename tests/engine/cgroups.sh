@@ -113,6 +113,15 @@ other "$WORK/a" kill "$n"
 ok "when it is gone" other "$WORK/b" start "$n"
 other "$WORK/b" kill "$n"
 
+# Its keeper is, and so it ends.
+killed()
+{
+    local pid
+    pid=$(id_of "$d" pid)
+    kill -9 "$(id_of "$d" keeper_pid)"
+    wait_for 10 gone "$pid"
+}
+
 # ---- where the definition wants it ----
 d=$n-d
 above() { rmdir /sys/fs/cgroup/{,*/}at-"$test_id"/first /sys/fs/cgroup/{,*/}at-"$test_id" 2>/dev/null; }
@@ -122,8 +131,7 @@ ok "lxc.cgroup.dir" pult start "$d"
 pid=$(id_of "$d" pid) group=$(cgroup_of "$pid")
 is "its group is there" "${group#"$(unified)"}" "/at-$test_id/first/$d"
 is "with its limit" "$(limit_of "$pid" memory.max memory memory.limit_in_bytes)" $((32 << 20))
-kill -9 "$(id_of "$d" keeper_pid)"
-wait_for 10 sh -c "! kill -0 $pid 2>/dev/null || grep -q '^State:.Z' /proc/$pid/status"
+killed
 is "its keeper is killed" "$(state_of "$d")" crashed
 ok "the group goes" test ! -e "$group"
 ok "and the one above it stays" test -d "${group%/*}"
@@ -152,8 +160,7 @@ else
 fi
 ok "live ones, too" pult limit "$d" pids=77
 is "and frozen with it" "$(pult freeze "$d"; sed -n 's/^frozen //p' "$group/in/side/cgroup.events"; pult unfreeze "$d")" 1
-kill -9 "$keeper"
-wait_for 10 sh -c "! kill -0 $pid 2>/dev/null || grep -q '^State:.Z' /proc/$pid/status"
+killed
 is "its keeper is killed again" "$(state_of "$d")" crashed
 is "nothing of it stays" "$(ls -d /sys/fs/cgroup/{,*/}at-"$test_id"/{own,mon} 2>/dev/null)" ""
 pult config set "$d" "lxc.cgroup.dir.monitor.pivot=at-$test_id/pivot"
@@ -165,15 +172,6 @@ ok "it stays" test -d "$(unified)/at-$test_id/pivot"
 ok "when the keeper is gone it is empty" wait_for 10 rmdir "$(unified)/at-$test_id/pivot"
 rmdir /sys/fs/cgroup/*/at-"$test_id"/pivot 2>/dev/null
 pult config unset "$d" lxc.cgroup.dir.container lxc.cgroup.dir.monitor lxc.cgroup.dir.monitor.pivot lxc.cgroup.dir.container.inner
-
-# Its keeper is, and so it ends.
-killed()
-{
-    local pid
-    pid=$(id_of "$d" pid)
-    kill -9 "$(id_of "$d" keeper_pid)"
-    wait_for 10 sh -c "! [ -d /proc/$pid ]"
-}
 
 # Below that of who calls.
 called()

@@ -6,7 +6,6 @@
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 
 last() { pult info "$1" -o json | sed -n '/last_run/,$s/^ *"'"$2"'": "*\([^",]*\)"*,*$/\1/p'; }
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"; }
 
 # ---- a command ----
 n=a-$test_id

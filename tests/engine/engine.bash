@@ -7,6 +7,7 @@
 #     status CMD...      what CMD ends with
 #     refused NAME RE CMD...   CMD fails and says RE
 #     id_of NAME WHAT    a number of `pult info -o json`: pid, keeper_pid, memory_bytes, …
+#     gone PID           it has ended
 #     cgroup_of PID      the directory of its group in the tree that freezes
 
 . "$(dirname "$0")/../lib.sh"
@@ -32,6 +33,8 @@ refused()
 }
 
 id_of() { pult info "$1" -o json | sed -n "s/^ *\"$2\": \([0-9]*\),*$/\1/p" | head -n 1; }
+
+gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
 
 pure_v2() { [ -e /sys/fs/cgroup/cgroup.controllers ]; }
 unified() { pure_v2 && echo /sys/fs/cgroup || echo /sys/fs/cgroup/unified; }

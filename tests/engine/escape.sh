@@ -204,7 +204,6 @@ int main(void)
 END
 gcc -static -o "$WORK/u/root/bin/deaf" "$WORK/deaf.c"
 u_info() { u info "$n" -o json | sed -n "s/^ *\"$1\": \"*\([^\",]*\)\"*,*$/\1/p" | head -n 1; }
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"; }
 if [ $users = yes ]; then
     u create container "$n" --rootfs "$WORK/u/root" --set lxc.init.cmd=/bin/deaf
     u start "$n"

@@ -55,7 +55,6 @@ refused "a limit that cannot be" "not delegated|needs the cgroup controller" \
 tree=$(unified)/u-$test_id
 from() { (echo $BASHPID >"$tree/$1/cgroup.procs" && u "${@:2}"); }
 of() { from b info "$n" -o json | sed -n "s/^ *\"$1\": \"*\([^\",]*\)\"*,*$/\1/p" | head -n 1; }
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status"; }
 if mkdir -p "$tree/a" "$tree/b" && chown -R $uid:$uid "$tree"; then
     at_exit "find '$tree' -depth -type d -exec rmdir {} +"
     u create container "$n" --rootfs "$WORK/uroot" -- /bin/sleep 1000
