@@ -160,7 +160,11 @@ static int include_dir(struct conf *c, const char *dir, unsigned depth, struct e
     return rc;
 }
 
-/* Read what an lxc.include names; a relative name starts at the directory of the naming file. */
+/*
+ * Read what an lxc.include names; a relative name starts at the directory of the naming file. A
+ * directory, told by the slash at its end, need not be there: distributions name some that others
+ * may fill.
+ */
 static int include(struct conf *c, const char *from, const char *what, unsigned depth,
                    struct error *err)
 {
@@ -172,7 +176,9 @@ static int include(struct conf *c, const char *from, const char *what, unsigned 
     if (depth > CONF_DEPTH_MAX)
         return error_set(err, ELOOP, "include '%s': more than %d deep", what, CONF_DEPTH_MAX);
     if (stat(path, &st) < 0)
-        return error_set(err, errno, "include '%s'", path);
+        return errno == ENOENT && what[strlen(what) - 1] == '/'
+                   ? 0
+                   : error_set(err, errno, "include '%s'", path);
     if (S_ISDIR(st.st_mode))
         return include_dir(c, path, depth, err);
     const char *file = file_add(c, path, err);

@@ -93,8 +93,11 @@ static int caps_apply(uint64_t keep, struct error *err)
     }
     cap_t caps = cap_init();
     int ret = 0;
-    if (!caps || cap_set_flag(caps, CAP_PERMITTED, n, list, CAP_SET) < 0 ||
-        cap_set_flag(caps, CAP_EFFECTIVE, n, list, CAP_SET) < 0 || cap_set_proc(caps) < 0)
+    /* libcap takes an empty list for a mistake. */
+    if (!caps ||
+        (n > 0 && (cap_set_flag(caps, CAP_PERMITTED, n, list, CAP_SET) < 0 ||
+                   cap_set_flag(caps, CAP_EFFECTIVE, n, list, CAP_SET) < 0)) ||
+        cap_set_proc(caps) < 0)
         ret = error_set(err, errno, "drop capabilities");
     cap_free(caps);
     return ret;

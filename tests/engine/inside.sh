@@ -108,6 +108,7 @@ pult kill "s-$test_id"
 pult destroy "s-$test_id"
 only=$(pult run --rootfs "$ROOT" --set 'lxc.cap.keep=chown kill' -- /bin/grep CapBnd /proc/self/status)
 is "lxc.cap.keep" "$only" $'CapBnd:\t0000000000000021'
+is "lxc.cap.keep = none" "$(pult run --rootfs "$ROOT" --set lxc.cap.keep=none -- /bin/sed -n 's/CapEff:[^0-9a-f]*//p' /proc/self/status)" 0000000000000000
 dropped=$(pult run --rootfs "$ROOT" --set lxc.cap.drop=chown -- /bin/sed -n 's/CapBnd:[^0-9a-f]*//p' /proc/self/status)
 is "lxc.cap.drop" $((0x$dropped & 1)) 0
 is "no signal is blocked or ignored" \

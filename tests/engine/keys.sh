@@ -248,4 +248,18 @@ under() { timeout 60 python3 -c "$filtered" "$PULT" run --rootfs "$ROOT" --set "
     -- /bin/mkdir /tmp/x 2>&1 </dev/null; echo $?; }
 like "filters add to those that are there" "$(under)" "not supported"
 is "lxc.seccomp.allow_nesting = 0 leaves the profile out there" "$(under --set lxc.seccomp.allow_nesting=0)" 0
+
+# The files that a distribution has for its containers: each is taken whole, and obeyed.
+n=d-$test_id bad="" files=(/usr/share/lxc/config/*.conf)
+for f in "${files[@]}"; do
+    printf '%s\n' "lxc.include = $f" "lxc.rootfs.path = $ROOT" "lxc.uts.name = $n" "lxc.net.0.type = empty" >"$WORK/config"
+    { pult create container "$n" -f "$WORK/config" -- /bin/true && pult start "$n" && pult wait -s stopped "$n" &&
+        [ "$(id_of "$n" exit_status)" = 0 ]; } >/dev/null 2>&1 || bad+=" $f"
+    pult destroy --force "$n" >/dev/null 2>&1
+done
+if [ -e "${files[0]}" ]; then
+    is "the ${#files[@]} files of /usr/share/lxc/config" "$bad" ""
+else
+    skip "the files of /usr/share/lxc/config" "lxc is not installed"
+fi
 finish

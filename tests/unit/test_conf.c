@@ -215,6 +215,9 @@ static void a_mistake_in_an_include_is_found_by_its_way(void **state)
     scratch_write("config", "lxc.include = none\n");
     assert_int_equal(conf_read("config", &c, &err), -1);
     assert_string_equal(err.text, "config:1: include 'none': No such file or directory");
+    scratch_write("config", "lxc.include = none.d/\n"); /* whoever has something puts it there */
+    assert_int_equal(conf_read("config", &c, &err), 0);
+    conf_free(c);
 }
 
 static void includes_that_go_round_or_fan_out_end(void **state)
