@@ -35,18 +35,31 @@ static const uint64_t drop_identity = CAP(CAP_SYS_ADMIN) | CAP(CAP_SYS_PTRACE) |
                                       CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_MKNOD) |
                                       CAP(CAP_CHECKPOINT_RESTORE) | CAP(CAP_SYS_RESOURCE);
 
-/* "net_admin sys_time" → bits. */
+/* A name, in lower case and with or without cap_, or a number. */
+static int cap_parse(const char *name, cap_value_t *cap)
+{
+    char full[72];
+    int64_t number;
+    if (number_parse(name, 0, 63, &number, NULL) == 0) {
+        *cap = (cap_value_t)number;
+        return 0;
+    }
+    snprintf(full, sizeof full, "cap_%s", str_starts(name, "cap_") ? name + 4 : name);
+    return cap_from_name(full, cap);
+}
+
+/* "net_admin sys_time" → bits; "none" forgets what was said before. */
 static int list_parse(const char *value, uint64_t *bits, struct error *err)
 {
     char name[64];
     int n;
     for (const char *p = value; sscanf(p, " %63[^ \t]%n", name, &n) == 1; p += n) {
-        char full[72];
         cap_value_t cap;
-        if (str_eq(name, "none"))
+        if (str_eq(name, "none")) {
+            *bits = 0;
             continue;
-        snprintf(full, sizeof full, "cap_%s", str_starts(name, "cap_") ? name + 4 : name);
-        if (cap_from_name(full, &cap) < 0)
+        }
+        if (cap_parse(name, &cap) < 0)
             return error_set(err, 0, "no capability is called '%s'; see capabilities(7)", name);
         *bits |= CAP(cap);
     }
