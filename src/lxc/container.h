@@ -239,6 +239,7 @@ struct container {
     int held;                        /* LXC's address of it, foreign.c; -1: none */
     struct event *held_event;
     bool hooked;           /* lxc.hook.pre-start was run, so post-stop will be */
+    bool reboots;          /* it ended to begin again: what post-stop is told */
     int netns;             /* in which interfaces of ours are; -1: none */
     char names[256];       /* what its /etc/resolv.conf is to be; "": left alone */
     struct notify *notify; /* notify.c; NULL: none */

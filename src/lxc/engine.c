@@ -158,17 +158,19 @@ static void hooks_before_init(struct container *c)
 {
     struct error err;
     struct message m = {.kind = MESSAGE_GO};
-    if (hooks_run(c->keeper->def, &c->config.set, HOOK_START_HOST, NULL, &err) < 0)
+    const struct hook_facts facts = {.pid = c->init};
+    if (hooks_run(c->keeper->def, &c->config.set, HOOK_START_HOST, &facts, &err) < 0)
         m.kind = start_failed(c, &err);
     message_send(c->sock, &m, NULL, 0);
 }
 
 /* The container is over; its namespaces are still there. */
-static void hooks_after(const struct container *c, int status)
+static void hooks_after(struct container *c, int status)
 {
     struct error err;
-    bool again = WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP && !c->ended_known;
-    const struct hook_facts facts = {.target = again ? "reboot" : "stop",
+    c->reboots = WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP && !c->ended_known;
+    const struct hook_facts facts = {.pid = c->init,
+                                     .target = c->reboots ? "reboot" : "stop",
                                      .namespaces = c->namespaces};
     if (c->hooked && hooks_run(c->keeper->def, &c->config.set, HOOK_STOP, &facts, &err) < 0)
         log_line("%s", err.text);
@@ -412,7 +414,8 @@ static void lxc_cleanup(struct keeper *k)
     cgroup_remove(&c->cgroup);
     apparmor_done(c);
     struct error err;
-    if (c->hooked && hooks_run(k->def, &c->config.set, HOOK_POST_STOP, NULL, &err) < 0)
+    const struct hook_facts facts = {.target = c->reboots ? "reboot" : "stop"};
+    if (c->hooked && hooks_run(k->def, &c->config.set, HOOK_POST_STOP, &facts, &err) < 0)
         log_line("%s", err.text);
     config_clear(&c->config);
     free(c);

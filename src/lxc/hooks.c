@@ -80,8 +80,11 @@ static void environment(const struct guest_def *def, const struct settings *s, c
     put("LXC_CONSOLE", s->console_path);
     put("LXC_CONSOLE_LOGPATH", s->console_log);
     put("LXC_CGNS_AWARE", "1");
-    snprintf(number, sizeof number, "%u", s->log_level);
-    put("LXC_LOG_LEVEL", number);
+    /* Where nothing is said LXC's own is ERROR: its hooks write files of their own below that. */
+    const bool said = conf_get(def->conf, "lxc.log.level") || conf_get(def->conf, "lxc.loglevel");
+    put("LXC_LOG_LEVEL", said ? log_level_names[s->log_level] : "ERROR");
+    snprintf(number, sizeof number, "%d", facts->pid);
+    put("LXC_PID", facts->pid ? number : NULL);
     snprintf(number, sizeof number, "%u", s->hook_version);
     put("LXC_HOOK_VERSION", number);
     put("LXC_TARGET", facts->target);

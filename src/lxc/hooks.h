@@ -13,7 +13,8 @@ struct container;
 struct hook_facts {
     int log;               /* what they print goes there; 0: to where this process logs */
     const char *root;      /* path of the root as it is mounted now */
-    const char *target;    /* stop: "stop" or "reboot" */
+    pid_t pid;             /* start-host, stop: the init as the host sees it */
+    const char *target;    /* stop, post-stop: "stop" or "reboot" */
     const char *source;    /* clone: the name of what was cloned */
     const int *namespaces; /* stop: NS_COUNT descriptors */
     char *const *args;     /* clone: further arguments */

@@ -62,6 +62,9 @@ enum hook_kind {
 };
 extern const char *const hook_names[HOOK_KINDS]; /* "pre-start" */
 
+#define LOG_LEVELS 9
+extern const char *const log_level_names[LOG_LEVELS]; /* "TRACE", the lowest, first */
+
 /* A key that may be 0, 1, or not there. */
 enum choice { SAID_NOT, SAID_NO, SAID_YES };
 

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "lxc/keys.h"
 #include "net/link.h"
 
 #define NUMBERS_MOST 64u  /* of lxc.net.N */
@@ -310,8 +311,8 @@ static int take_l2proxy(struct nic *n, const char *value, struct error *err)
 /* A string of its own: the definition is another one as soon as a limit is changed. */
 static int take_script(char **script, const char *value, struct error *err)
 {
-    if (value[0] != '/')
-        return error_set(err, 0, "'%s' does not begin with the absolute path of a program", value);
+    if (value_is_hook(value, err) < 0)
+        return -1;
     free(*script);
     *script = xstrdup(value);
     return 0;

@@ -25,6 +25,9 @@ const char *const share_names[SHARE_COUNT] = {
     [SHARE_PID] = "pid",       [SHARE_TIME] = "time", [SHARE_USER] = "user", [SHARE_UTS] = "uts",
 };
 
+const char *const log_level_names[LOG_LEVELS] = {"TRACE", "DEBUG", "INFO",  "NOTICE", "WARN",
+                                                 "ERROR", "CRIT",  "ALERT", "FATAL"};
+
 const char *const hook_names[HOOK_KINDS] = {
     [HOOK_PRE_START] = "pre-start", [HOOK_PRE_MOUNT] = "pre-mount",   [HOOK_MOUNT] = "mount",
     [HOOK_AUTODEV] = "autodev",     [HOOK_START_HOST] = "start-host", [HOOK_START] = "start",
@@ -426,11 +429,9 @@ int take_sysctl(void *to, const struct conf_line *l, struct error *err)
 
 int take_level(void *to, const struct conf_line *l, struct error *err)
 {
-    static const char *const names[] = {"TRACE", "DEBUG", "INFO",  "NOTICE", "WARN",
-                                        "ERROR", "CRIT",  "ALERT", "FATAL"};
     int64_t n;
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-        if (strcasecmp(l->value, names[i]) == 0) {
+    for (unsigned i = 0; i < LOG_LEVELS; i++)
+        if (strcasecmp(l->value, log_level_names[i]) == 0) {
             *(unsigned *)to = i;
             return 0;
         }
@@ -589,10 +590,12 @@ int take_offset(void *to, const struct conf_line *l, struct error *err)
 
 /* ---- hooks ---- */
 
+/* A command for the shell: a program by its path or by its name, which is looked for in PATH. */
 int value_is_hook(const char *value, struct error *err)
 {
-    if (value[0] != '/')
-        return error_set(err, 0, "'%s' does not begin with the absolute path of a program", value);
+    const size_t word = strcspn(value, " \t\"'");
+    if (value[0] != '/' && value[0] != '$' && memchr(value, '/', word))
+        return error_set(err, 0, "'%s' begins with a path that is not absolute", value);
     return 0;
 }
 

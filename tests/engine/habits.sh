@@ -22,4 +22,19 @@ is "lxc.cap.keep = none" "$(caps 'lxc.cap.keep = none')" 0000000000000000
 is "none forgets what was to be kept before" \
     "$(caps 'lxc.cap.keep = chown' 'lxc.cap.keep = none' 'lxc.cap.keep = kill')" 0000000000000020
 is "a capability by its number" "$(caps 'lxc.cap.keep = 5 chown')" 0000000000000021
+
+# ---- hooks ----
+echo 'echo "$3 ${LXC_PID:+$(cut -d" " -f1 "/proc/$LXC_PID/stat")} $LXC_TARGET $LXC_LOG_LEVEL" >>'"$WORK/out" >"$WORK/tell"
+tell="sh $WORK/tell"
+by /bin/true "lxc.hook.pre-start = sh -c 'echo \$1 \$3 \"\$LXC_NAME\" >$WORK/first' hook"
+is "a hook is a command for the shell" "$(cat "$WORK/first")" "h-$test_id pre-start h-$test_id"
+like "one by a path of no known place" "$(by /bin/true 'lxc.hook.pre-start = bin/hook a/b')" \
+    "c:2: lxc.hook.pre-start: 'bin/hook a/b' begins with a path"
+by /bin/true "lxc.hook.start = sh -c 'test \$LXC_NAME = h-$test_id && : >/tmp/started'" \
+    'lxc.hook.pre-start = true' "lxc.net.0.type = empty" "lxc.net.0.script.up = true"
+ok "one of the container's, too" test -e "$ROOT/tmp/started"
+by /bin/true "lxc.hook.start-host = $tell" "lxc.hook.post-stop = $tell" 'lxc.log.level = DEBUG'
+wait_for 10 grep -q post-stop "$WORK/out"
+like "they are told of the init, and in the end what for" "$(tr -s ' \n' ' ' <"$WORK/out")" \
+    "^start-host [0-9]+ DEBUG post-stop stop DEBUG $"
 finish
