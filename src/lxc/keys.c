@@ -53,7 +53,7 @@ const struct conf_key lxc_keys[] = {
      "proc, sys and cgroup, each with :ro, :mixed or :rw; all three are mounted in each case, with "
      "what is the machine's own read-only or hidden. proc:mixed makes /proc/sys but /proc/sys/net "
      "read-only, sys:mixed lets /sys/devices/virtual/net be written to, sys:rw all of /sys, as far "
-     "as the user namespace allows; cgroup:ro is read-only", NULL,
+     "as the user namespace allows; cgroup:ro is read-only, cgroup-full the same as cgroup", NULL,
      .take = take_autos, .at = AT(autos)},
     {"lxc.autodev", value_is_0_or_1, false,
      "0: the root's own /dev is used. Its null, zero, full, random, urandom, tty, console and ttys are "

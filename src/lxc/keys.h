@@ -44,7 +44,6 @@ extern const char *const share_names[SHARE_COUNT];
 enum auto_kind { AUTO_UNSAID, AUTO_RO, AUTO_MIXED, AUTO_RW };
 struct autos {
     enum auto_kind proc, sys, cgroup;
-    char *shmounts; /* HOST:INSIDE */
 };
 
 enum hook_kind {

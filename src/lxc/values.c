@@ -454,22 +454,26 @@ int take_autos(void *to, const struct conf_line *l, struct error *err)
     char *save;
     for (char *w = strtok_r(copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save)) {
         if (str_starts(w, "shmounts:")) {
-            free(a->shmounts);
-            a->shmounts = xstrdup(w + 9);
-            continue;
+            error_set(err, 0, "'%s': no directory is shared for mounts to appear in", w);
+            return error_hint(err,
+                              "`pult device add NAME DIR TARGET` mounts into a running container");
         }
         char *how = strchr(w, ':');
+        bool forced = false;
         if (how) {
             *how++ = '\0';
             char *force = strchr(how, ':');
-            if (force && str_eq(force, ":force"))
+            forced = str_eq(how, "force") || str_eq(force, ":force");
+            if (force && forced)
                 *force = '\0'; /* cgroups are mounted by us in each case */
         }
-        enum auto_kind *which = str_eq(w, "proc")                             ? &a->proc
-                                : str_eq(w, "sys")                            ? &a->sys
-                                : str_eq(w, "cgroup") || str_eq(w, "cgroup2") ? &a->cgroup
-                                                                              : NULL;
-        if (str_starts(w, "cgroup-full"))
+        /* In a cgroup namespace, as each container here, LXC shows its own, too, unless it is forced. */
+        const bool full = str_eq(w, "cgroup-full");
+        enum auto_kind *which = str_eq(w, "proc")                                     ? &a->proc
+                                : str_eq(w, "sys")                                    ? &a->sys
+                                : str_eq(w, "cgroup") || str_eq(w, "cgroup2") || full ? &a->cgroup
+                                                                                      : NULL;
+        if (full && forced)
             return error_set(err, 0,
                              "no container is shown the cgroups of the whole host; "
                              "cgroup:rw is its own");
@@ -636,11 +640,25 @@ int value_is_rlimit(const char *value, struct error *err)
 
 void settings_clear(struct settings *s)
 {
-    char *strings[] = {s->cwd,          s->apparmor,         s->selinux,      s->selinux_keyring,
-                       s->seccomp,      s->tty_dir,          s->console_path, s->console_log,
-                       s->fstab,        s->root_mount,       s->root_options, s->autos.shmounts,
-                       s->cgroup_dir,   s->cgroup_container, s->cgroup_inner, s->cgroup_monitor,
-                       s->cgroup_pivot, s->log_file,         s->log_syslog,   s->notify_proxy,
+    char *strings[] = {s->cwd,
+                       s->apparmor,
+                       s->selinux,
+                       s->selinux_keyring,
+                       s->seccomp,
+                       s->tty_dir,
+                       s->console_path,
+                       s->console_log,
+                       s->fstab,
+                       s->root_mount,
+                       s->root_options,
+                       s->cgroup_dir,
+                       s->cgroup_container,
+                       s->cgroup_inner,
+                       s->cgroup_monitor,
+                       s->cgroup_pivot,
+                       s->log_file,
+                       s->log_syslog,
+                       s->notify_proxy,
                        s->notify_cookie};
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
         free(strings[i]);

@@ -37,4 +37,11 @@ by /bin/true "lxc.hook.start-host = $tell" "lxc.hook.post-stop = $tell" 'lxc.log
 wait_for 10 grep -q post-stop "$WORK/out"
 like "they are told of the init, and in the end what for" "$(tr -s ' \n' ' ' <"$WORK/out")" \
     "^start-host [0-9]+ DEBUG post-stop stop DEBUG $"
+
+# ---- mounts ----
+mounted() { by "/bin/grep -c ' /sys/fs/cgroup.*cgroup' /proc/mounts" "$@"; }
+is "lxc.mount.auto = cgroup-full is its own" "$(mounted 'lxc.mount.auto = proc:mixed cgroup-full:mixed')" \
+    "$(mounted 'lxc.mount.auto = proc:mixed cgroup:mixed')"
+like "the host's are not to be had" "$(mounted 'lxc.mount.auto = cgroup-full:rw:force')" "cgroups of the whole host"
+like "nor is a directory for mounts" "$(mounted 'lxc.mount.auto = shmounts:/srv/x:/x')" "shmounts:.*pult device add"
 finish
