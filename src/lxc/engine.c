@@ -72,10 +72,10 @@ static int lxc_check(const struct guest_def *def, struct error *err)
 {
     struct config c;
     int ret = config_load(def, &c, err);
-    const char *root = ret == 0 && c.tree_count > 0 && !c.trees[0].image ? c.trees[0].path : NULL;
+    const char *root = ret == 0 && c.tree_count > 0 ? c.trees[0].path : NULL;
     bool own = !conf_get(def->conf, "lxc.rootfs.path");
     if (root && !own)
-        ret = root_check(root, err);
+        ret = c.trees[0].image ? image_check(root, err) : root_check(root, err);
     if (ret == 0 && def->foreign)
         ret = foreign_check(def, err);
     if (ret == 0)

@@ -32,7 +32,7 @@
 const struct conf_key lxc_keys[] = {
     /* the root file system, and what is mounted into it */
     {"lxc.rootfs.path", value_is_rootfs, false,
-     "root directory (rootfs/ in the guest's); overlay:LOWER[:LOWER…]:UPPER, loop:FILE of an image; "
+     "root directory (rootfs/ in the guest's); overlay:LOWER[:LOWER…]:UPPER, loop:FILE of an image, lvm:DEVICE; "
      "host:/ for a throwaway copy of this host",
      NULL},
     {"lxc.rootfs.options", NULL, false,

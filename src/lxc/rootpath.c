@@ -33,8 +33,8 @@
 static int no_path(const char *value, struct error *err)
 {
     error_set(err, 0, "'%s' is not the absolute path of a directory", value);
-    return error_hint(err, "or overlay:LOWER:UPPER, loop:FILE, or host:/ for a copy of this "
-                           "machine; what else LXC knows is to be mounted before");
+    return error_hint(err, "or of an image or a block device; overlay:LOWER:UPPER, or host:/ for a "
+                           "copy of this machine; what else LXC knows is to be mounted before");
 }
 
 /* LOWER[:LOWER…]:UPPER */
@@ -58,6 +58,28 @@ static int parse_overlay(const char *value, const char *dirs, struct root_path *
     return r->path && r->lower_count > 0 ? 0 : no_path(value, err);
 }
 
+/* What LXC writes before a path to say what lies there. */
+static const char *after_prefix(const char *value, enum root_form *form)
+{
+    static const struct {
+        const char *prefix;
+        enum root_form form;
+    } kinds[] = {{"dir:", ROOT_IS_DIR},    {"btrfs:", ROOT_IS_DIR}, {"zfs:", ROOT_IS_DIR},
+                 {"loop:", ROOT_IS_IMAGE}, {"lvm:", ROOT_IS_IMAGE}, {"rbd:", ROOT_IS_IMAGE}};
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        if (str_starts(value, kinds[i].prefix)) {
+            *form = kinds[i].form;
+            return value + strlen(kinds[i].prefix);
+        }
+    return value;
+}
+
+static bool is_image(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
+}
+
 int root_path_parse(const char *value, struct root_path *r, struct error *err)
 {
     *r = (struct root_path){0};
@@ -68,13 +90,11 @@ int root_path_parse(const char *value, struct root_path *r, struct error *err)
         root_path_clear(r);
         return -1;
     }
-    if (str_starts(value, "loop:"))
-        r->form = ROOT_IS_IMAGE;
-    const char *path = str_starts(value, "loop:")  ? value + 5
-                       : str_starts(value, "dir:") ? value + 4
-                                                   : value;
+    const char *path = after_prefix(value, &r->form);
     if (*path != '/')
         return no_path(value, err);
+    if (is_image(path))
+        r->form = ROOT_IS_IMAGE;
     r->path = xstrdup(path);
     return 0;
 }
@@ -161,19 +181,39 @@ static char *loop_take(int file, bool read_only, int *fd, struct error *err)
     return error_set(err, EBUSY, "find a free loop device"), NULL;
 }
 
-char *loop_device(const char *image, bool read_only, int *fd, const char **type, struct error *err)
+/* The image's descriptor, and what is in it. */
+static int image_open(const char *image, bool read_only, const char **type, struct error *err)
 {
     cleanup_close int file = open(image, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
     if (file < 0)
-        return error_set(err, errno, "open the image '%s'", image), NULL;
+        return error_set(err, errno, "open the image '%s'", image);
+    *type = image_type(file);
+    if (*type)
+        return steal_fd(file);
+    error_set(err, 0, "the image '%s' has no file system that is known", image);
+    return error_hint(err, "ext2 to ext4, xfs, btrfs, squashfs and erofs are");
+}
+
+int image_check(const char *image, struct error *err)
+{
+    const char *type;
+    cleanup_close int file = image_open(image, true, &type, err);
+    return file < 0 ? -1 : 0;
+}
+
+char *loop_device(const char *image, bool read_only, int *fd, const char **type, struct error *err)
+{
+    cleanup_close int file = image_open(image, read_only, type, err);
+    struct stat st;
+    if (file < 0)
+        return NULL;
     /* The lock is the open file's, which the device keeps: mounted twice it would be ruined. */
     if (flock(file, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
         return error_set(err, 0, "the image '%s' is in use", image), NULL;
-    *type = image_type(file);
-    if (!*type) {
-        error_set(err, 0, "the image '%s' has no file system that is known", image);
-        error_hint(err, "ext2 to ext4, xfs, btrfs, squashfs and erofs are");
-        return NULL;
+    /* The kernel mounts a block device once, however often it is asked to. */
+    if (fstat(file, &st) == 0 && S_ISBLK(st.st_mode)) {
+        *fd = steal_fd(file);
+        return xstrdup(image);
     }
     return loop_take(file, read_only, fd, err);
 }

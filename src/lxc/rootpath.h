@@ -5,7 +5,9 @@
  *     overlay:LOWER[:LOWER…]:UPPER   (overlayfs:, too) what is written goes to UPPER, a directory; the
  *                                    LOWERs are only read, the first on top. The overlay's own
  *                                    directory is beside UPPER.
- *     loop:FILE                      an image of a file system
+ *     loop:FILE                      an image of a file system; or the path alone, as dir:, btrfs: and
+ *                                    zfs: stand before that of a directory
+ *     lvm:DEVICE                     (rbd:, too) a block device that has one; or its path alone
  *
  * A clone by overlay has its UPPER in its own directory, and for LOWERs those of the guest that it
  * is one of, which is needed for as long as there is such a clone.
@@ -54,7 +56,9 @@ char *root_path_view(const struct root_path *r, struct error *err);
 /* The directory that holds UPPER and what the overlay itself needs, both made like the first LOWER. */
 int root_path_upper(const struct root_path *r, const char *dir, struct error *err);
 
-/* A loop device for an image, gone with its last mount; its path. Caller frees. */
+/* Is there an image, with a file system that is known? */
+int image_check(const char *image, struct error *err);
+/* A loop device for an image, gone with its last mount, or the block device itself; its path. Caller frees. */
 char *loop_device(const char *image, bool read_only, int *fd, const char **type, struct error *err);
 
 /*

@@ -44,4 +44,23 @@ is "lxc.mount.auto = cgroup-full is its own" "$(mounted 'lxc.mount.auto = proc:m
     "$(mounted 'lxc.mount.auto = proc:mixed cgroup:mixed')"
 like "the host's are not to be had" "$(mounted 'lxc.mount.auto = cgroup-full:rw:force')" "cgroups of the whole host"
 like "nor is a directory for mounts" "$(mounted 'lxc.mount.auto = shmounts:/srv/x:/x')" "shmounts:.*pult device add"
+
+# ---- roots ----
+root_is() # PREFIX:PATH
+{
+    by '/bin/cat /etc/mark' 'lxc.rootfs.path =' "lxc.rootfs.path = $1"
+}
+echo "its root" >"$ROOT/etc/mark"
+is "btrfs: and zfs: of a directory" "$(root_is "btrfs:$ROOT") $(root_is "zfs:$ROOT")" "its root its root"
+like "zfs: of a data set is to be mounted before" "$(root_is zfs:tank/web1)" "not the absolute path.*mounted before"
+modprobe -aq loop ext4 2>/dev/null
+if mkfs.ext4 -q -d "$ROOT" "$WORK/image" 32M 2>/dev/null && device=$(losetup -f --show "$WORK/image" 2>/dev/null); then
+    at_exit "losetup -d $device 2>/dev/null"
+    is "a block device, in its two spellings" "$(root_is "$device") $(root_is "lvm:$device")" "its root its root"
+    losetup -d "$device"
+    is "an image without loop: before it" "$(root_is "$WORK/image")" "its root"
+else
+    skip "a block device, in its two spellings" "no mkfs.ext4, or no loop devices"
+    skip "an image without loop: before it" "no mkfs.ext4, or no loop devices"
+fi
 finish

@@ -85,7 +85,7 @@ for d in dev proc sys; do
 done
 is "and the host's is as it was" "$(etc_state)" "$etc"
 is "none is left" "$(pult list --names)" ""
-refused "a file" "Not a directory" pult create container "$n" --set "lxc.rootfs.path=$WORK/text"
+refused "a file" "has no file system that is known" pult create container "$n" --set "lxc.rootfs.path=$WORK/text"
 refused "nothing" "No such file|nothing" pult create container "$n" --rootfs "$WORK/nothing"
 
 # ---- mounts ----
