@@ -59,7 +59,7 @@ void recover_guest(const char *name, int fd)
         return;
     }
 
-    char *dir = xasprintf("%s/guests/%s", place_home(), name);
+    cleanup_free char *dir = xasprintf("%s/guests/%s", place_home(), name);
     if (access(dir, F_OK) < 0) { /* another program's? */
         free(dir);
         dir = xasprintf("%s/foreign/%s", place_home(), name);

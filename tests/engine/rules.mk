@@ -5,6 +5,8 @@
 
 TEST_EXTRA += $(B)/tests/engine/tries $(B)/tests/engine/notifyd
 
+# No sanitizer's library is static.
+$(B)/tests/engine/tries $(B)/tests/engine/tries.o: override SAN :=
 $(B)/tests/engine/tries: $(B)/tests/engine/tries.o
 	@echo '  LD      $@'
 	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) -static-pie -o $@ $<

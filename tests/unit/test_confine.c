@@ -432,6 +432,10 @@ static void a_thread_can_have_less(void **unused)
 {
     char dir[] = "/tmp/confine-XXXXXX";
     (void)unused;
+#ifdef __SANITIZE_ADDRESS__
+    print_message("the sanitizer's own calls are not in the list\n");
+    skip();
+#endif
     assert_non_null(mkdtemp(dir));
     const struct confine_plan plan = {.dir = dir};
     assert_int_equal(outcome(shorter_list, 0, &plan), 0);

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #include "kvm/throw/init/network.c"
 
@@ -43,7 +44,7 @@ void say(const char *format, ...)
 /* ---- the server ---- */
 
 struct server {
-    int tap;
+    int tap, over; /* over: an eventfd */
     pthread_t thread;
     bool hostile; /* it says all kinds of things before it answers */
     bool refuses;
@@ -127,16 +128,18 @@ static void serve(struct server *s, struct frame *f)
 static void *server_thread(void *arg)
 {
     struct server *s = arg;
+    struct pollfd fds[] = {{.fd = s->tap, .events = POLLIN}, {.fd = s->over, .events = POLLIN}};
     struct frame f;
 
-    for (;;) {
+    while (poll(fds, 2, -1) > 0 && !fds[1].revents) {
         ssize_t n = read(s->tap, &f, sizeof(f));
         if (n < 0)
-            return NULL;
+            break;
         if ((size_t)n == sizeof(f) && f.head.ether_type == htons(ETH_P_IP) &&
             f.m.udp.dest == htons(67))
             serve(s, &f);
     }
+    return NULL;
 }
 
 static int open_tap(void)
@@ -169,14 +172,16 @@ static void get_address(struct server *s)
     memset(name_servers, 0, sizeof(name_servers));
     said[0] = '\0';
     s->tap = open_tap();
+    s->over = eventfd(0, EFD_CLOEXEC);
     assert_int_equal(pthread_create(&s->thread, NULL, server_thread, s), 0);
     cards_up();
 }
 
 static void end(struct server *s)
 {
-    pthread_cancel(s->thread);
+    assert_int_equal(eventfd_write(s->over, 1), 0);
     pthread_join(s->thread, NULL);
+    close(s->over);
     close(s->tap);
 }
 
