@@ -104,7 +104,7 @@ static void put_nexthops(FILE *f, const struct nlattr *all, int family, bool *wh
     const struct rtnexthop *nh = nla_data(all);
     int left = nla_len(all);
 
-    while (RTNH_OK(nh, left)) {
+    while (left >= (int)sizeof(*nh) && RTNH_OK(nh, left)) {
         struct nlattr *a[RTA_MAX + 1];
         int len = (int)(nh->rtnh_len - sizeof(*nh));
         if (nla_parse(a, RTA_MAX, (struct nlattr *)RTNH_DATA(nh), len, NULL) < 0)

@@ -18,6 +18,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "device/driver.h"
@@ -249,6 +250,12 @@ static void end(void)
 
 /* ---- the device ---- */
 
+static void assert_text(const char *file, const char *text)
+{
+    cleanup_free char *is = scratch_read(file);
+    assert_string_equal(is, text);
+}
+
 static void test_device(void **state)
 {
     struct virtio_fs_config config;
@@ -337,7 +344,7 @@ static void test_write(void **state)
     assert_int_equal(st.st_mode, S_IFREG | 0666); /* the guest's mask counts, not the host's */
     assert_int_equal(write_file(n, fh, 0, "0123456789", 10), 10);
     assert_int_equal(write_file(n, fh, 3, "xyz", 3), 3);
-    assert_string_equal(scratch_read("top/new"), "012xyz6789");
+    assert_text("top/new", "012xyz6789");
     assert_int_equal(write_file(n, fh, UINT64_MAX - 1, "xyz", 3), -EINVAL);
     struct fuse_fsync_in sync = {.fh = fh};
     assert_int_equal(ask(FUSE_FSYNC, n, &sync, sizeof(sync), NULL, 0, NULL, 0), 0);
@@ -347,14 +354,14 @@ static void test_write(void **state)
     assert_int_equal(ask(FUSE_FALLOCATE, n, &more, sizeof(more), NULL, 0, NULL, 0), 0);
     assert_true(setattr(n, (struct fuse_setattr_in){.valid = FATTR_SIZE, .size = 4}, &attr) > 0);
     assert_int_equal(attr.size, 4);
-    assert_string_equal(scratch_read("top/new"), "012x");
+    assert_text("top/new", "012x");
     assert_true(setattr(n, (struct fuse_setattr_in){.valid = FATTR_MODE, .mode = 0600}, &attr) > 0);
     assert_int_equal(attr.mode, S_IFREG | 0600);
     assert_true(setattr(n, (struct fuse_setattr_in){.valid = FATTR_MTIME, .mtime = 99}, &attr) > 0);
     assert_int_equal(attr.mtime, 99);
     /* without O_EXCL, what is there is opened */
     assert_true(create(ROOT, "file", O_WRONLY | O_TRUNC, 0600, &n, &fh) > 0);
-    assert_string_equal(scratch_read("top/file"), "");
+    assert_text("top/file", "");
     assert_int_equal(create(ROOT, "file", O_WRONLY | O_EXCL, 0600, &n, &fh), -EEXIST);
     assert_int_equal(create(ROOT, "sub", O_WRONLY, 0600, &n, &fh), -EISDIR);
     end();
@@ -538,7 +545,7 @@ static void test_escape(void **state)
     assert_int_equal(setattr(node(ROOT, "out"),
                              (struct fuse_setattr_in){.valid = FATTR_SIZE, .size = 0}, NULL),
                      -EINVAL);
-    assert_string_equal(scratch_read("secret"), "not yours\n");
+    assert_text("secret", "not yours\n");
     /* nor when the host's side puts one where the guest knows a directory */
     uint64_t sub = node(ROOT, "sub");
     assert_int_equal(rename("top/sub", "top/was"), 0);
@@ -625,7 +632,7 @@ static void test_readonly(void **state)
     assert_int_equal(ask_name(FUSE_UNLINK, ROOT, "file", NULL, 0), -EROFS);
     assert_int_equal(ask(FUSE_RENAME, ROOT, &to, sizeof(to), "file\0x", 7, NULL, 0), -EROFS);
     assert_int_equal(setattr(file, (struct fuse_setattr_in){.valid = FATTR_MODE}, NULL), -EROFS);
-    assert_string_equal(scratch_read("top/file"), "hello, guest\n");
+    assert_text("top/file", "hello, guest\n");
     end();
 }
 
@@ -822,7 +829,7 @@ static void test_lengths(void **state)
     assert_int_equal(ask(FUSE_WRITE, n, &in, sizeof(in), "x", 1, NULL, 64), -EINVAL);
     in.size = 1;
     assert_int_equal(ask(FUSE_WRITE, n, &in, sizeof(in), "x", 1, NULL, 0), -EINVAL); /* no room */
-    assert_string_equal(scratch_read("top/file"), "hello, guest\n");
+    assert_text("top/file", "hello, guest\n");
     struct fuse_getattr_in get = {0};
     assert_int_equal(ask(FUSE_GETATTR, n, &get, sizeof(get), NULL, 0, NULL, 50), -EINVAL);
     assert_int_equal(ask(FUSE_GETATTR, n, &get, 3, NULL, 0, NULL, 200), -EINVAL);
