@@ -124,6 +124,20 @@ static int clone_fill(const struct engine_clone *c, const struct root_path *r, c
     return filework_do(&w, err);
 }
 
+/*
+ * Two guests have neither one MAC address nor one interface on the host. A template of an address
+ * makes another one each time.
+ */
+static void nics_distinguish(const struct conf *from, struct conf *conf)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        const struct conf_line *l = &from->lines[i];
+        const char *dot = l->key && str_starts(l->key, "lxc.net") ? strrchr(l->key, '.') : NULL;
+        if (str_eq(dot, ".pair") || (str_eq(dot, ".hwaddr") && !strpbrk(l->value, "xX")))
+            conf_unset(conf, l->key);
+    }
+}
+
 int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, struct error *err)
 {
     cleanup_root_path struct root_path r = {0};
@@ -138,6 +152,7 @@ int lxc_clone(const struct engine_clone *c, struct conf *conf, const char *dir, 
         if (without)
             conf_set(conf, key, without);
     }
+    nics_distinguish(c->def->conf, conf);
     conf_unset(conf, "lxc.rootfs.path");
     conf_unset(conf, "lxc.uts.name");
     if (c->how == CLONE_OVERLAY) {

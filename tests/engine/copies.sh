@@ -36,6 +36,14 @@ is "cloneconfig: its own address and name, else the same" \
     "$(pult config get twin guest.net.0; pult config get twin lxc.environment; pult config get twin lxc.uts.name 2>/dev/null)" \
     "$(printf 'bridge=br0\nA=b')"
 pult destroy twin
+pult config set one lxc.net.0.type=veth lxc.net.0.hwaddr=00:16:3e:11:22:33 lxc.net.0.veth.pair=one0 \
+    lxc.net.1.type=veth lxc.net.1.hwaddr=00:16:3e:xx:xx:xx
+pult clone one twin
+is "clone: nor has it the same MAC address, or interface on the host" \
+    "$(pult config get twin | grep '^lxc.net')" \
+    $'lxc.net.0.type = veth\nlxc.net.1.type = veth\nlxc.net.1.hwaddr = 00:16:3e:xx:xx:xx'
+pult destroy twin
+pult config unset one lxc.net.0.type lxc.net.0.hwaddr lxc.net.0.veth.pair lxc.net.1.type lxc.net.1.hwaddr
 pult config unset one guest.net.0 lxc.environment lxc.uts.name
 echo second >"$G/two/rootfs/etc/state"
 is "clone: its own files" "$(of one)" first
