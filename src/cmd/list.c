@@ -106,7 +106,8 @@ const struct command cmd_list = {
     .options =
         (const struct cmd_option[]){
             {"state", 's', "STATE", false, "only guests in this state"},
-            {"group", 'g', "GROUP", true, "only those of this group; several: of all"},
+            {"group", 'g', "GROUP", true,
+             "only those of this group, or of one of A,B; several: of all"},
             {"names", 'n', NULL, false, "names alone, one a line"},
             {0},
         },

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/util.h"
 #include "guest/store.h"
 
@@ -17,14 +18,29 @@ static int64_t number_of(const struct conf *conf, const char *key, const char *l
     return v && number_parse(v, lowest, INT32_MAX, &n, NULL) == 0 ? n : 0;
 }
 
+/* An empty name is that of being in no group. */
 static bool in_group(const struct conf *conf, const char *group)
 {
     static const char *const keys[] = {"guest.group", "lxc.group"};
     const struct conf_line *l;
+    bool none = true;
     for (size_t k = 0; k < ARRAY_SIZE(keys); k++)
-        conf_for_each (conf, keys[k], l)
+        conf_for_each (conf, keys[k], l) {
             if (str_eq(l->value, group))
                 return true;
+            none = false;
+        }
+    return none && *group == '\0';
+}
+
+/* "web,db": in one of these at least. */
+static bool in_one_of(const struct conf *conf, const char *groups)
+{
+    cleanup_free char *copy = xstrdup(groups);
+    char *rest = copy, *group;
+    while ((group = strsep(&rest, ",")))
+        if (in_group(conf, group))
+            return true;
     return false;
 }
 
@@ -32,7 +48,7 @@ bool in_groups(const struct cmd_args *a, const struct guest_def *def)
 {
     const char *group;
     for (int i = 0; (group = cmd_opt_nth(a, "group", i)); i++)
-        if (!def || !in_group(def->conf, group))
+        if (!def || !in_one_of(def->conf, group))
             return false;
     return true;
 }

@@ -106,7 +106,7 @@ const struct command cmd_start = {
              "all networks with net.autostart and guests with guest.autostart = 1, as at boot"},
             {"all", 0, NULL, false, "all guests that do not run"},
             {"group", 'g', "GROUP", true,
-             "those of this group (guest.group, lxc.group); several: of all"},
+             "those of this group (guest.group, lxc.group), or of one of A,B; several: of all"},
             {0},
         },
     .help = "start guests",

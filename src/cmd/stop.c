@@ -106,7 +106,7 @@ const struct command cmd_stop = {
             {"no-wait", 'n', NULL, false, "only ask, do not wait until it is down"},
             {"all", 0, NULL, false, "all guests that run"},
             {"group", 'g', "GROUP", true,
-             "those of this group (guest.group, lxc.group); several: of all"},
+             "those of this group (guest.group, lxc.group), or of one of A,B; several: of all"},
             {0},
         },
     .help = "shut guests down",

@@ -34,8 +34,22 @@ const char *state_name(enum guest_state s)
     return (unsigned)s < GUEST_STATES ? state_names[s] : "unknown";
 }
 
+/* LXC's names of states that are none of ours: on the way to one, or from one, they are that. */
+static const struct {
+    const char *name;
+    enum guest_state state;
+} states_of_lxc[] = {{"aborting", GUEST_STOPPING},
+                     {"freezing", GUEST_FROZEN},
+                     {"thawed", GUEST_RUNNING}};
+
 int state_parse(const char *name, enum guest_state *s, struct error *err)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(states_of_lxc); i++) {
+        if (strcasecmp(name, states_of_lxc[i].name) == 0) {
+            *s = states_of_lxc[i].state;
+            return 0;
+        }
+    }
     for (unsigned i = 0; i < GUEST_STATES; i++) {
         if (strcasecmp(name, state_names[i]) == 0) {
             *s = (enum guest_state)i;

@@ -41,6 +41,7 @@ is "it is down" "$(state_of "$n")" stopped
 wait $monitor
 like "lxc-monitor" "$(cat "$WORK/monitor")" "^$n (starting|running).*$n (running|stopping|stopped)$"
 ok "lxc-start" pult start "$n"
+ok "lxc-wait, LXC's states" pult wait "$n" --state 'ABORTING|THAWED' --timeout 10
 ok "lxc-wait" pult wait "$n" --state 'RUNNING|STOPPED' --timeout 10
 
 # ---- while it runs ----

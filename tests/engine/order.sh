@@ -18,6 +18,12 @@ pult stop --all --timeout 0
 is "all stop" "$(state_all)" "stopped stopped stopped "
 pult start --group db
 is "a group" "$(state_all)" "stopped running stopped "
+pult stop --all --timeout 0
+pult start --group "nobody,web"
+is "one of several groups" "$(state_all)" "running running stopped "
+pult stop --all --timeout 0
+pult start --group "db,"
+is "a group, and those that are in none" "$(state_all)" "stopped running running "
 pult start --all
 is "all" "$(state_all)" "running running running "
 pult stop --group web --group db --timeout 0
