@@ -56,6 +56,8 @@ static int layers_load(struct config *c, const struct root_path *r, struct error
 static int root_load(const struct guest_def *def, struct config *c, struct error *err)
 {
     const char *path = conf_get(def->conf, "lxc.rootfs.path");
+    if (c->set.root_options)
+        mount_attr_parse(c->set.root_options, &c->root_data);
     if (str_eq(path, "host:/")) {
         c->root = ROOT_HOST;
         return hostroot_trees(c, err);
@@ -68,6 +70,7 @@ static int root_load(const struct guest_def *def, struct config *c, struct error
         return layers_load(c, &r, err);
     tree_add(c, r.path, c->root == ROOT_DIR);
     c->trees[0].image = r.form == ROOT_IS_IMAGE;
+    c->trees[0].data = c->trees[0].image ? c->root_data : NULL;
     if (c->trees[0].image && geteuid() != 0)
         return error_set(err, EPERM, "only root can mount the image '%s'", r.path);
     return 0;
@@ -288,6 +291,7 @@ void config_clear(struct config *c)
     strv_free(c->env);
     free(c->hostname);
     free(c->upper);
+    free(c->root_data);
     settings_clear(&c->set);
     *c = (struct config){0};
 }

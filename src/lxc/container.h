@@ -118,7 +118,8 @@ struct config {
     /* The root file system first; its layers; ROOT_HOST: one per file system of the host. */
     struct tree *trees;
     size_t tree_count;
-    char *upper;        /* ROOT_LAYERS: the last part of a path below the last tree */
+    char *upper;     /* ROOT_LAYERS: the last part of a path below the last tree */
+    char *root_data; /* of lxc.rootfs.options what is for an image's file system; NULL: nothing */
     bool marks_trusted; /* and the keeper puts them together; filled by config_layers() */
     struct mount_entry *mounts;
     size_t mount_count;

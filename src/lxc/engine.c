@@ -611,6 +611,24 @@ static int lxc_recover(const char *name, const char *run_dir, const struct statu
     return init_recover(page, err) < 0 ? -1 : ret;
 }
 
+/* What is to be known of a definition that is good. */
+static void lxc_warn(const struct guest_def *def, void (*tell)(void *arg, const char *text),
+                     void *arg)
+{
+    struct config c = {0};
+    struct error err;
+    if (conf_get(def->conf, "lxc.rootfs.options") && config_load(def, &c, &err) == 0 &&
+        c.root_data && !(c.tree_count > 0 && c.trees[0].image)) {
+        cleanup_free char *text =
+            xasprintf("lxc.rootfs.options: '%s' has no effect: the root is a directory, whose file "
+                      "system is mounted already",
+                      c.root_data);
+        tell(arg, text);
+    }
+    config_clear(&c);
+    reach_warn(def, tell, arg);
+}
+
 const struct engine lxc_engine = {
     .type = "container",
     .brief = "ct",
@@ -619,7 +637,7 @@ const struct engine lxc_engine = {
     .take = config_take,
     .manual = keys_doc,
     .check = lxc_check,
-    .warn = reach_warn,
+    .warn = lxc_warn,
     .templates = lxc_templates,
     .depopulate = archive_remove,
     .needed = root_path_needed,

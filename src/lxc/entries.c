@@ -158,6 +158,10 @@ int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err
     for (char *o = field[3] ? strtok_r(field[3], ",", &save) : NULL; o;
          o = strtok_r(NULL, ",", &save))
         option_apply(m, o);
+    if (m->data && strstr(m->data, "idmap=")) {
+        mount_entry_clear(m);
+        return error_set(err, 0, "a mount has the ids of the container, idmap=container, or none");
+    }
     if (m->bind && field[0][0] != '/' && !m->relative) {
         mount_entry_clear(m);
         return error_set(err, 0, "'%s' is not an absolute path", field[0]);

@@ -36,7 +36,7 @@ const struct conf_key lxc_keys[] = {
      "host:/ for a throwaway copy of this host",
      NULL},
     {"lxc.rootfs.options", NULL, false,
-     "mount options of the root: ro, nosuid, noexec, noatime, …; idmap=container is always so",
+     "mount options of the root: ro, nosuid, noexec, noatime, …, and those of the file system of an image; idmap=container is always so",
      NULL, .take = take_string, .at = AT(root_options)},
     {"lxc.rootfs.mount", conf_is_abs_path, false,
      "where the root is mounted while hooks run, LXC_ROOTFS_MOUNT", NULL,

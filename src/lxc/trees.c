@@ -45,7 +45,7 @@ static int tree_mount(struct tree *t, struct error *err)
 /* The device goes with the mount, for that is all that keeps it. */
 static int tree_mount_image(struct tree *t, struct error *err)
 {
-    struct tree device = {.fd = -1};
+    struct tree device = {.data = t->data, .fd = -1};
     cleanup_close int held = -1;
     cleanup_free char *path = loop_device(t->path, false, &held, &device.type, err);
     device.path = path;

@@ -56,18 +56,20 @@ void ttys_drop(struct container *c)
 
 /* ---- lxc.log.* ---- */
 
-static int syslog_open(const char *facility, unsigned level, struct error *err)
+/* Without a daemon that listens, what is said to it is lost, as in syslog(3). */
+static void syslog_open(const char *facility, unsigned level)
 {
     static char before[32]; /* the log keeps it */
     const struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
     const unsigned number = str_eq(facility, "daemon") ? 3 : 16 + (unsigned)(facility[5] - '0');
     cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) < 0)
-        return error_set(err, errno, "reach syslog at '%s' (lxc.log.syslog)", a.sun_path);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof a) < 0) {
+        log_line("lxc.log.syslog: reach '%s': %s", a.sun_path, strerror(errno));
+        return;
+    }
     snprintf(before, sizeof before, "<%u>pult[%d]: ", number * 8 + 5,
              getpid()); /* RFC 3164: notice */
     log_also(steal_fd(fd), before, level);
-    return 0;
 }
 
 int log_copies_open(const struct settings *s, struct error *err)
@@ -82,7 +84,9 @@ int log_copies_open(const struct settings *s, struct error *err)
             return error_set(err, errno, "open '%s' (lxc.log.file)", s->log_file);
         log_also(fd, "", s->log_level);
     }
-    return s->log_syslog ? syslog_open(s->log_syslog, s->log_level, err) : 0;
+    if (s->log_syslog)
+        syslog_open(s->log_syslog, s->log_level);
+    return 0;
 }
 
 /* ---- lxc.console.* ---- */

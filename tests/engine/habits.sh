@@ -43,6 +43,8 @@ mounted() { by "/bin/grep -c ' /sys/fs/cgroup.*cgroup' /proc/mounts" "$@"; }
 is "lxc.mount.auto = cgroup-full is its own" "$(mounted 'lxc.mount.auto = proc:mixed cgroup-full:mixed')" \
     "$(mounted 'lxc.mount.auto = proc:mixed cgroup:mixed')"
 like "the host's are not to be had" "$(mounted 'lxc.mount.auto = cgroup-full:rw:force')" "cgroups of the whole host"
+like "nor are ids of another namespace" "$(by /bin/true 'lxc.mount.entry = /etc mnt none bind,idmap=/proc/1/ns/user 0 0')" \
+    "ids of the container, idmap=container"
 like "nor is a directory for mounts" "$(mounted 'lxc.mount.auto = shmounts:/srv/x:/x')" "shmounts:.*pult device add"
 
 # ---- roots ----
@@ -59,8 +61,16 @@ if mkfs.ext4 -q -d "$ROOT" "$WORK/image" 32M 2>/dev/null && device=$(losetup -f 
     is "a block device, in its two spellings" "$(root_is "$device") $(root_is "lvm:$device")" "its root its root"
     losetup -d "$device"
     is "an image without loop: before it" "$(root_is "$WORK/image")" "its root"
+    is "lxc.rootfs.options: its file system's" \
+        "$(by "/bin/sed -n 's|^[^ ]* / [^ ]* .*\(commit=[0-9]*\).*|\1|p' /proc/mounts" 'lxc.rootfs.path =' \
+            "lxc.rootfs.path = $WORK/image" 'lxc.rootfs.options = noatime,commit=77')" commit=77
 else
     skip "a block device, in its two spellings" "no mkfs.ext4, or no loop devices"
     skip "an image without loop: before it" "no mkfs.ext4, or no loop devices"
+    skip "lxc.rootfs.options: its file system's" "no mkfs.ext4, or no loop devices"
 fi
+like "a directory has no such options" "$(by /bin/true 'lxc.rootfs.options = noatime,commit=77')" "'commit=77' has no effect"
+
+# ---- the log ----
+is "lxc.log.syslog where nobody listens" "$(by '/bin/echo started' 'lxc.log.syslog = daemon' | tail -n 1)" started
 finish
