@@ -92,6 +92,7 @@ pult start "$n-3"
 ok "lxc-stop -k" pult kill "$n-3"
 is "at once" "$(state_of "$n-3")" stopped
 is "lxc-copy -e" "$(pult run --rootfs "$PULT_HOME/guests/$n/rootfs" -- /bin/sh -c 'cat /etc/state; rm /etc/state' </dev/null)" first
+is "lxc-copy -e, of its definition" "$(pult run -f "$PULT_HOME/guests/$n/config" --rootfs "$PULT_HOME/guests/$n/rootfs" -- /bin/hostname </dev/null)" "$n"
 is "nothing of it stays" "$(cat "$PULT_HOME/guests/$n/rootfs/etc/state")" first
 is "lxc-execute" "$(status pult run --rootfs "$ROOT" -- /bin/sh -c 'exit 3')" 3
 is "lxc-unshare" "$(pult run --set lxc.uts.name=other -- /bin/sh -c 'hostname; [ $$ -lt 10 ] && echo own' </dev/null | paste -sd ' ')" \
