@@ -760,6 +760,7 @@ int networks_lock(struct error *err)
         return error_set(err, errno, "lock '%s'", path);
     /* Of one that was killed a program may still be at work. */
     cleanup_close int rules = networks_rules_lock();
+    (void)rules;
     return steal_fd(fd);
 }
 
