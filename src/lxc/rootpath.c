@@ -184,7 +184,8 @@ static char *loop_take(int file, bool read_only, int *fd, struct error *err)
 /* The image's descriptor, and what is in it. */
 static int image_open(const char *image, bool read_only, const char **type, struct error *err)
 {
-    cleanup_close int file = open(image, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+    cleanup_close int file =
+        open(image, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (file < 0)
         return error_set(err, errno, "open the image '%s'", image);
     *type = image_type(file);

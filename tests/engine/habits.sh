@@ -55,6 +55,8 @@ root_is() # PREFIX:PATH
 echo "its root" >"$ROOT/etc/mark"
 is "btrfs: and zfs: of a directory" "$(root_is "btrfs:$ROOT") $(root_is "zfs:$ROOT")" "its root its root"
 like "zfs: of a data set is to be mounted before" "$(root_is zfs:tank/web1)" "not the absolute path.*mounted before"
+mkfifo "$WORK/fifo"
+like "a FIFO is no image, and nothing waits for it" "$(root_is "loop:$WORK/fifo")" "fifo"
 modprobe -aq loop ext4 2>/dev/null
 if mkfs.ext4 -q -d "$ROOT" "$WORK/image" 32M 2>/dev/null && device=$(losetup -f --show "$WORK/image" 2>/dev/null); then
     at_exit "losetup -d $device 2>/dev/null"
