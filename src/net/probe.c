@@ -25,12 +25,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/util.h"
 #include "net/batch.h"
 #include "net/link.h"
 
 #define PATIENCE_MS 1500
-#define AGAIN_MS    500
+#define AGAIN_MS    20 /* the bridge takes a while to know that the port is up; then ever longer */
 #define FAR         "probe"
 #define FRAME_MOST  2048
 
@@ -293,12 +294,13 @@ static void take_all(struct asking *a, int fd,
 static void ask(struct asking *a)
 {
     const uint64_t end = now_mono_ns() + UINT64_C(1000000) * PATIENCE_MS;
-    uint64_t again = 0, now;
+    uint64_t again = 0, pause = UINT64_C(1000000) * AGAIN_MS, now;
 
     while ((now = now_mono_ns()) < end && !is_answered(a)) {
         if (now >= again) {
             send_questions(a);
-            again = now + UINT64_C(1000000) * AGAIN_MS;
+            again = now + pause;
+            pause *= 2;
         }
         struct pollfd p[2] = {{.fd = a->far, .events = POLLIN}, {.fd = a->ears, .events = POLLIN}};
         if (poll(p, 2, (int)((min(end, again) - now) / 1000000) + 1) <= 0)
@@ -316,6 +318,10 @@ static int probe_in(struct asking *a, struct error *err)
         return host < 0 ? error_set(err, errno, "open '/proc/self/ns/net'") : -1;
     if (unshare(CLONE_NEWNET) < 0)
         return error_set(err, errno, "make a network namespace");
+    /* The kernel is not to ask by our end too: of that the host would remember who asked. */
+    if (file_put_at(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1", err) < 0 &&
+        err->code != ENOENT) /* there is no IPv6 here */
+        return -1;
     if (make_pair(a, host, err) < 0 || open_far(a, err) < 0)
         return -1;
     if (setns(host, CLONE_NEWNET) < 0)

@@ -75,8 +75,13 @@ ok "no server: names are known" wait_for 5 eval 'in_guest web "nslookup web 10.9
 host=$(host_text) leases=$(cat "$PULT_HOME/networks/nat0.leases")
 like "who asks is answered" "$(net doctor nat0)" "ok .*dhcp .*is offered an address.*ok .*ra .*is told of the router"
 is "and leaves nothing" "$(host_text; cat "$PULT_HOME/networks/nat0.leases")" "$host"$'\n'"$leases"
-is "nor is anybody's address remembered" "$(ip neigh show dev nat0 | grep -c '02:')" \
-    "$(ip neigh show dev nat0 | grep -c "$(in_guest web 'cat /sys/class/net/eth0/address')")"
+# Of hardware addresses on this network the host remembers its own and the guest's alone.
+remembered()
+{
+    ip neigh show dev nat0 | sed -n 's/.* lladdr \([^ ]*\).*/\1/p' |
+        grep -vxF -e "$(cat /sys/class/net/nat0/address)" -e "$(in_guest web 'cat /sys/class/net/eth0/address')"
+}
+is "nor is anybody's address remembered" "$(remembered)" ""
 stopped() { kill -STOP "$(pgrep -P "$(supervisor)")"; }
 broken "a server that was stopped" "dhcp .*was stopped" stopped
 nft -f - <<END
@@ -94,6 +99,7 @@ END
 out=$(net doctor nat0)
 like "a rule that drops what is asked: found" "$out" "BAD .*dhcp .*does not come to it: a rule drops.*nft list ruleset"
 like "and for IPv6" "$out" "BAD .*ra .*no router"
+is "who asks for long is not remembered either" "$(remembered)" ""
 nft flush chain inet others in
 nft add rule inet others out oifname nat0 udp sport 67 drop
 like "or the answer" "$(net doctor nat0)" "BAD .*dhcp .*hears what it is asked, but no offer.*→ cat .*nat0/log"
