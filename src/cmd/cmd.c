@@ -74,7 +74,8 @@ static int unknown_verb(int argc, char *const *argv)
     }
     if (near)
         error_hint(&err, "did you mean '%s'?", near);
-    fprintf(stderr, "pult: %s (pult --help tells more)\n", err.text);
+    fprintf(stderr, "pult: %s (pult %s%s--help tells more)\n", err.text, nobjects ? argv[0] : "",
+            nobjects ? " " : "");
     return EXIT_USAGE;
 }
 
@@ -122,6 +123,9 @@ int command_main(int argc, char **argv)
     const char *verb = verb_of_option(argv[0]);
     const struct command *cmd =
         command_find(verb ? 1 : argc, verb ? (char *const *)&verb : argv, &used);
+    if (cmd == NULL && argc == 2 && str_eq(verb_of_option(argv[1]), "help") &&
+        help_group(argv[0]) > 0)
+        return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
     if (cmd == NULL)
         return unknown_verb(argc, argv);
     return run(cmd, argc - used, argv + used);

@@ -52,6 +52,18 @@ int help_print(const struct command *cmd)
     return EXIT_OK;
 }
 
+int help_group(const char *word)
+{
+    const size_t len = strlen(word);
+    int found = 0;
+    for (const struct command *const *c = commands; *c; c++)
+        if (str_starts((*c)->name, word) && (*c)->name[len] == ' ') {
+            printf(found++ ? "\n" : "");
+            help_print(*c);
+        }
+    return found;
+}
+
 static int help_run(const struct cmd_args *a)
 {
     if (cmd_opt(a, "man")) {
@@ -76,14 +88,9 @@ static int help_run(const struct cmd_args *a)
     const struct command *cmd = command_find(a->npos, a->pos, &used);
     if (cmd && used == a->npos)
         return help_print(cmd);
-    int found = 0;
-    size_t len = strlen(a->pos[0]);
-    for (const struct command *const *c = commands; *c && a->npos == 1; c++)
-        if (str_starts((*c)->name, a->pos[0]) && (*c)->name[len] == ' ') {
-            printf(found++ ? "\n" : "");
-            help_print(*c);
-        }
-    return found ? EXIT_OK : cmd_usage(a, "there is no command '%s'", a->pos[0]);
+    if (a->npos == 1 && help_group(a->pos[0]) > 0)
+        return EXIT_OK;
+    return cmd_usage(a, "there is no command '%s'", a->pos[0]);
 }
 
 const struct command cmd_help = {

@@ -14,6 +14,8 @@
 void help_overview(FILE *f);
 /* One verb, whole. Returns EXIT_OK. */
 int help_print(const struct command *cmd);
+/* All verbs whose first word of two is this one, whole. Returns how many. */
+int help_group(const char *word);
 /* pult(1) as troff, and the completion script. In help_man.c and help_bash.c. */
 void help_man(void);
 void help_bash(void);

@@ -8,6 +8,8 @@ refuses "unknown verb names the nearest" 2 "unknown command 'lst'; did you mean 
 refuses "unknown verb" 2 "unknown command 'xyzzy'.*--help" "$PULT" xyzzy
 refuses "empty verb" 2 "unknown command ''" "$PULT" ""
 refuses "half a verb" 2 "'create' wants one of these after it: container vm" "$PULT" create
+like "half a verb, asked what it does" "$("$PULT" create --help)" "usage: pult create container.*usage: pult create vm"
+is "as help tells it" "$("$PULT" snapshot -h)" "$("$PULT" help snapshot)"
 refuses "half a verb, wrong object" 2 "did you mean 'container'" "$PULT" create contaner
 refuses "config alone" 2 "get set unset edit" "$PULT" config
 refuses "unknown option names the nearest" 2 "unknown option '--kernle'; did you mean --kernel" \
