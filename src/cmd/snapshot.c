@@ -38,7 +38,7 @@ static int create_run(const struct cmd_args *a)
         return cmd_fail(a, &err);
     meter.percent = def->engine->snapshots && def->engine->snapshots->copy;
     disk_cancellable();
-    int rc = snapshot_create(def, name, disk_meter, &meter, &err);
+    int rc = snapshot_create(def, name, cmd_opt(a, "comment"), disk_meter, &meter, &err);
     disk_meter_end(&meter);
     if (rc < 0)
         return disk_fail(a, &err);
@@ -51,6 +51,11 @@ const struct command cmd_snapshot_create = {
     .args = "NAME [SNAPSHOT]",
     .min = 1,
     .max = 2,
+    .options =
+        (const struct cmd_option[]){
+            {"comment", 'c', "TEXT", false, "a line on what it is for, which the list shows"},
+            {0},
+        },
     .help = "keep the state of a guest: of a running VM memory, devices and disks, of a container "
             "its files",
     .detail = "The guest stands still for a moment and goes on while its memory is written. What\n"
@@ -58,7 +63,7 @@ const struct command cmd_snapshot_create = {
               "itself (pult:SNAPSHOT), raw ones in files that share blocks with them, where their\n"
               "file system can do that. Of a container, which may be stopped, a copy of its root\n"
               "file system is kept. Without SNAPSHOT the name is the time. It is printed.\n\n"
-              "  pult snapshot create web1 before-upgrade",
+              "  pult snapshot create web1 before-upgrade --comment 'bookworm, all is well'",
     .safe = true,
     .states = ON_STATE(GUEST_RUNNING) | ON_STATE(GUEST_FROZEN) | ON_DOWN,
     .run = create_run,
@@ -67,13 +72,13 @@ const struct command cmd_snapshot_create = {
 /* One as JSON. */
 static json_t *facts(const struct snapshot_info *info)
 {
-    return json_pack("{s:s, s:I, s:I}", "name", info->name, "time", (json_int_t)info->when,
-                     "size_bytes", (json_int_t)info->size);
+    return json_pack("{s:s, s:I, s:I, s:s}", "name", info->name, "time", (json_int_t)info->when,
+                     "size_bytes", (json_int_t)info->size, "comment", info->comment);
 }
 
 static int list_run(const struct cmd_args *a)
 {
-    static const char *const head[] = {"NAME", "TAKEN", ">SIZE", NULL};
+    static const char *const head[] = {"NAME", "TAKEN", ">SIZE", "COMMENT", NULL};
     struct error err = {0};
     cleanup_def struct guest_def *def = NULL;
     struct snapshot_info *list;
@@ -93,6 +98,8 @@ static int list_run(const struct cmd_args *a)
         table_cell(t, "%s", list[i].name);
         table_cell(t, "%s", when);
         table_cell(t, "%s", size);
+        str_printable(list[i].comment);
+        table_cell(t, "%s", list[i].comment);
         json_array_append_new(array, facts(&list[i]));
     }
     free(list);
@@ -113,8 +120,8 @@ const struct command cmd_snapshot_list = {
     .max = 1,
     .help = "list the snapshots of a guest, the oldest first",
     .detail = "SIZE is what they take in the guest's directory, without what disk images keep.\n"
-              "With -o json: an array of objects with name, time (seconds since 1970) and\n"
-              "size_bytes.",
+              "With -o json: an array of objects with name, time (seconds since 1970),\n"
+              "size_bytes and comment.",
     .json = true,
     .safe = true,
     .states = ON_ANY,

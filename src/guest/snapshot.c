@@ -170,6 +170,9 @@ int snapshot_list(const struct guest_def *def, struct snapshot_info **list, size
         *info = (struct snapshot_info){.when = st.st_mtim.tv_sec};
         memcpy(info->name, e->d_name, strlen(e->d_name) + 1); /* a name that was checked */
         add_size(fd, &info->size);
+        cleanup_free char *comment = NULL;
+        if (file_read_at(fd, "comment", SNAPSHOT_COMMENT_MAX, &comment, NULL, NULL) == 0)
+            snprintf(info->comment, sizeof info->comment, "%s", comment);
     }
     if (*count)
         qsort(*list, *count, sizeof **list, by_age);
@@ -177,6 +180,30 @@ int snapshot_list(const struct guest_def *def, struct snapshot_info **list, size
 }
 
 /* ---- taking one ---- */
+
+static int check_comment(const char *comment, struct error *err)
+{
+    const size_t len = comment ? strlen(comment) : 0;
+
+    if (len > SNAPSHOT_COMMENT_MAX)
+        return error_set(err, 0, "a comment of %zu bytes is too long; it may have %d", len,
+                         SNAPSHOT_COMMENT_MAX);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)comment[i] < ' ' || comment[i] == 127)
+            return error_set(err, 0, "a comment is one line, without control characters");
+    return 0;
+}
+
+/* What is known of it: the comment, and the definition, by which it is whole. */
+static int describe(const struct guest_def *def, int dir, const char *comment, struct error *err)
+{
+    size_t len;
+    cleanup_free char *text = conf_text(def->conf, &len);
+
+    if (comment && file_replace_at(dir, "comment", comment, strlen(comment), 0600, err) < 0)
+        return -1;
+    return file_replace_at(dir, "config", text, len, 0600, err);
+}
 
 /* What the memory may take: no more than the guest has, nor than its keeper uses. */
 static int check_room(const struct guest_def *def, int dir, struct error *err)
@@ -203,19 +230,15 @@ static int check_room(const struct guest_def *def, int dir, struct error *err)
                      def->dir, have_text);
 }
 
-/* The files that the keeper writes, and the definition. */
-static int make_files(const struct guest_def *def, int dir, char *const *names, int *fds,
-                      struct error *err)
+/* The files that the keeper writes. */
+static int make_files(int dir, char *const *names, int *fds, struct error *err)
 {
-    size_t len;
-    cleanup_free char *text = conf_text(def->conf, &len);
-
     for (size_t i = 0; names[i]; i++) {
         fds[i] = openat(dir, names[i], O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fds[i] < 0)
             return error_set(err, errno, "make '%s'", names[i]);
     }
-    return file_replace_at(dir, "config", text, len, 0600, err);
+    return 0;
 }
 
 /* Wait until it is done, asking whether it is to be given up. */
@@ -262,7 +285,7 @@ static int take(const struct guest_def *def, const char *name, int dir, char *co
     for (size_t i = 0; i < CONTROL_FDS; i++)
         fds[i] = -1;
     if (rc == 0)
-        rc = make_files(def, dir, names, fds, err);
+        rc = make_files(dir, names, fds, err);
     cleanup_close int control = rc == 0 ? client_connect(def->name, err) : -1;
     if (control < 0)
         rc = -1;
@@ -286,11 +309,10 @@ static bool stand_still(const struct guest_def *def, const char *cmd)
 
 /* Copy the files into `scratch`: of a guest that is frozen meanwhile, or that nobody can start. */
 static int copy_files(const struct guest_def *def, int all, const char *scratch,
-                      snapshot_progress_fn *progress, void *arg, struct error *err)
+                      const char *comment, snapshot_progress_fn *progress, void *arg,
+                      struct error *err)
 {
     struct guest_info info = {0};
-    size_t len;
-    cleanup_free char *text = conf_text(def->conf, &len);
     cleanup_free char *path = xasprintf("%s/snapshots/%s", def->dir, scratch);
     cleanup_close int dir = openat(all, scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (dir < 0)
@@ -312,10 +334,10 @@ static int copy_files(const struct guest_def *def, int all, const char *scratch,
     cleanup_free char *number = xasprintf("%" PRIu64 "\n", size);
     return rc < 0 || file_replace_at(dir, "size", number, strlen(number), 0600, err) < 0
                ? -1
-               : file_replace_at(dir, "config", text, len, 0600, err);
+               : describe(def, dir, comment, err);
 }
 
-static int copy_create(const struct guest_def *def, const char *name,
+static int copy_create(const struct guest_def *def, const char *name, const char *comment,
                        snapshot_progress_fn *progress, void *arg, struct error *err)
 {
     struct stat st;
@@ -327,7 +349,7 @@ static int copy_create(const struct guest_def *def, const char *name,
         return error_set(err, EEXIST, "'%s' has a snapshot '%s'", def->name, name);
     if (mkdirat(all, scratch, 0700) < 0)
         return error_set(err, errno, "make the snapshot '%s'", name);
-    int rc = copy_files(def, all, scratch, progress, arg, err);
+    int rc = copy_files(def, all, scratch, comment, progress, arg, err);
     if (rc == 0 && (renameat(all, scratch, all, name) < 0 || fsync(all) < 0))
         rc = error_set(err, errno, "keep the snapshot '%s'", name);
     if (rc < 0)
@@ -335,16 +357,16 @@ static int copy_create(const struct guest_def *def, const char *name,
     return rc;
 }
 
-int snapshot_create(const struct guest_def *def, const char *name, snapshot_progress_fn *progress,
-                    void *arg, struct error *err)
+int snapshot_create(const struct guest_def *def, const char *name, const char *comment,
+                    snapshot_progress_fn *progress, void *arg, struct error *err)
 {
     char **names;
     struct stat st;
 
-    if (check_kind(def, name, err) < 0)
+    if (check_kind(def, name, err) < 0 || check_comment(comment, err) < 0)
         return -1;
     if (def->engine->snapshots->copy)
-        return copy_create(def, name, progress, arg, err);
+        return copy_create(def, name, comment, progress, arg, err);
     if (def->engine->snapshots->files(def, &names, err) < 0)
         return -1;
     cleanup_free char *scratch = xasprintf(".%s", name);
@@ -360,7 +382,9 @@ int snapshot_create(const struct guest_def *def, const char *name, snapshot_prog
         if (rc == 0) {
             dir = openat(all, scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
             rc = dir < 0 ? error_set(err, errno, "open the snapshot '%s'", name)
-                         : take(def, name, dir, names, progress, arg, err);
+                         : describe(def, dir, comment, err);
+            if (rc == 0)
+                rc = take(def, name, dir, names, progress, arg, err);
             if (rc == 0 && (fsync(dir) < 0 || renameat(all, scratch, all, name) < 0 || fsync(all)))
                 rc = error_set(err, errno, "keep the snapshot '%s'", name);
             if (rc < 0)

@@ -72,8 +72,8 @@ ok "it is frozen" pult wait "$n" --state FROZEN --timeout 5
 ok "lxc-unfreeze" pult unfreeze "$n"
 is "it is thawed" "$(state_of "$n")" running
 pult exec "$n" -- /bin/sh -c 'echo first >/etc/state'
-ok "lxc-snapshot" pult snapshot create "$n" snap0
-like "lxc-snapshot -L" "$(pult snapshot list "$n")" snap0
+ok "lxc-snapshot -c" pult snapshot create "$n" snap0 --comment why
+like "lxc-snapshot -L -C" "$(pult snapshot list "$n")" "snap0 .* why"
 pult exec "$n" -- /bin/sh -c 'echo second >/etc/state'
 ok "lxc-stop -r" pult reboot "$n"
 again() { local now; now=$(id_of "$n" pid); [ -n "$now" ] && [ "$now" != "$pid" ] && [ "$(state_of "$n")" = running ]; }

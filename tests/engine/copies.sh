@@ -64,11 +64,17 @@ ok "snapshot: it works" wait_for 10 pult exec one -- cat /etc/state
 ok "clone: of a snapshot" pult clone one four --snapshot s1
 is "clone: of a snapshot, its files" "$(of four)" first
 ok "stopped" pult stop one
-ok "snapshot: of one that is stopped" pult snapshot create one s2
+ok "snapshot: of one that is stopped" pult snapshot create one s2 --comment 'before: the "upgrade"'
+like "snapshot: what it is for" "$(pult snapshot list one)" 's2 .* before: the "upgrade"'
+is "snapshot: as JSON, of both" "$(pult snapshot list one -o json | sed -n 's/.*"comment": "\(.*\)".*/\1/p' | paste -sd /)" \
+    '/before: the \"upgrade\"'
+refused "snapshot: a comment is a line" "one line" pult snapshot create one s3 --comment $'two\nlines'
+refused "snapshot: and a short one" "too long; it may have 200" \
+    pult snapshot create one s3 --comment "$(printf '%0201d' 0)"
 is "snapshot: both are listed" "$(pult snapshot list one | awk 'NR > 1 {print $1}' | paste -sd ' ')" "s1 s2"
 used=$(du -s --block-size=1 "$G/one/snapshots/s2/rootfs" | cut -f 1)
 like "snapshot: its size" "$(pult snapshot list one -o json | tr -d ' \n')" \
-    "\"s2\",\"time\":[0-9]*,\"size_bytes\":$((used / 1000000))[0-9]{6}\\}"
+    "\"s2\",\"time\":[0-9]*,\"size_bytes\":$((used / 1000000))[0-9]{6},"
 refused "snapshot: taken already" "has a snapshot" pult snapshot create one s2
 ok "snapshot: deleted" pult snapshot delete one s1 s2
 is "snapshot: nothing stays" "$(ls -A "$G/one/snapshots")" ""
