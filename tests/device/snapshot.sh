@@ -45,12 +45,12 @@ is "none are listed" "$("$PULT" snapshot list "$v" -o json)" "[]"
 ok "start" "$PULT" start "$v"
 ok "it counts" wait_for 30 counted 20
 before=$(last)
-is "create prints the name" "$("$PULT" snapshot create "$v" one)" one
+is "create prints the name" "$("$PULT" snapshot create "$v" one -c "for tests")" one
 after=$(last)
 is "it runs on" "$(state_of "$v")" running
 ok "and counts on" wait_for 30 counted $((16#$after + 50))
 is "and lost nothing" "$(gaps)" 0
-like "it is listed" "$("$PULT" snapshot list "$v")" 'one  +20[0-9-]+ [0-9:]+ +[0-9.]+K'
+like "it is listed" "$("$PULT" snapshot list "$v")" 'one  +20[0-9-]+ [0-9:]+ +[0-9.]+K +for tests'
 holds "one snapshot" one
 says "a name that is taken" "has a snapshot 'one'" "$PULT" snapshot create "$v" one
 says "a name that is none" "name" "$PULT" snapshot create "$v" ../one
