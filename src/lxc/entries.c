@@ -17,9 +17,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/util.h"
 #include "lxc/container.h"
 #include "lxc/sys.h"
@@ -166,6 +168,13 @@ int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err
         mount_entry_clear(m);
         return error_set(err, 0, "'%s' is not an absolute path", field[0]);
     }
+    if (m->tree.idmap && !m->bind && is_for_users(field[2])) {
+        mount_entry_clear(m);
+        return error_set(err, 0,
+                         "idmap=container is for what is of the host: a '%s' is mounted by "
+                         "the container, with its ids",
+                         field[2]);
+    }
     m->source = xstrdup(field[0]);
     m->target = xstrdup(field[1] + strspn(field[1], "/"));
     m->type = xstrdup(field[2]);
@@ -289,20 +298,50 @@ static int path_make(int rootfd, const char *path, bool file, struct error *err)
     return 0;
 }
 
+/* An overlay of whose upper layer the kernel makes nothing that could be written to. */
+static int check_written(const struct mount_entry *m, const char *upper, int fd, struct error *err)
+{
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) < 0 || !(fs.f_flag & ST_RDONLY) || m->attr & MOUNT_ATTR_RDONLY)
+        return 0;
+    cleanup_free char *map = NULL;
+    unsigned inside = 0, outside = 0;
+    if (file_read_at(AT_FDCWD, "/proc/self/uid_map", 1000, &map, NULL, NULL) == 0)
+        sscanf(map, "%u %u", &inside,
+               &outside); /* the lowest first, which is 0 in all but odd ones */
+    error_set(err, 0, "'%s' and the workdir are not its own, so it could only be read", upper);
+    return error_hint(err, "chown -R %u:%u, or say ro", outside - inside, outside - inside);
+}
+
 /* A file system that the container mounts itself. */
 static int type_mount(struct mount_entry *m, struct error *err)
 {
-    char *options[33] = {NULL}, *save = NULL;
-    unsigned n = 0;
-    for (char *o = m->data ? strtok_r(m->data, ",", &save) : NULL; o && n < 32;
-         o = strtok_r(NULL, ",", &save)) {
+    const char *options[64], *upper = NULL;
+    size_t n = 0;
+    char *save = NULL;
+    cleanup_free char *data = m->data ? xstrdup(m->data) : NULL;
+    bool overlay = str_eq(m->type, "overlay"), marked = false;
+    for (char *o = data ? strtok_r(data, ",", &save) : NULL; o; o = strtok_r(NULL, ",", &save)) {
+        if (n + 4 >= ARRAY_SIZE(options))
+            return error_set(err, E2BIG, "read its options");
         char *value = strchr(o, '=');
         if (value)
             *value++ = '\0';
+        marked |= str_eq(o, "userxattr");
+        if (str_eq(o, "upperdir"))
+            upper = value;
         options[n++] = o;
         options[n++] = value ? value : o + strlen(o); /* "": a flag */
     }
-    return fs_mount(m->type, m->attr, (const char *const *)options, err);
+    if (overlay && !marked) { /* the marks that a user namespace may make */
+        options[n++] = "userxattr";
+        options[n++] = "";
+    }
+    options[n] = NULL;
+    cleanup_close int fd = fs_mount(m->type, m->attr, options, err);
+    if (fd < 0 || (overlay && upper && check_written(m, upper, fd, err) < 0))
+        return -1;
+    return steal_fd(fd);
 }
 
 /* The tree that an entry is of, as a mount that is attached nowhere. */

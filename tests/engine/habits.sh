@@ -45,6 +45,17 @@ is "lxc.mount.auto = cgroup-full is its own" "$(mounted 'lxc.mount.auto = proc:m
 like "the host's are not to be had" "$(mounted 'lxc.mount.auto = cgroup-full:rw:force')" "cgroups of the whole host"
 like "nor are ids of another namespace" "$(by /bin/true 'lxc.mount.entry = /etc mnt none bind,idmap=/proc/1/ns/user 0 0')" \
     "ids of the container, idmap=container"
+mkdir -p "$WORK/low/d" "$WORK/up" "$WORK/ow" && touch "$WORK/low/d/f"
+over() # COMMAND LINE OPTIONS
+{
+    by "$1" "lxc.mount.entry = overlay mnt/o overlay lowerdir=$WORK/low,upperdir=$WORK/up,workdir=$WORK/ow,create=dir${2-} 0 0"
+}
+out=$(over '/bin/ls /mnt/o/d')
+like "an overlay that cannot be written to" "$out" "'$WORK/up' and the workdir are not its own.*chown -R [0-9]+:[0-9]+, or say ro"
+is "but one that is not to be" "$(over '/bin/ls /mnt/o/d' ,ro)" f
+ok "with the owner that is said" chown -R "$(sed 's/.*chown -R \([0-9:]*\),.*/\1/' <<<"$out")" "$WORK/low" "$WORK/up" "$WORK/ow"
+is "all can be done in it" "$(over '/bin/sh -c "rm -r /mnt/o/d; mkdir /mnt/o/d; touch /mnt/o/d/g; ls /mnt/o/d"')" g
+like "ids are for what is the host's" "$(over /bin/true ,idmap=container)" "idmap=container is for what is of the host"
 like "nor is a directory for mounts" "$(mounted 'lxc.mount.auto = shmounts:/srv/x:/x')" "shmounts:.*pult device add"
 
 # ---- roots ----
