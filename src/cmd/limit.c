@@ -143,7 +143,12 @@ static const struct limit_word {
      {"lxc.cgroup.cpuset.cpus"}},
     {"pids", "lxc.cgroup2.pids.max", as_it_is, NULL, NULL, {"lxc.cgroup.pids.max"}},
     {"io", "lxc.cgroup2.io.max", as_io, "vm.cgroup2.io.max", as_io, {NULL}},
-    {"io-weight", "lxc.cgroup2.io.weight", as_it_is, "vm.cgroup2.io.weight", as_it_is, {NULL}},
+    {"io-weight",
+     "lxc.cgroup2.io.weight",
+     as_it_is,
+     "vm.cgroup2.io.weight",
+     as_it_is,
+     {"lxc.cgroup.blkio.weight", "lxc.cgroup.blkio.bfq.weight"}},
 };
 
 /* What is to be changed: keys with null, a value, or an array of values. */
@@ -241,7 +246,18 @@ static int limit_vm(const char *name, const struct guest_info *info, json_t *set
     return ret;
 }
 
-/* What the definition limits. */
+/* Is it a file of cgroups for which no word stands? */
+static bool is_raw(const char *key, bool vm)
+{
+    if (!str_starts(key, vm ? "vm.cgroup2." : "lxc.cgroup") || (!vm && !limits_key(key)))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (str_eq(key, vm ? words[i].vm_key : words[i].key))
+            return false;
+    return true;
+}
+
+/* What the definition limits: by words, and what it says in the spelling of cgroups by its keys. */
 static int show(const struct cmd_args *a, const struct guest_info *info, bool vm)
 {
     json_t *o = json_object();
@@ -255,6 +271,14 @@ static int show(const struct cmd_args *a, const struct guest_info *info, bool vm
             json_array_append_new(values, json_string(cores ? cores : l->value));
         }
         json_object_set_new(o, words[i].word, values);
+    }
+    for (size_t i = 0; i < info->def->conf->count; i++) {
+        const struct conf_line *l = &info->def->conf->lines[i];
+        if (!l->key || !*l->value || !is_raw(l->key, vm))
+            continue;
+        if (!json_object_get(o, l->key))
+            json_object_set_new(o, l->key, json_array());
+        json_array_append_new(json_object_get(o, l->key), json_string(l->value));
     }
     if (cmd_json(a)) {
         print_json(o);
@@ -329,7 +353,8 @@ const struct command cmd_limit = {
         "  pids        processes and threads (containers)\n"
         "  io          DEVICE,rbps=N,wbps=N,riops=N,wiops=N: a disk, or a file on it\n"
         "  io-weight   1 to 10000\n\n"
-        "All that is given is done, or nothing. Without any, it prints what is set. What limits a\n"
+        "All that is given is done, or nothing. Without any, it prints what is set, under its key\n"
+        "what the definition says in the spelling of cgroups. What limits a\n"
         "VM limits its process on this host: the virtual machine itself stays as it is.\n\n"
         "  pult limit web1 memory=64M cpus=0.2 pids=100",
     .json = true,

@@ -65,6 +65,28 @@ static void weight_to_v2(const char *v, char out[128])
     snprintf(out, 128, "%lld", min(WEIGHT_MAX, max(1LL, min(atoll(v), SHARES_MAX) * 100 / 1024)));
 }
 
+/*
+ * Where io.weight has 1 to 10000 the file of BFQ has 1 to 1000, and 100 is what all have in both:
+ * what is above that is drawn together. A value may begin with "default"; one for a device alone
+ * stays as it is, and is refused by the kernel.
+ */
+#define BFQ_MAX 1000LL
+static void io_weight_to_v1(const char *v, char out[128])
+{
+    const long long w = min(atoll(v + strcspn(v, "0123456789")), WEIGHT_MAX);
+    snprintf(out, 128, "%lld",
+             w <= 100 ? w : 100 + (w - 100) * (BFQ_MAX - 100) / (WEIGHT_MAX - 100));
+    if (strchr(v, ':'))
+        same(v, out);
+}
+
+static void io_weight_to_v2(const char *v, char out[128])
+{
+    const long long w = min(atoll(v), BFQ_MAX);
+    snprintf(out, 128, "%lld",
+             w <= 100 ? w : 100 + (w - 100) * (WEIGHT_MAX - 100) / (BFQ_MAX - 100));
+}
+
 static const struct {
     const char *v2, *v1;
     void (*to_v1)(const char *v, char out[128]);
@@ -77,7 +99,7 @@ static const struct {
     {"cpuset.cpus", "cpuset.cpus", same, same},
     {"cpuset.mems", "cpuset.mems", same, same},
     {"pids.max", "pids.max", same, same},
-    {"io.weight", "blkio.bfq.weight", same, same},
+    {"io.weight", "blkio.bfq.weight", io_weight_to_v1, io_weight_to_v2},
 };
 
 /* The parts of io.max, each a file of v1. */
@@ -162,6 +184,8 @@ static int limit_add(struct limit *list, int n, const char *file, const char *va
 {
     int controller = controller_of(file);
     char text[128];
+    if (str_eq(file, "blkio.weight")) /* CFQ's, until Linux 5.0 */
+        file = "blkio.bfq.weight";
     if (controller < 0)
         return error_set(err, 0, "no cgroup controller here has a file '%s'", file);
     if (strlen(value) >= sizeof text)

@@ -55,6 +55,13 @@ if pure_v2 || [ -e /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes ]; then
 else
     skip "swap" "not limited by this kernel"
 fi
+if pure_v2 || [ -e /sys/fs/cgroup/blkio/blkio.bfq.io_serviced ]; then
+    ok "a weight that BFQ does not have" pult limit "$n" io-weight=5050
+    limit_is "is what it is there" io.weight "default 5050" blkio blkio.bfq.weight 550
+    ok "none" pult limit "$n" io-weight=none
+else
+    skip "a weight that BFQ does not have" "this kernel weighs no input and output"
+fi
 disk=$(stat -c %Hd:%Ld "$WORK")
 if [ "${disk%%:*}" != 0 ] && ok "a disk" pult limit "$n" "io=$WORK,rbps=10M,wiops=100"; then
     limit_is "is read so fast" io.max "$disk rbps=10485760 wbps=max riops=max wiops=100" \
@@ -70,6 +77,22 @@ sys.exit(json.loads(s.makefile().readline())["error"])' "$PULT_RUN/$n/control"
 pult kill "$n"
 ok "one that does not run" pult limit "$n" memory=128M
 is "will have it" "$(pult config get "$n" guest.memory)" 128M
+ok "in LXC's spellings" eval 'pult config set "$n" lxc.cgroup2.memory.low=1M && pult config set "$n" lxc.cgroup.cpu.shares=512'
+is "all is shown" "$(pult limit "$n" | tr -s ' ' | grep -E 'weight|shares|low')" \
+    $'cpu-weight 50\nlxc.cgroup2.memory.low 1M\nlxc.cgroup.cpu.shares 512'
+ok "said by a word" pult limit "$n" cpu-weight=60
+is "it is gone" "$(pult limit "$n" | tr -s ' ' | grep -E 'weight|shares')" "cpu-weight 60"
+pult destroy "$n"
+if pure_v2 || [ -e /sys/fs/cgroup/blkio/blkio.bfq.io_serviced ]; then
+    pult create container "$n" --rootfs "$ROOT" --set lxc.cgroup.blkio.weight=550 -- /bin/sleep 1000
+    ok "the weight that CFQ had" pult start "$n"
+    pid=$(id_of "$n" pid)
+    limit_is "is BFQ's" io.weight "default 5050" blkio blkio.bfq.weight 550
+    pult destroy --force "$n"
+fi
+pure_v2 && k=lxc.cgroup2 || k=lxc.cgroup
+pult create container "$n" --rootfs "$ROOT" --set "$k.memory.nosuch=1" -- /bin/true
+refused "a file that no kernel has" "controller 'memory' has no file 'memory.nosuch'" pult start "$n"
 pult destroy "$n"
 
 # ---- in whose groups it runs ----
