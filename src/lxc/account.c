@@ -17,16 +17,17 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 
-/* A file of the container's that should be a plain one: it shall not make us wait. */
+/* A file of the container's that should be a plain one: it shall not make us wait. NULL: errno. */
 static FILE *open_database(const char *path)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > (8 << 20))) {
-        close(fd);
+    cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
         return NULL;
-    }
-    return fd < 0 ? NULL : fdopen(fd, "r");
+    if (S_ISREG(st.st_mode) && st.st_size <= (8 << 20))
+        return fdopen(steal_fd(fd), "r");
+    errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+    return NULL;
 }
 
 int account_find(struct account *a, const char *user, struct error *err)
@@ -39,6 +40,7 @@ int account_find(struct account *a, const char *user, struct error *err)
     if (colon && number_parse(colon + 1, 0, UINT32_MAX - 1, &gid, err) < 0)
         return -1;
     cleanup_fclose FILE *f = open_database("/etc/passwd");
+    const int why = f ? 0 : errno;
     const struct passwd *pw;
     while (f && (pw = fgetpwent(f))) {
         if (number ? pw->pw_uid != (uid_t)uid : !str_eq(pw->pw_name, name))
@@ -49,6 +51,8 @@ int account_find(struct account *a, const char *user, struct error *err)
         snprintf(a->name, sizeof a->name, "%s", pw->pw_name);
         return 0;
     }
+    if (!number && !f)
+        return error_set(err, why, "look for the user '%s' in the container's /etc/passwd", name);
     if (!number)
         return error_set(err, 0, "the container has no user '%s'", name);
     a->uid = (uid_t)uid;

@@ -60,6 +60,10 @@ is "as a user" "$(pult exec -u joe "$n" -- /bin/sh -c 'id -u; id -g; id -G; echo
     "1000 1001 1001 10 /home/joe "
 is "by number" "$(pult exec -u 1234:56 "$n" -- /bin/sh -c 'id -u; id -g' | tr '\n' ' ')" "1234 56 "
 refused "no such user" "no user 'nobody-here'" pult exec -u nobody-here "$n" -- /bin/true
+mv "$ROOT/etc/passwd" "$ROOT/etc/passwd.kept" && truncate -s 9M "$ROOT/etc/passwd"
+refused "nor is anybody looked for in what is no list of users" "user 'daemon' in .*/etc/passwd: File too large" \
+    pult exec -u daemon "$n" -- /bin/true
+mv "$ROOT/etc/passwd.kept" "$ROOT/etc/passwd"
 is "a user has no capability" "$(pult exec -u joe "$n" -- /bin/grep CapEff /proc/self/status)" $'CapEff:\t0000000000000000'
 
 ok "many at once" bash -c 'for i in $(seq 20); do timeout 60 "$1" exec "$2" -- /bin/true & p+=($!); done
