@@ -202,25 +202,6 @@ unsigned cgroup_v1(void)
     return mask;
 }
 
-void cgroup_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg)
-{
-    cleanup_free char *text = NULL;
-    char *save, *word;
-    if (file_read_at(dir, "cgroup.procs", 1u << 20, &text, NULL, NULL) == 0)
-        for (word = strtok_r(text, "\n", &save); word; word = strtok_r(NULL, "\n", &save))
-            if (atoi(word) > 0)
-                fn(arg, atoi(word));
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    for (const struct dirent *e; d && (e = readdir(d));) {
-        if (e->d_type != DT_DIR || e->d_name[0] == '.')
-            continue;
-        cleanup_close int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (sub >= 0)
-            cgroup_each(sub, fn, arg);
-    }
-}
-
 static void count_one(void *arg, pid_t pid)
 {
     (void)pid;

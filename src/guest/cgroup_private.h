@@ -22,6 +22,12 @@ void cgroup_open_all(struct cgroup *cg);
 void cgroup_path(const struct cgroup *cg, int controller, const char *group, char out[512]);
 /* mkdir a group and what is missing above it. */
 int cgroup_make(char *path, int controller, struct error *err);
+/*
+ * Visit all groups below dir, and at last itself, each after those below it: with few descriptors
+ * and little stack, however deep a container nested its own.
+ */
+void cgroup_walk(int dir, void (*visit)(void *arg, int dir), void *arg);
+void cgroup_remove_below(void *arg, int dir); /* for that: rmdir the groups in it */
 /* Call fn for each process in the group dir and those below. */
 void cgroup_each(int dir, void (*fn)(void *arg, pid_t pid), void *arg);
 void cgroup_kill_one(void *arg, pid_t pid); /* for that */

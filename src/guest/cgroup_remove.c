@@ -18,33 +18,19 @@
 
 #define REMOVE_WAIT_MS 500
 
-/* Remove the groups below dir. */
-static void remove_below(int dir)
-{
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    for (const struct dirent *e; d && (e = readdir(d));) {
-        if (e->d_type != DT_DIR || e->d_name[0] == '.')
-            continue;
-        cleanup_close int sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (sub >= 0)
-            remove_below(sub);
-        unlinkat(dir, e->d_name, AT_REMOVEDIR);
-    }
-}
-
 /* rmdir the group, and the directory above it if that was the last guest's. */
 static int group_remove(const char *path, int dir, bool above, struct error *err)
 {
     char up[512];
     const struct timespec ms = {.tv_nsec = 1000000};
     if (rmdir(path) < 0 && errno == EBUSY) {
-        remove_below(dir);
+        cgroup_walk(dir, cgroup_remove_below, NULL);
         for (int i = 0; rmdir(path) < 0 && errno == EBUSY; i++) {
             if (i == REMOVE_WAIT_MS)
                 return error_set(err, EBUSY, "remove the cgroup '%s'", path);
             cgroup_each(dir, cgroup_kill_one, NULL);
             nanosleep(&ms, NULL);
+            cgroup_walk(dir, cgroup_remove_below, NULL);
         }
     }
     snprintf(up, sizeof up, "%.*s", (int)(strrchr(path, '/') - path), path);

@@ -87,4 +87,37 @@ ln -s "$WORK/canary" "$WORK/fake/max_user_namespaces"
 ok "a fake /proc/sys/user" pult run --rootfs "$ROOT" \
     --set "lxc.mount.entry=$WORK/fake proc/sys/user none bind" -- /bin/true </dev/null
 is "nothing is written through it" "$(cat "$WORK/canary")" untouched
+
+# ---- groups of its own that it hides, and nests ----
+tree_of() { echo "/sys/fs/cgroup/$1$(sed -n "s/^[0-9]*:$1://p" "/proc/$2/cgroup")"; }
+pult create container "$n" --rootfs "$ROOT"
+pult start "$n"
+group=$(cgroup_of "$(id_of "$n" pid)")
+prlimit --pid "$(id_of "$n" keeper_pid)" --nofile=128:128
+hidden=$(pult exec "$n" -- /bin/sh -c '
+    mkdir /sys/fs/cgroup/.hidden && cd /sys/fs/cgroup || exit
+    for i in $(seq 150); do mkdir d && cd d || exit; done
+    sleep 1000 >/dev/null 2>&1 &
+    echo $! >/sys/fs/cgroup/.hidden/cgroup.procs
+    sleep 1001 >/dev/null 2>&1 &
+    echo $! >cgroup.procs
+    echo made')
+is "it makes a hidden group, and a deep one" "$hidden" made
+for p in $(pgrep -x sleep); do
+    case $(cgroup_of "$p" 2>/dev/null) in
+    "$group"/.hidden) hidden=$p ;;
+    "$group"/d/*) deep=$p ;;
+    esac
+done
+ok "a limit is set" pult limit "$n" pids=50
+if pure_v2; then
+    is "it is that of all" "$(cat "$group/pids.max")" 50
+else
+    is "the process that hides is under it, too" "$(cat "$(tree_of pids "$hidden")/pids.max" 2>&1)" 50
+    is "so is the one that is deep down" "$(cat "$(tree_of pids "${deep:-1}")/pids.max" 2>&1)" 50
+fi
+pult kill "$n"
+ok "nothing is left of its groups" wait_for 10 test ! -e "$group"
+[ ! -e "$group" ] || find "$group" -depth -type d -exec rmdir {} \;
+pult destroy "$n"
 finish
