@@ -40,9 +40,10 @@ struct keeper_private {
         bool active;
         uint64_t told_ns; /* when it was last told how far it is */
     } snapshot;
-    struct event *stop_timer;   /* kills a guest that does not stop in time */
-    struct event *reboot_timer; /* starts the next life of a guest that rebooted */
-    struct event *ended_event;  /* runs the end outside of engine calls */
+    const struct conn *frozen_for; /* whose freeze lasts no longer than it; NULL: no such one */
+    struct event *stop_timer;      /* kills a guest that does not stop in time */
+    struct event *reboot_timer;    /* starts the next life of a guest that rebooted */
+    struct event *ended_event;     /* runs the end outside of engine calls */
     bool ended, started_once;
     unsigned unread; /* consoles whose readers have not got all, at the end */
     enum guest_end how;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/util.h"
 #include "guest/control.h"
 #include "guest/keeper_private.h"
@@ -112,15 +113,25 @@ static int do_kill(struct conn *c, const json_t *request, json_t *answer, int *f
     return keeper_kill(conn_keeper(c), err);
 }
 
+static int thaw(struct keeper *k, struct error *err)
+{
+    if (k->def->engine->thaw(k, err) < 0)
+        return error_wrap(err, "thaw '%s'", k->def->name);
+    k->priv->frozen_for = NULL;
+    keeper_set_state(k, k->stop_asked ? GUEST_STOPPING : GUEST_RUNNING, NULL);
+    return 0;
+}
+
+/* With "hold" it is thawed when this connection ends, should who asked be killed. */
 static int do_freeze(struct conn *c, const json_t *request, json_t *answer, int *fd,
                      struct error *err)
 {
-    (void)request;
     (void)answer;
     (void)fd;
     struct keeper *k = conn_keeper(c);
     if (k->def->engine->freeze(k, err) < 0)
         return error_wrap(err, "freeze '%s'", k->def->name);
+    k->priv->frozen_for = json_is_true(json_object_get(request, "hold")) ? c : NULL;
     keeper_set_state(k, GUEST_FROZEN, NULL);
     return 0;
 }
@@ -131,11 +142,7 @@ static int do_thaw(struct conn *c, const json_t *request, json_t *answer, int *f
     (void)request;
     (void)answer;
     (void)fd;
-    struct keeper *k = conn_keeper(c);
-    if (k->def->engine->thaw(k, err) < 0)
-        return error_wrap(err, "thaw '%s'", k->def->name);
-    keeper_set_state(k, k->stop_asked ? GUEST_STOPPING : GUEST_RUNNING, NULL);
-    return 0;
+    return thaw(conn_keeper(c), err);
 }
 
 /* The console that is meant, or the port that the request names. */
@@ -644,6 +651,12 @@ void request_forget(struct keeper *k, const struct conn *c)
     if (k->priv->snapshot.active && k->priv->snapshot.conn == c) {
         k->priv->snapshot.conn = NULL; /* nobody would give it its name */
         k->def->engine->snapshots->cancel(k);
+    }
+    struct error err;
+    if (k->priv->frozen_for == c) {
+        k->priv->frozen_for = NULL;
+        if (keeper_state(k) == GUEST_FROZEN && thaw(k, &err) < 0)
+            log_line("%s", err.text);
     }
     for (struct exec_child *e = k->priv->execs; e; e = e->next) {
         if (e->conn != c)

@@ -299,38 +299,85 @@ static int take(const struct guest_def *def, const char *name, int dir, char *co
 
 /* ---- of a kind that is files ---- */
 
-/* Stop and let go what runs. false: it does not run. */
-static bool stand_still(const struct guest_def *def, const char *cmd)
+/* Have it stand still for as long as the connection that is returned is open. */
+static int freeze(const struct guest_def *def, struct error *err)
 {
-    cleanup_close int control = client_connect(def->name, NULL);
-    return control >= 0 && client_call(control, json_pack("{s:s}", "cmd", cmd), NULL, 0, CALL_MS,
-                                       NULL, NULL, NULL) == 0;
+    cleanup_close int control = client_connect(def->name, err);
+    if (control < 0 || client_call(control, json_pack("{s:s, s:b}", "cmd", "freeze", "hold", 1),
+                                   NULL, 0, CALL_MS, NULL, NULL, err) < 0)
+        return error_wrap(err, "'%s' cannot be frozen", def->name);
+    return steal_fd(control);
 }
 
-/* Copy the files into `scratch`: of a guest that is frozen meanwhile, or that nobody can start. */
+/* Let it go on. It may not have stood still all the while. */
+static int thaw(const struct guest_def *def, int control, struct error *err)
+{
+    if (client_call(control, json_pack("{s:s}", "cmd", "thaw"), NULL, 0, CALL_MS, NULL, NULL, err) <
+        0)
+        return error_wrap(err, "'%s' did not stand still", def->name);
+    return 0;
+}
+
+static int state_of(const struct guest_def *def, enum guest_state *state, struct error *err)
+{
+    struct guest_info info = {0};
+    if (store_info(def->name, &info, err) < 0)
+        return -1;
+    *state = info.state;
+    guest_info_clear(&info);
+    return 0;
+}
+
+/*
+ * Have nobody start it, as long as *lock is open, or have it stand still, as long as *frozen is; one
+ * that is frozen is left so. A guest that starts or stops writes to its files.
+ */
+static int still_begin(const struct guest_def *def, enum guest_state *state, int *lock, int *frozen,
+                       struct error *err)
+{
+    *lock = store_lock(def->name, LOCK_EX, err);
+    if (*lock < 0 || state_of(def, state, err) < 0)
+        return -1;
+    if (!state_alive(*state))
+        return 0;
+    close(steal_fd(*lock));
+    if (*state != GUEST_RUNNING && *state != GUEST_FROZEN)
+        return error_set(err, 0, "'%s' is %s", def->name, state_name(*state));
+    if (*state == GUEST_RUNNING)
+        *frozen = freeze(def, err);
+    return *frozen < 0 && *state == GUEST_RUNNING ? -1 : 0;
+}
+
+/* Let it go on. It may not have stood still all the while, if somebody else let it go. */
+static int still_end(const struct guest_def *def, enum guest_state before, int frozen,
+                     struct error *err)
+{
+    enum guest_state now;
+    if (frozen >= 0)
+        return thaw(def, frozen, err);
+    if (before != GUEST_FROZEN || (state_of(def, &now, err) == 0 && now == GUEST_FROZEN))
+        return 0;
+    return error_set(err, 0, "'%s' did not stay frozen", def->name);
+}
+
+/* Copy the files into `scratch`. */
 static int copy_files(const struct guest_def *def, int all, const char *scratch,
                       const char *comment, snapshot_progress_fn *progress, void *arg,
                       struct error *err)
 {
-    struct guest_info info = {0};
+    enum guest_state state;
     cleanup_free char *path = xasprintf("%s/snapshots/%s", def->dir, scratch);
     cleanup_close int dir = openat(all, scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    cleanup_close int lock = -1, frozen = -1;
+    struct error why;
     if (dir < 0)
         return error_set(err, errno, "open '%s'", path);
-    if (store_info(def->name, &info, err) < 0)
+    if (still_begin(def, &state, &lock, &frozen, err) < 0)
         return -1;
-    const enum guest_state state = info.state;
-    guest_info_clear(&info);
-    cleanup_close int lock = state_alive(state) ? -1 : store_lock(def->name, LOCK_EX, err);
-    if (lock < 0 && !state_alive(state))
-        return -1;
-    const bool froze = state == GUEST_RUNNING;
-    if (froze && !stand_still(def, "freeze"))
-        return error_set(err, 0, "'%s' cannot be frozen", def->name);
     uint64_t size = 0;
     int rc = def->engine->snapshots->copy(def, path, &size, progress, arg, err);
-    if (froze && !stand_still(def, "thaw") && rc == 0)
-        rc = error_set(err, 0, "'%s' stays frozen", def->name);
+    if (still_end(def, state, frozen, rc < 0 ? &why : err) < 0)
+        rc = -1;
     cleanup_free char *number = xasprintf("%" PRIu64 "\n", size);
     return rc < 0 || file_replace_at(dir, "size", number, strlen(number), 0600, err) < 0
                ? -1
