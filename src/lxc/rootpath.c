@@ -285,7 +285,7 @@ static int view_overlay(const struct root_path *r, struct error *err)
     const char *const options[] = {"lowerdir", lower, str_eq(marks, "user") ? "userxattr" : NULL,
                                    "", NULL};
     if (marks)
-        fd = fs_mount("overlay", MOUNT_ATTR_RDONLY, options, err);
+        fd = fs_mount("overlay", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSYMFOLLOW, options, err);
     while (n-- > 0)
         close(dirs[n]);
     return fd;
@@ -303,15 +303,34 @@ static int view_image(const struct root_path *r, struct error *err)
     if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", path, 0) < 0 ||
         fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
         fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
-        (fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY)) < 0)
+        (fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSYMFOLLOW)) < 0)
         return error_set(err, errno, "mount the image '%s' as %s", r->path, type);
     return fd;
+}
+
+/*
+ * A directory in its own place, but no link in it is followed: who reads it by paths reads nothing
+ * else, whatever is put in place of what meanwhile.
+ */
+static char *view_dir(const struct root_path *r, struct error *err)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSYMFOLLOW};
+    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+    cleanup_free char *real = realpath(r->path, NULL);
+    cleanup_close int fd = real ? open_tree(AT_FDCWD, real, flags) : -1;
+    if (fd < 0 && real && errno == EINVAL) /* a user may not leave out what is mounted below */
+        fd = open_tree(AT_FDCWD, real, flags | AT_RECURSIVE);
+    const char *at = str_eq(real, "/") ? VIEW : real;
+    if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0 ||
+        move_mount(fd, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return error_set(err, errno, "open '%s'", r->path), NULL;
+    return xstrdup(at);
 }
 
 char *root_path_view(const struct root_path *r, struct error *err)
 {
     if (r->form == ROOT_IS_DIR)
-        return xstrdup(r->path);
+        return view_dir(r, err);
     cleanup_close int fd = r->form == ROOT_IS_OVERLAY ? view_overlay(r, err) : view_image(r, err);
     if (fd < 0)
         return NULL;

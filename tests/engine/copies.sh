@@ -211,4 +211,81 @@ is "import: nothing is said where nothing does" "$(pult import "$WORK/one.tar" q
 refused "import: a hard link to its definition" "outside of it" pult import "$WORK/hard.tar"
 refused "import: no root" "no rootfs" pult import "$WORK/bare.tar"
 is "failures leave nothing" "$(ls -A "$G" "$WORK" | grep -E '(none|hard|bare)$|three|pult-|\.tar\.')" "one.tar.gz"
+
+# ---- who makes a copy is killed, or what is copied does not stand still ----
+
+mkdir "$WORK/slow" && cat >"$WORK/slow/cp" <<'END'
+#!/bin/sh
+sleep 30
+END
+chmod 755 "$WORK/slow/cp"
+ok "still: started" pult start one
+PATH=$WORK/slow:$PATH "$PULT" snapshot create one never >/dev/null 2>&1 &
+maker=$!
+ok "still: frozen for a snapshot" wait_for 10 eval '[ "$(state_of one)" = frozen ]'
+kill -9 $maker
+wait $maker 2>/dev/null
+ok "still: whoever makes it is killed, and it goes on" wait_for 10 eval '[ "$(state_of one)" = running ]'
+PATH=$WORK/slow:$PATH "$PULT" snapshot create one never >"$WORK/said" 2>&1 &
+maker=$!
+wait_for 10 eval '[ "$(state_of one)" = frozen ]'
+pult unfreeze one
+kill -TERM $maker
+wait $maker 2>/dev/null
+is "still: given up, it runs" "$(state_of one)" running
+pult kill one
+
+# A system that does not hear that it is to stop, and puts links to the host's files for directories.
+cat >"$WORK/swap.c" <<'END'
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    char dir[16], link[16];
+    if (argc < 3 || chdir(argv[1]) < 0)
+        return 1;
+    for (int i = 1; i < 65; i++)
+        signal(i, SIG_IGN);
+    for (int i = 0;; i = (i + 1) % 40) {
+        snprintf(dir, sizeof dir, "d%d", i);
+        snprintf(link, sizeof link, "l%d", i);
+        mkdir(dir, 0755);
+        symlink(argv[2], link);
+        syscall(SYS_renameat2, AT_FDCWD, dir, AT_FDCWD, link, 2 /* RENAME_EXCHANGE */);
+        usleep(20);
+    }
+}
+END
+if gcc -O1 -static -D_GNU_SOURCE -o "$WORK/swap" "$WORK/swap.c" 2>/dev/null; then
+    mkdir -m 700 "$WORK/secret" && echo "only root's" >"$WORK/secret/shadow"
+    cp "$WORK/swap" "$G/one/rootfs/bin/swap"
+    mkdir "$G/one/rootfs/evil"
+    pult config set one "lxc.init.cmd=/bin/swap /evil $WORK/secret"
+    pult start one
+    "$PULT" stop one --timeout 60 >/dev/null 2>&1 &
+    stopper=$!
+    ok "still: it is to stop, and does not" wait_for 10 eval '[ "$(state_of one)" = stopping ]'
+    refused "still: a snapshot of one that stops" "is stopping" pult snapshot create one stops
+    pult kill one
+    wait $stopper
+    "$WORK/swap" "$G/one/rootfs/evil" "$WORK/secret" & # as a guest would that has the same root
+    swapper=$!
+    at_exit "kill -9 $swapper 2>/dev/null"
+    found=
+    for i in 1 2 3 4 5; do
+        pult clone one "led$i" >/dev/null 2>&1 || continue
+        found+=$(grep -rl "only root's" "$G/led$i/rootfs/evil")
+        pult destroy "led$i"
+    done
+    kill -9 $swapper
+    wait $swapper 2>/dev/null
+    is "still: no copy follows a link" "$found" ""
+    pult config unset one lxc.init.cmd
+else
+    skip "still: no copy follows a link" "needs a compiler, and a static C library"
+fi
 finish
