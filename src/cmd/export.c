@@ -134,7 +134,7 @@ static int import_run(const struct cmd_args *a)
 {
     struct error err = {0};
     cleanup_free char *name = cmd_pos(a, 1) ? xstrdup(cmd_pos(a, 1)) : name_of(cmd_pos(a, 0));
-    cleanup_close int fd = open(cmd_pos(a, 0), O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    cleanup_close int fd = open(cmd_pos(a, 0), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     cleanup_conf struct conf *conf = conf_new("the archive");
     struct import i = {engine_by_type("container"), fd, conf, {.what = "import", .percent = true}};
     int rc;

@@ -26,6 +26,8 @@
 #include "lxc/container.h"
 #include "lxc/sys.h"
 
+#define FSTAB_MAX (1 << 20) /* bytes */
+
 /* ---- options ---- */
 
 struct mount_option {
@@ -253,12 +255,11 @@ int mounts_add(struct config *c, const char *line, struct error *err)
 
 int mounts_add_fstab(struct config *c, const char *path, struct error *err)
 {
-    cleanup_fclose FILE *f = fopen(path, "re");
-    cleanup_free char *line = NULL;
-    size_t room = 0;
-    if (!f)
-        return error_set(err, errno, "open '%s' (lxc.mount.fstab)", path);
-    for (unsigned n = 1; getline(&line, &room, f) >= 0; n++) {
+    cleanup_free char *all = NULL;
+    if (file_read_at(AT_FDCWD, path, FSTAB_MAX, &all, NULL, err) < 0)
+        return error_wrap(err, "lxc.mount.fstab");
+    char *rest = all, *line;
+    for (unsigned n = 1; (line = strsep(&rest, "\n")); n++) {
         char *text = str_trim(line);
         if (!*text || *text == '#')
             continue;

@@ -89,8 +89,8 @@ static int entry_parse(const char *value, char *kind, struct id_range *r, struct
     char end;
     long long in, out, n;
     if (sscanf(value, "%c %lld %lld %lld%c", kind, &in, &out, &n, &end) != 4 ||
-        !strchr("ugb", *kind) || in < 0 || out < 0 || n < 1 || in + n > UINT32_MAX ||
-        out + n > UINT32_MAX)
+        !strchr("ugb", *kind) || in < 0 || out < 0 || n < 1 || in > UINT32_MAX - n ||
+        out > UINT32_MAX - n)
         return error_set(err, 0, "'%s' is not 'u|g INSIDE OUTSIDE COUNT'", value);
     *r = (struct id_range){(uint32_t)in, (uint32_t)out, (uint32_t)n};
     return 0;

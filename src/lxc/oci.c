@@ -213,7 +213,7 @@ int template_oci(const struct guest_source *s, const char *dir, struct conf *con
         else
             *p = ':';
     }
-    cleanup_close int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    cleanup_close int fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, errno, "open the image '%s'", path);
     int ret = S_ISDIR(st.st_mode) ? put_image(s, fd, tag, dir, conf, err)

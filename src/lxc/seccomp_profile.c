@@ -15,16 +15,19 @@
 #include "lxc/seccomp_profile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/util.h"
 
 #define ARCHES       2
 #define COMPARE_MOST 6
+#define PROFILE_MAX  (1 << 20) /* bytes */
 
 #if defined(__x86_64__)
 static const uint32_t arches[ARCHES] = {SCMP_ARCH_X86_64, SCMP_ARCH_X86};
@@ -257,8 +260,13 @@ int profile_parse(FILE *f, const char *name, struct filter *out, struct error *e
 
 int profile_load(const char *path, struct filter *out, struct error *err)
 {
-    cleanup_fclose FILE *f = fopen(path, "re");
+    cleanup_free char *text = NULL;
+    size_t len;
+    if (file_read_at(AT_FDCWD, path, PROFILE_MAX, &text, &len, err) < 0)
+        return error_wrap(err, "lxc.seccomp.profile");
+    cleanup_fclose FILE *f =
+        fmemopen(text, len + 1, "r"); /* with the 0 at its end, as none is empty */
     if (!f)
-        return error_set(err, errno, "open '%s' (lxc.seccomp.profile)", path);
+        return error_set(err, errno, "read '%s' (lxc.seccomp.profile)", path);
     return profile_parse(f, path, out, err);
 }

@@ -31,7 +31,7 @@ int template_unpack(const struct guest_source *s, const char *archive, const cha
     cleanup_free char *root = template_root(dir, err);
     if (!root)
         return -1;
-    cleanup_close int fd = open(archive, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    cleanup_close int fd = open(archive, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return error_set(err, errno, "open the archive '%s'", archive);
     const struct archive_job j = {.kind = ARCHIVE_ROOT,

@@ -25,6 +25,9 @@
 #include "guest/console.h"
 #include "lxc/container.h"
 
+/* A FIFO that nobody reads is refused, and one that is read slowly does not hold the guest up. */
+#define FILE_HOW (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
 /* ---- lxc.tty.* ---- */
 
 void ttys_take(struct container *c, const int *fds, size_t count)
@@ -79,7 +82,7 @@ int log_copies_open(const struct settings *s, struct error *err)
         return 0;
     done = true;
     if (s->log_file) {
-        int fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | FILE_HOW, 0600);
         if (fd < 0)
             return error_set(err, errno, "open '%s' (lxc.log.file)", s->log_file);
         log_also(fd, "", s->log_level);
@@ -102,9 +105,7 @@ static int log_file_open(struct console_log *l, bool again, struct error *err)
 {
     struct stat st;
     const char *path = l->set->console_log;
-    l->file =
-        open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | (again ? O_TRUNC : 0),
-             0600);
+    l->file = open(path, O_WRONLY | O_CREAT | O_APPEND | FILE_HOW | (again ? O_TRUNC : 0), 0600);
     if (l->file < 0 || fstat(l->file, &st) < 0)
         return error_set(err, errno, "open '%s' (lxc.console.logfile)", path);
     l->size = (uint64_t)st.st_size;

@@ -68,6 +68,15 @@ is "btrfs: and zfs: of a directory" "$(root_is "btrfs:$ROOT") $(root_is "zfs:$RO
 like "zfs: of a data set is to be mounted before" "$(root_is zfs:tank/web1)" "not the absolute path.*mounted before"
 mkfifo "$WORK/fifo"
 like "a FIFO is no image, and nothing waits for it" "$(root_is "loop:$WORK/fifo")" "fifo"
+for key in lxc.log.file lxc.console.logfile lxc.seccomp.profile; do
+    like "nor is one waited for by $key" "$(by /bin/true "$key = $WORK/fifo")" "fifo.*$key|fifo: a profile"
+done
+is "nor by lxc.mount.fstab, where it is empty" "$(by '/bin/echo up' "lxc.mount.fstab = $WORK/fifo")" up
+like "what has no end is no fstab" "$(by '/bin/echo up' 'lxc.mount.fstab = /dev/zero')" "lxc.mount.fstab: .*File too large"
+for from in "tar:$WORK/fifo" "oci:$WORK/fifo"; do
+    refused "nor is it an archive: ${from%%:*}" "it is no file" pult create container fifo --template "$from"
+done
+refused "nor one to import" "it is no file" pult import "$WORK/fifo"
 modprobe -aq loop ext4 2>/dev/null
 if mkfs.ext4 -q -d "$ROOT" "$WORK/image" 32M 2>/dev/null && device=$(losetup -f --show "$WORK/image" 2>/dev/null); then
     at_exit "losetup -d $device 2>/dev/null"
