@@ -355,7 +355,11 @@ static int lxc_start(struct keeper *k, struct error *err)
     struct container *c = k->engine_data;
     if (console_log_open(c, err) < 0)
         return -1;
-    k->status.page->guest_pid = c->init; /* should this process be killed: see lxc_recover() */
+    /* Should this process be killed: lxc_recover() looks for the init, and for groups, by these. */
+    status_begin(&k->status);
+    k->status.page->guest_pid = c->init;
+    cgroup_figures(&c->cgroup, c->init, k->status.page->figures);
+    status_commit(&k->status);
     fcntl(c->sock, F_SETFL, O_NONBLOCK);
     c->sock_event = event_new(k->base, c->sock, EV_READ | EV_PERSIST, sock_cb, c);
     c->exit_event = event_new(k->base, c->pidfd, EV_READ | EV_PERSIST, exit_cb, c);
@@ -608,6 +612,8 @@ static int lxc_recover(const char *name, const char *run_dir, const struct statu
     store_load(name, &def, NULL);
     /* It thaws, too, what cannot die while it is frozen. */
     int ret = cgroup_recover(name, def ? def->conf : NULL, page, err);
+    if (def)
+        network_recover(def);
     return init_recover(page, err) < 0 ? -1 : ret;
 }
 

@@ -706,6 +706,17 @@ void network_unmake(struct container *c)
         close(steal_fd(c->netns));
 }
 
+void network_recover(const struct guest_def *def)
+{
+    struct nics all = {0};
+    cleanup_close int host = -1;
+    if (nics_load(def, &all, NULL) == 0)
+        for (unsigned i = 0; i < all.count; i++)
+            if (all.all[i].l2proxy && (host >= 0 || (host = batch_socket(NULL)) >= 0))
+                proxy_set(host, &all.all[i], false, NULL); /* or it came not so far */
+    nics_clear(&all);
+}
+
 /* ---- while it runs ---- */
 
 static bool is_upper(const struct nic *n)

@@ -175,6 +175,8 @@ int network_check(const struct guest_def *def, const struct nics *all, struct er
 /* Before the first process is told to go: hear of its namespace and make them. */
 int network_make(struct container *c, struct error *err);
 void network_unmake(struct container *c);
+/* Take away what a keeper that was killed left on the host, and the kernel did not. */
+void network_recover(const struct guest_def *def);
 /* The same of one, while the container runs; n is one of its list. */
 int network_add(struct container *c, struct nic *n, struct error *err);
 int network_remove(struct container *c, struct nic *n, struct error *err);

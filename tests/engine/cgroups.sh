@@ -135,6 +135,16 @@ killed
 is "its keeper is killed" "$(state_of "$d")" crashed
 ok "the group goes" test ! -e "$group"
 ok "and the one above it stays" test -d "${group%/*}"
+pult config set "$d" "lxc.hook.start-host=sh -c 'until test -e $WORK/go; do sleep 0.1; done'"
+"$PULT" start "$d" >/dev/null 2>&1 &
+ok "it is about to start" wait_for 10 test -d "$group"
+wait_for 10 eval '[ "$(id_of "$d" pid)" ]'
+kill -9 "$(id_of "$d" keeper_pid)"
+wait $! 2>/dev/null
+: >"$WORK/go"
+is "its keeper is killed before it runs" "$(state_of "$d")" crashed
+is "its groups go" "$(ls -d /sys/fs/cgroup/{,*/}at-"$test_id"/first/"$d" 2>/dev/null)" ""
+pult config unset "$d" lxc.hook.start-host
 pult config unset "$d" lxc.cgroup.dir
 pult config set "$d" "lxc.cgroup.dir.container=at-$test_id/own"
 pult start "$d"

@@ -73,5 +73,9 @@ pult kill con1
 is "scripts" "$(cat "$WORK/scripts")" "con1 net up veth br0 con1v
 con1 net down veth br0 con1v"
 is "the host answers no more" "$(ip neigh show proxy)" ""
+pult start con1
+kill -9 "$(pult info con1 -o json | sed -n 's/^ *"keeper_pid": \([0-9]*\),*$/\1/p')"
+ok "a killed keeper is found" wait_for 10 sh -c "'$PULT' list | grep -q crashed"
+is "nor does the host answer after that" "$(ip neigh show proxy)" ""
 pult destroy con1
 finish
