@@ -173,6 +173,13 @@ static int put_back(const struct cmd_args *a, struct guest_def *def, const char 
     return keeper_launch(def, &how, &control, &err) < 0 ? cmd_fail(a, &err) : EXIT_OK;
 }
 
+/* Nothing is ended for what could not be done then. */
+static int may_go_back(const struct guest_def *def, struct error *err)
+{
+    const struct engine_snapshots *s = def->engine->snapshots;
+    return s->may_go_back ? s->may_go_back(def, err) : 0;
+}
+
 static int restore_run(const struct cmd_args *a)
 {
     struct error err = {0};
@@ -185,7 +192,7 @@ static int restore_run(const struct cmd_args *a)
     guest_info_clear(&info);
 
     if (store_load(name, &def, &err) < 0 || snapshot_check(def, cmd_pos(a, 1), &dir, &err) < 0 ||
-        bring_down(a, name, &err) < 0)
+        may_go_back(def, &err) < 0 || bring_down(a, name, &err) < 0)
         return cmd_fail(a, &err);
     if (def->engine->snapshots->back)
         return put_back(a, def, dir, was_up);

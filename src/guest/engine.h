@@ -134,6 +134,8 @@ struct engine_snapshots {
                 engine_progress_fn *progress, void *arg, struct error *err);
     int (*back)(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
                 void *arg, struct error *err);
+    /* May files be put back as things are? Asked before the guest is ended for it; changes nothing. */
+    int (*may_go_back)(const struct guest_def *def, struct error *err);
     /*
      * The names of these files: a NULL-terminated array for strv_free(). -1: this guest cannot have
      * snapshots, and why. Called before anything else is done.

@@ -171,16 +171,32 @@ static int snapshot_copy(const struct guest_def *def, const char *dir, uint64_t 
     return root ? tree_copy(root, dir, "rootfs", size, progress, arg, err) : -1;
 }
 
+/* The directory whose files are replaced; NULL: none, or others need them. Caller frees. */
+static char *files_to_replace(const struct guest_def *def, struct error *err)
+{
+    cleanup_free char *root = own_files(def, err);
+    if (!root || root_path_needed(def, root, err) < 0)
+        return NULL;
+    const char *slash = strrchr(root, '/');
+    if (slash == root || slash[1] == '\0')
+        return error_set(err, 0, "'%s' is no directory to go back in", root), NULL;
+    return steal_ptr(root);
+}
+
+static int snapshot_may_go_back(const struct guest_def *def, struct error *err)
+{
+    cleanup_free char *root = files_to_replace(def, err);
+    return root ? 0 : -1;
+}
+
 static int snapshot_back(const struct guest_def *def, const char *dir, engine_progress_fn *progress,
                          void *arg, struct error *err)
 {
-    cleanup_free char *root = own_files(def, err);
+    cleanup_free char *root = files_to_replace(def, err);
     cleanup_free char *kept = xasprintf("%s/rootfs", dir);
-    if (!root || root_path_needed(def, root, err) < 0)
+    if (!root)
         return -1;
-    char *slash = strrchr(root, '/');
-    if (slash == root || slash[1] == '\0')
-        return error_set(err, 0, "'%s' is no directory to go back in", root);
+    const char *slash = strrchr(root, '/');
     cleanup_free char *parent = xstrndup(root, (size_t)(slash - root));
     cleanup_free char *beside = xasprintf("%s/" SCRATCH "%s-back", parent, def->name);
     cleanup_free char *fresh = xasprintf("%s/rootfs", beside);
@@ -219,6 +235,7 @@ static int snapshot_forget(const struct guest_def *def, struct keeper *k, const 
 const struct engine_snapshots lxc_snapshots = {
     .copy = snapshot_copy,
     .back = snapshot_back,
+    .may_go_back = snapshot_may_go_back,
     .check = snapshot_check_root,
     .forget = snapshot_forget,
 };

@@ -100,6 +100,8 @@ is "overlay: as it was" "$(pult exec over -- sh -c 'cat /etc/state; ls /etc/agai
 refused "overlay: the other does not run meanwhile" "lie on 'one' run: over; .*stop them first" pult start one
 ok "overlay: stopped" pult stop over
 ok "overlay: then the other may" pult start one
+refused "overlay: it does not go back" "lie on: over" pult snapshot restore --force one s3
+is "overlay: nor is it killed for that" "$(state_of one)" running
 refused "overlay: and the clone does not" "'one', which this clone by overlay lies on, runs" pult start over
 ok "overlay: the other is killed" pult kill one
 refused "overlay: the other is needed" "one' is what clones by overlay lie on: over" pult destroy --force one
