@@ -23,6 +23,7 @@
 /* What is to be added, or was. */
 struct part {
     char *source, *target, *entry, *rule; /* rule: of a device; NULL: it is none */
+    bool found;                           /* the definition mounts there */
 };
 
 static void part_clear(struct part *p)
@@ -54,6 +55,15 @@ static char *device_rule(const struct stat *st)
                      gnu_dev_minor(st->st_rdev));
 }
 
+/* A path inside as a definition has it: without slashes before and behind it. */
+static char *target_of(const char *path)
+{
+    char *target = xstrdup(path + strspn(path, "/"));
+    for (size_t n = strlen(target); n > 0 && target[n - 1] == '/'; n--)
+        target[n - 1] = '\0';
+    return target;
+}
+
 /* A new part: its lines, as the definition would have them. */
 static int part_make(const struct cmd_args *a, struct part *p, struct error *err)
 {
@@ -64,7 +74,7 @@ static int part_make(const struct cmd_args *a, struct part *p, struct error *err
         return error_set(err, errno, "look at '%s'", path);
     if (to[0] != '/')
         return error_set(err, 0, "'%s' is not an absolute path", to);
-    p->target = xstrdup(to + strspn(to, "/"));
+    p->target = target_of(to);
     p->rule = device_rule(&st);
     cleanup_free char *source = escape(p->source);
     cleanup_free char *target = escape(p->target);
@@ -81,8 +91,9 @@ static bool is_target(const char *entry, const char *target)
     cleanup_free char *copy = xstrdup(entry);
     char *save, *field = strtok_r(copy, " \t", &save);
     field = field ? strtok_r(NULL, " \t", &save) : NULL;
-    cleanup_free char *want = escape(target + strspn(target, "/"));
-    return field && str_eq(field + strspn(field, "/"), want);
+    cleanup_free char *want = escape(target);
+    cleanup_free char *have = field ? target_of(field) : NULL;
+    return str_eq(have, want);
 }
 
 /* store_edit_fn */
@@ -101,11 +112,13 @@ static int edit_add(void *arg, struct conf *conf, struct error *err)
 
 static int edit_remove(void *arg, struct conf *conf, struct error *err)
 {
-    const struct part *p = arg;
+    struct part *p = arg;
     (void)err;
     for (size_t i = conf->count; i-- > 0;) {
         const struct conf_line *l = &conf->lines[i];
-        if ((str_eq(l->key, "lxc.mount.entry") && is_target(l->value, p->target)) ||
+        const bool there = str_eq(l->key, "lxc.mount.entry") && is_target(l->value, p->target);
+        p->found |= there;
+        if (there ||
             (p->rule && str_eq(l->key, "lxc.cgroup2.devices.allow") && str_eq(l->value, p->rule)))
             conf_remove(conf, i);
     }
@@ -294,19 +307,21 @@ static int remove_run(const struct cmd_args *a)
     guest_info_clear(&info);
     if (target[0] != '/')
         return nic_remove(a, target, alive, throwaway);
-    cleanup_free char *inside = escape(target + 1);
+    struct part p = {.target = target_of(target)};
+    cleanup_free char *inside = escape(p.target);
     /* The device of that name, should it be one, is no more to be used. */
     const char *path = cmd_pos(a, 2) ? cmd_pos(a, 2) : target;
     cleanup_free char *source = escape(path);
     struct stat st;
-    struct part p = {.target = xstrdup(target + 1),
-                     .rule = stat(path, &st) == 0 ? device_rule(&st) : NULL};
+    p.rule = stat(path, &st) == 0 ? device_rule(&st) : NULL;
     cleanup_free char *entry = xasprintf("%s %s none bind", source, inside);
     int ret = 0;
     if (alive)
         ret = ask(name, json_pack("{s:s, s:s}", "cmd", "device-remove", "entry", entry), &err);
     if (ret == 0 && !throwaway)
         ret = store_edit(name, edit_remove, &p, &err);
+    if (ret == 0 && !alive && !p.found)
+        ret = error_set(&err, 0, "the definition of '%s' mounts nothing on '/%s'", name, p.target);
     part_clear(&p);
     return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
 }

@@ -179,6 +179,8 @@ int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err
     }
     m->source = xstrdup(field[0]);
     m->target = xstrdup(field[1] + strspn(field[1], "/"));
+    for (size_t n = strlen(m->target); n > 0 && m->target[n - 1] == '/'; n--)
+        m->target[n - 1] = '\0';
     m->type = xstrdup(field[2]);
     m->tree.path = m->source;
     m->tree.optional = m->optional;
@@ -237,13 +239,20 @@ static bool is_there(const struct mount_entry *m)
     return false;
 }
 
+int mounts_parse(const struct config *c, const char *line, struct mount_entry *m, struct error *err)
+{
+    if (mount_entry_parse(line, m, err) < 0)
+        return -1;
+    target_below(m, c->tree_count ? c->trees[0].path : NULL);
+    target_below(m, c->set.root_mount ? c->set.root_mount : LXC_ROOTFS_MOUNT);
+    return 0;
+}
+
 int mounts_add(struct config *c, const char *line, struct error *err)
 {
     struct mount_entry m;
-    if (mount_entry_parse(line, &m, err) < 0)
+    if (mounts_parse(c, line, &m, err) < 0)
         return -1;
-    target_below(&m, c->tree_count ? c->trees[0].path : NULL);
-    target_below(&m, c->set.root_mount ? c->set.root_mount : LXC_ROOTFS_MOUNT);
     if (is_there(&m) || !*m.target) {
         mount_entry_clear(&m);
         return 0;

@@ -163,24 +163,41 @@ static int device_allow(struct container *c, const char *path, bool allow, struc
     return 0;
 }
 
-/* The keeper's copy of the definition has it, too: a container that reboots has what it had. */
-static void remember(struct container *c, const char *line, const struct mount_entry *m,
-                     bool remove)
+/*
+ * The last line of the keeper's copy of the definition that mounts there; SIZE_MAX: none does. What
+ * was added is in there, too: a container that reboots has what it had.
+ */
+static size_t line_of(const struct container *c, const struct mount_entry *m)
 {
-    struct conf *conf = c->keeper->def->conf;
-    if (!remove) {
-        conf_add(conf, ENTRY, line);
-        return;
-    }
+    const struct conf *conf = c->keeper->def->conf;
     for (size_t i = conf->count; i-- > 0;) {
         struct mount_entry have;
-        if (!str_eq(conf->lines[i].key, ENTRY) ||
-            mount_entry_parse(conf->lines[i].value, &have, NULL) < 0)
+        if (!str_eq(conf->lines[i].key, ENTRY))
             continue;
-        if (str_eq(have.target, m->target))
-            conf_remove(conf, i);
+        if (!*conf->lines[i].value)
+            break;
+        if (mounts_parse(&c->config, conf->lines[i].value, &have, NULL) < 0)
+            continue;
+        const bool same = str_eq(have.target, m->target);
         mount_entry_clear(&have);
+        if (same)
+            return i;
     }
+    return SIZE_MAX;
+}
+
+/*
+ * Nothing is taken that is not in the definition: below it lie the container's own /proc, /sys and
+ * /dev, and what hides the host's in them.
+ */
+static int may_take(const struct container *c, const struct mount_entry *m, struct error *err)
+{
+    if (line_of(c, m) != SIZE_MAX)
+        return 0;
+    error_set(err, 0, "nothing that was added is mounted there");
+    return error_hint(err,
+                      "lxc.mount.entry of `pult config get %s` tells what is in its definition",
+                      c->keeper->def->name);
 }
 
 int hotplug_resolver(struct container *c, struct error *err)
@@ -200,8 +217,8 @@ int hotplug(struct container *c, const char *line, bool remove, struct error *er
     int ret = 0;
     if (!mount_entry_is_tree(&m) || m.tree.type)
         ret = error_set(err, 0, "only a part of the host's files can be added, with 'bind'");
-    if (ret == 0 && !remove)
-        ret = device_allow(c, m.source, true, err);
+    if (ret == 0)
+        ret = remove ? may_take(c, &m, err) : device_allow(c, m.source, true, err);
     if (ret == 0 && !remove && c->config.privileged)
         ret = tree_take(&c->config, &m.tree, c->namespaces[NS_USER], err);
     if (ret == 0)
@@ -209,11 +226,15 @@ int hotplug(struct container *c, const char *line, bool remove, struct error *er
     struct error why;
     if ((ret == 0) == remove && device_allow(c, m.source, false, &why) < 0)
         log_line("%s", why.text);
-    if (ret == 0)
-        remember(c, line, &m, remove);
+    if (ret == 0 && remove)
+        conf_remove(c->keeper->def->conf, line_of(c, &m));
+    else if (ret == 0)
+        conf_add(c->keeper->def->conf, ENTRY, line);
+    if (ret < 0)
+        error_wrap(err, remove ? "take '/%s' away" : "add '/%s'", m.target);
     if (m.tree.fd >= 0)
         close(m.tree.fd);
     m.tree.fd = -1;
     mount_entry_clear(&m);
-    return ret < 0 ? error_wrap(err, "%s '%s'", remove ? "take" : "add", line) : 0;
+    return ret;
 }

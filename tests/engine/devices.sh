@@ -35,13 +35,18 @@ mkdir "$WORK/data" && echo content >"$WORK/data/file"
 ok "a directory" pult device add "$n" "$WORK/data" "/mnt/a b" --ro --keep
 is "with what is in it" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")" content
 refused "to be read only" "ead-only" pult exec "$n" -- /bin/touch "/mnt/a b/new"
-ok "a file" pult device add "$n" "$WORK/data/file" /etc/added
+ok "a file" pult device add "$n" "$WORK/data/file" /etc/added/
 is "is there" "$(pult exec "$n" -- /bin/cat /etc/added)" content
 ok "it is taken away" pult device remove "$n" /etc/added
 ok "with its name" pult exec "$n" -- /bin/test ! -e /etc/added
 ok "the device, too" pult device remove "$n" /dev/control "$WORK/control"
 ok "it is not there" pult exec "$n" -- /bin/test ! -e /dev/control
-refused "nothing to be taken" "nothing is mounted|No such file" pult device remove "$n" /etc/added
+refused "nothing to be taken" "take '/etc/added' away: nothing that was added" pult device remove "$n" /etc/added
+for own in /proc /proc/sys /sys /dev/null /dev; do
+    refused "nor its own $own" "nothing that was added" pult device remove "$n" "$own"
+done
+is "all of that is there" "$(pult exec "$n" -- /bin/sh -c 'echo x >/proc/sys/kernel/shmmax; : </dev/null && ls -d /sys/class /proc/1' 2>&1)" \
+    $'/bin/sh: can\'t create /proc/sys/kernel/shmmax: Read-only file system\n/proc/1\n/sys/class'
 refused "nothing to be added" "No such file" pult device add "$n" "$WORK/none"
 
 # A link of the container's leads to its own files, not to the host's.
@@ -54,7 +59,7 @@ is "the host has no mount more" "$(grep -c "$test_id\|$WORK/data" /proc/self/mou
 pult kill "$n"
 pult start "$n"
 is "what was kept is there again" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")" content
-ok "and goes for good" pult device remove "$n" "/mnt/a b"
+ok "and goes for good" pult device remove "$n" "/mnt/a b/"
 refused "from the definition, too" "does not set" pult config get "$n" lxc.mount.entry
 
 # ---- network cards ----
