@@ -21,7 +21,6 @@ static const char inittab[] = "::sysinit:/etc/init.d/rcS\n"
 
 static const char rcs[] = "#!/bin/sh\n"
                           "# what is to run at the start; terminals: those of lxc.tty.max\n"
-                          "hostname -F /etc/hostname 2>/dev/null\n"
                           "for tty in /dev/tty[1-9]; do\n"
                           "    [ -c \"$tty\" ] || continue\n"
                           "    (while :; do getty -L 0 \"${tty##*/}\" xterm; sleep 1; done) "
@@ -103,7 +102,11 @@ static char *applets(const char *busybox, struct error *err)
 int template_busybox(const struct guest_source *s, const char *dir, struct conf *conf,
                      struct error *err)
 {
-    cleanup_free char *hostname = xasprintf("%s\n", s->name);
+    (void)s;
+    /*
+     * The host name is lxc.uts.name, or the guest's, also of a clone: no file says another. An empty
+     * password is one of shadow's: busybox finds no name for a user whose line has an empty field.
+     */
     const struct template_file files[] = {
         {"bin", NULL, S_IFDIR | 0755},
         {"dev", NULL, S_IFDIR | 0755},
@@ -123,9 +126,10 @@ int template_busybox(const struct guest_source *s, const char *dir, struct conf 
         {"usr/bin", "../bin", 0},
         {"usr/sbin", "../bin", 0},
         {"var/run", "../run", 0},
-        {"etc/hostname", hostname, 0644},
         {"etc/hosts", "127.0.0.1\tlocalhost\n", 0644},
-        {"etc/passwd", "root::0:0:root:/root:/bin/sh\nnobody:*:65534:65534::/:/bin/false\n", 0644},
+        {"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+         0644},
+        {"etc/shadow", "root::0:0:99999:7:::\nnobody:*:0:0:99999:7:::\n", 0600},
         {"etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n", 0644},
         {"etc/inittab", inittab, 0644},
         {"etc/init.d/rcS", rcs, 0755},

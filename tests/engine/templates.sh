@@ -12,8 +12,20 @@ ok "busybox: made" pult create container bb --template busybox
 pult start bb
 login() { pult log bb | grep -q "bb login:"; }
 ok "busybox: a login on the console" wait_for 10 login
+echo root | "$PULT" console bb >/dev/null 2>&1 &
+console=$!
+at_shell() { pult log bb | grep -q "root login.*console" && pult log bb | tail -n 1 | grep -q '#'; }
+ok "busybox: root logs in, without a password" wait_for 10 at_shell
+kill $console && wait $console 2>/dev/null
+is "busybox: its users have names" "$(pult exec bb -- whoami) $(pult exec bb --user nobody -- whoami)" "root nobody"
 ok "busybox: shuts down" pult stop bb
 is "busybox: is down" "$(state_of bb)" stopped
+up() { pult exec "$1" -- /bin/sh -c '[ "$(ps | grep -c "[g]etty")" = 1 ] && hostname'; }
+pult clone bb bc && pult start bc && wait_for 10 up bc
+is "busybox: a clone has its own name" "$(up bc)" bc
+pult kill bc && pult config set bc lxc.uts.name=other && pult start bc && wait_for 10 up bc
+is "busybox: lxc.uts.name is its name" "$(up bc)" other
+pult kill bc && pult destroy bc
 
 # ---- the host's programs ----
 
