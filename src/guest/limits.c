@@ -258,7 +258,8 @@ int limits_of(const struct guest_def *def, unsigned v1, struct limit list[LIMITS
     for (size_t k = 0; k < ARRAY_SIZE(keys); k++) {
         for (size_t i = 0; i < def->conf->count && n >= 0; i++) {
             const struct conf_line *l = &def->conf->lines[i];
-            if (!l->key || !str_starts(l->key, keys[k].prefix) || !*l->value)
+            if (!l->key || !str_starts(l->key, keys[k].prefix) ||
+                !conf_line_counts(def->conf, l, true))
                 continue;
             const char *file = l->key + strlen(keys[k].prefix);
             if (str_eq(file, SWAP_V1) || str_eq(file, SWAP_V2)) {

@@ -127,7 +127,7 @@ static int rules_read(const struct conf *conf, struct rules *rules, struct error
         const struct conf_line *l = &conf->lines[i];
         for (size_t k = 0; l->key && k < ARRAY_SIZE(prefixes); k++) {
             const char *verb = l->key + strlen(prefixes[k]);
-            if (!str_starts(l->key, prefixes[k]) || !*l->value)
+            if (!str_starts(l->key, prefixes[k]) || !conf_line_counts(conf, l, true))
                 continue;
             if (!str_eq(verb, "allow") && !str_eq(verb, "deny"))
                 return error_set(err, 0, "%s:%u: '%s' is neither allow nor deny", l->file,

@@ -147,15 +147,12 @@ static int device_allow(struct container *c, const char *path, bool allow, struc
     if (!device_rule(path, rule))
         return 0;
     cleanup_conf struct conf *now = conf_copy(conf);
-    if (allow) {
+    if (allow)
         conf_add(now, ALLOW, rule);
-    } else {
-        conf_unset(now, ALLOW);
-        const struct conf_line *l;
-        conf_for_each (conf, ALLOW, l)
-            if (!str_eq(l->value, rule))
-                conf_add(now, ALLOW, l->value);
-    }
+    /* The others stay in their places: what is said later, as by deny, goes before. */
+    for (size_t i = now->count; !allow && i-- > 0;)
+        if (str_eq(now->lines[i].key, ALLOW) && str_eq(now->lines[i].value, rule))
+            conf_remove(now, i);
     if (devices_apply(&c->cgroup, now, false, err) < 0)
         return -1;
     c->keeper->def->conf = now;

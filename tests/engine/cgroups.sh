@@ -55,6 +55,20 @@ ok "a frozen one can be killed" pult kill "$n"
 is "at once" "$(state_of "$n")" stopped
 pult destroy "$n"
 
+# ---- limits that are forgotten ----
+printf '%s\n' 'lxc.cgroup2.pids.max = 30' 'lxc.cgroup2.memory.max = 64M' 'lxc.cgroup2.pids.max = 20' >"$WORK/limits"
+printf '%s\n' "lxc.include = $WORK/limits" 'lxc.cgroup2.memory.max =' "lxc.rootfs.path = $ROOT" >"$WORK/c"
+pult create container "$n" -f "$WORK/c" -- /bin/sleep 1000
+pult start "$n"
+pid=$(id_of "$n" pid)
+is "an empty value forgets what a file said that is included" "$(id_of "$n" memory_limit_bytes)" ""
+is "the last one counts" "$(limit_of "$pid" pids.max pids pids.max)" 20
+ok "none takes that away" pult limit "$n" pids=none
+is "at once" "$(limit_of "$pid" pids.max pids pids.max)" max
+pult kill "$n" && pult start "$n"
+like "and for good" "$(limit_of "$(id_of "$n" pid)" pids.max pids pids.max)" "max|^$"
+pult kill "$n" && pult destroy "$n"
+
 # ---- figures ----
 pult create container "$n" --rootfs "$ROOT" -- /bin/sh -c "$spin"
 pult start "$n"

@@ -21,6 +21,8 @@ like "denied, of the usual" "$(with --set "lxc.cgroup2.devices.deny=c 1:9 r" -- 
 is "all denied, terminals too: it has its own" "$(with --set "lxc.cgroup2.devices.deny=a" -- /bin/sh -c 'echo starts')" starts
 like "and no others" "$(with --set "lxc.cgroup2.devices.deny=a" -- /bin/sh -c ': </dev/null')" "not permitted"
 is "the others remain" "$(with --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sh -c 'head -c 3 /dev/zero | wc -c')" 3
+is "an empty value forgets" "$(with --set "lxc.cgroup2.devices.deny=a" --set "lxc.cgroup2.devices.allow=c 1:3 rwm" \
+    --set lxc.cgroup2.devices.deny= -- /bin/sh -c ': </dev/zero && echo opened')" opened
 refused "what is no rule" "no rule for devices" pult run --rootfs "$ROOT" --set "lxc.cgroup2.devices.allow=d 1:2" -- /bin/true
 
 # ---- while it runs ----
@@ -31,6 +33,12 @@ ok "a device is added" pult device add "$n" "$WORK/control" /dev/control
 can_idmap && mode=660 || mode=666
 is "its root owns it" "$(pult exec "$n" -- /bin/stat -c '%u %a' /dev/control)" "0 $mode"
 is "and may use it" "$(pult exec "$n" -- /bin/sh -c "$opens")" opened
+pult create container "$n-r" --rootfs "$ROOT" --set "lxc.cgroup2.devices.allow=c *:* rwm" \
+    --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sleep 1000
+pult start "$n-r" && pult device add "$n-r" "$WORK/control" /dev/control
+pult device remove "$n-r" /dev/control "$WORK/control"
+refused "what is denied stays so when a device goes" "not permitted" pult exec "$n-r" -- /bin/sh -c ': </dev/urandom'
+pult destroy --force "$n-r"
 mkdir "$WORK/data" && echo content >"$WORK/data/file"
 ok "a directory" pult device add "$n" "$WORK/data" "/mnt/a b" --ro --keep
 is "with what is in it" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")" content
