@@ -39,6 +39,8 @@ static int unknown(const char *name, const struct option *known, struct error *e
     const char *near = str_nearest(name, names, n);
     if (near)
         return error_hint(err, "perhaps '%s'", near);
+    if (n == 0)
+        return error_hint(err, "it takes none");
     cleanup_free char *all = xstrdup("");
     for (size_t i = 0; i < n; i++) {
         char *more = xasprintf("%s%s%s", all, i ? ", " : "", names[i]);

@@ -92,6 +92,7 @@ const struct command cmd_export = {
 
 struct import {
     const struct engine *engine;
+    const char *file;
     int fd;
     struct conf *conf;
     struct disk_meter meter;
@@ -100,7 +101,9 @@ struct import {
 static int import_fill(void *arg, const char *dir, struct error *err)
 {
     struct import *i = arg;
-    return i->engine->unpack(dir, i->fd, i->conf, disk_meter, &i->meter, err);
+    if (i->engine->unpack(dir, i->fd, i->conf, disk_meter, &i->meter, err) < 0)
+        return error_wrap(err, "unpack '%s'", i->file);
+    return 0;
 }
 
 /* /srv/web1.tar.zst → web1 */
@@ -136,7 +139,11 @@ static int import_run(const struct cmd_args *a)
     cleanup_free char *name = cmd_pos(a, 1) ? xstrdup(cmd_pos(a, 1)) : name_of(cmd_pos(a, 0));
     cleanup_close int fd = open(cmd_pos(a, 0), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     cleanup_conf struct conf *conf = conf_new("the archive");
-    struct import i = {engine_by_type("container"), fd, conf, {.what = "import", .percent = true}};
+    struct import i = {.engine = engine_by_type("container"),
+                       .file = cmd_pos(a, 0),
+                       .fd = fd,
+                       .conf = conf,
+                       .meter = {.what = "import", .percent = true}};
     int rc;
     conf_set(conf, "guest.type", "container");
     disk_cancellable();

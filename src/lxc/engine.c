@@ -617,20 +617,36 @@ static int lxc_recover(const char *name, const char *run_dir, const struct statu
     return init_recover(page, err) < 0 ? -1 : ret;
 }
 
+/* Options that are a file system's, of what is no whole file system: a wrong ro may be among them. */
+static void warn_of_options(const struct config *c, void (*tell)(void *arg, const char *text),
+                            void *arg)
+{
+    if (c->root_data && !(c->tree_count > 0 && c->trees[0].image)) {
+        cleanup_free char *text =
+            xasprintf("lxc.rootfs.options: '%s' has no effect: the root is a directory, whose file "
+                      "system is mounted already",
+                      c->root_data);
+        tell(arg, text);
+    }
+    for (size_t i = 0; i < c->mount_count; i++) {
+        const struct mount_entry *m = &c->mounts[i];
+        if (!m->bind || !m->data)
+            continue;
+        cleanup_free char *text =
+            xasprintf("lxc.mount.entry: '%s' has no effect on what is mounted on '/%s' by bind",
+                      m->data, m->target);
+        tell(arg, text);
+    }
+}
+
 /* What is to be known of a definition that is good. */
 static void lxc_warn(const struct guest_def *def, void (*tell)(void *arg, const char *text),
                      void *arg)
 {
     struct config c = {0};
     struct error err;
-    if (conf_get(def->conf, "lxc.rootfs.options") && config_load(def, &c, &err) == 0 &&
-        c.root_data && !(c.tree_count > 0 && c.trees[0].image)) {
-        cleanup_free char *text =
-            xasprintf("lxc.rootfs.options: '%s' has no effect: the root is a directory, whose file "
-                      "system is mounted already",
-                      c.root_data);
-        tell(arg, text);
-    }
+    if (config_load(def, &c, &err) == 0)
+        warn_of_options(&c, tell, arg);
     config_clear(&c);
     reach_warn(def, tell, arg);
 }

@@ -78,8 +78,20 @@ static const struct mount_option mount_options[] = {
     {"runbindable", 0, 0, MS_UNBINDABLE},
 };
 
+/* What was said before is undone: the last word counts, as in mount(8). */
+static const struct {
+    const char *name;
+    uint64_t attr;
+} mount_contraries[] = {
+    {"rw", MOUNT_ATTR_RDONLY},   {"suid", MOUNT_ATTR_NOSUID},   {"dev", MOUNT_ATTR_NODEV},
+    {"exec", MOUNT_ATTR_NOEXEC}, {"atime", MOUNT_ATTR_NOATIME}, {"diratime", MOUNT_ATTR_NODIRATIME},
+};
+
 static void option_apply(struct mount_entry *m, const char *name)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(mount_contraries); i++)
+        if (str_eq(mount_contraries[i].name, name))
+            m->attr &= ~mount_contraries[i].attr;
     for (size_t i = 0; i < ARRAY_SIZE(mount_options); i++) {
         const struct mount_option *o = &mount_options[i];
         if (!str_eq(o->name, name))
@@ -359,6 +371,10 @@ static int entry_tree(struct mount_entry *m, int rootfd, struct error *err)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
                      (m->tree.recursive ? AT_RECURSIVE : 0);
+    if (!m->bind && str_eq(m->type, "none")) {
+        error_set(err, 0, "'none' is no type of a file system");
+        return error_hint(err, "a directory of the host's is mounted with the option bind");
+    }
     if (!m->bind && !m->tree.type)
         return type_mount(m, err);
     if (!m->relative)
@@ -369,6 +385,12 @@ static int entry_tree(struct mount_entry *m, int rootfd, struct error *err)
     return fd < 0 ? error_set(err, errno, "open '%s' of the container", m->source) : fd;
 }
 
+static int is_directory(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int mounts_entry(struct mount_entry *m, int rootfd, struct error *err)
 {
     if (mount_entry_is_tree(m) && m->tree.fd < 0)
@@ -376,8 +398,11 @@ int mounts_entry(struct mount_entry *m, int rootfd, struct error *err)
     if ((m->create_dir || m->create_file) && path_make(rootfd, m->target, m->create_file, err) < 0)
         return -1;
     cleanup_close int at = sys_open_in_root(rootfd, m->target, O_PATH, 0, 0);
-    if (at < 0)
-        return error_set(err, errno, "open '/%s' in the container", m->target);
+    if (at < 0) {
+        const bool missing = errno == ENOENT;
+        error_set(err, errno, "open '/%s' in the container", m->target);
+        return missing ? error_hint(err, "the option create=dir makes it, or create=file") : -1;
+    }
     cleanup_close int fd = entry_tree(m, rootfd, err);
     if (fd < 0)
         return -1;
@@ -390,9 +415,13 @@ int mounts_entry(struct mount_entry *m, int rootfd, struct error *err)
     if ((attr.attr_set || attr.propagation) &&
         mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
         return error_set(err, errno, "set the options of '%s'", m->source);
-    if (sys_attach(fd, at) < 0)
-        return error_set(err, errno, "mount it");
-    return 0;
+    if (sys_attach(fd, at) == 0)
+        return 0;
+    const int why = errno, what = is_directory(fd);
+    if (why == EINVAL && what != is_directory(at))
+        return error_set(err, 0, "'%s' is %s directory, and '/%s' is %s", m->source,
+                         what ? "a" : "no", m->target, what ? "none" : "one");
+    return error_set(err, why, "mount it");
 }
 
 int mounts_entries(struct config *c, int rootfd, struct error *err)

@@ -145,5 +145,7 @@ conf_reach_fn mount_reaches, console_reaches, devices_reach;
 
 /* "SIGPWR", "PWR", "SIGRTMIN+3", "30" → a number, or -1. */
 int signal_number(const char *value);
+/* "nofile" of RLIMIT_NOFILE. */
+const char *rlimit_name(int resource);
 
 #endif

@@ -40,10 +40,12 @@ int process_limits(const struct settings *s, pid_t pid, struct error *err)
     for (int i = 0; i < (int)SETTINGS_LIMITS; i++)
         if ((s->limits.said & 1u << i) && prlimit(pid, i, &s->limits.all[i], NULL) < 0) {
             int why = errno;
-            error_set(err, why, "set limit %d of setrlimit(2) (lxc.prlimit)", i);
-            return why == EPERM
-                       ? error_hint(err, "raising a limit takes CAP_SYS_RESOURCE on the host")
-                       : -1;
+            error_set(err, why, "set lxc.prlimit.%s", rlimit_name(i));
+            if (why == EPERM && i == RLIMIT_NOFILE)
+                return error_hint(err, "raising it takes CAP_SYS_RESOURCE on the host, and the "
+                                       "sysctl fs.nr_open is the most");
+            return why == EPERM ? error_hint(err, "raising it takes CAP_SYS_RESOURCE on the host")
+                                : -1;
         }
     return 0;
 }
@@ -55,8 +57,12 @@ static int files_put(pairs list, int dir, const char *below, const char *key, st
         const char *value = strchr(list[i], '=');
         cleanup_free char *name = xstrndup(list[i], (size_t)(value - list[i]));
         cleanup_free char *path = xasprintf("%s%s", below, name);
-        if (file_put_at(dir, path, value + 1, err) < 0)
-            return error_wrap(err, "%s.%s", key, name);
+        if (file_put_at(dir, path, value + 1, err) == 0)
+            continue;
+        /* Where a definition has a dot. */
+        for (char *p = name; *p; p++)
+            *p = *p == '/' ? '.' : *p;
+        return error_wrap(err, "%s.%s", key, name);
     }
     return 0;
 }
@@ -75,7 +81,11 @@ int process_files(const struct settings *s, pid_t pid, struct error *err)
 
 int process_sysctls(const struct settings *s, int proc, struct error *err)
 {
-    return files_put(s->sysctl, proc, "sys/", "lxc.sysctl", err);
+    if (files_put(s->sysctl, proc, "sys/", "lxc.sysctl", err) == 0)
+        return 0;
+    if (err && (err->code == ENOENT || err->code == EACCES || err->code == EPERM))
+        error_hint(err, "those of the whole host are set there, by sysctl(8)");
+    return -1;
 }
 
 /* ---- labels ---- */
@@ -144,6 +154,16 @@ int process_surround(const struct settings *s, struct error *err)
     return 0;
 }
 
+/* An id that is not in the map is, to the kernel, no id. */
+static int no_id(const char *what, unsigned id, const char *key, struct error *err)
+{
+    if (errno != EINVAL)
+        return error_set(err, errno, "become %s %u (%s)", what, id, key);
+    error_set(err, 0, "the container has no %s %u (%s)", what, id, key);
+    return error_hint(
+        err, "`pult info NAME` tells how many it has, ids.count; lxc.idmap gives it others");
+}
+
 int process_become(const struct settings *s, int tty, struct error *err)
 {
     if (s->cwd && chdir(s->cwd) < 0)
@@ -151,11 +171,14 @@ int process_become(const struct settings *s, int tty, struct error *err)
     if (!s->uid && !s->gid && !s->groups.count)
         return 0;
     if (tty >= 0 && fchown(tty, s->uid, (gid_t)-1) < 0)
-        return error_set(err, errno, "give the console to uid %u", s->uid);
+        return no_id("uid", s->uid, "lxc.init.uid", err);
     if (setgroups(s->groups.count, s->groups.all) < 0 && errno != EPERM)
-        return error_set(err, errno, "set the groups of lxc.init.groups");
-    if (setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0)
-        return error_set(err, errno, "become uid %u, gid %u (lxc.init.uid)", s->uid, s->gid);
+        return errno == EINVAL ? error_set(err, 0, "not all of lxc.init.groups are the container's")
+                               : error_set(err, errno, "set the groups of lxc.init.groups");
+    if (setresgid(s->gid, s->gid, s->gid) < 0)
+        return no_id("gid", s->gid, "lxc.init.gid", err);
+    if (setresuid(s->uid, s->uid, s->uid) < 0)
+        return no_id("uid", s->uid, "lxc.init.uid", err);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the change may have undone that: fs.suid_dumpable */
     return 0;
 }

@@ -229,18 +229,18 @@ int signal_number(const char *value)
                  {"PIPE", SIGPIPE}, {"STKFLT", 16},      {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},
                  {"URG", SIGURG},   {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ}, {"VTALRM", SIGVTALRM},
                  {"PROF", SIGPROF}, {"IO", SIGIO},       {"POLL", SIGPOLL}, {"SYS", SIGSYS}};
-    const char *name = str_starts(value, "SIG") ? value + 3 : value;
+    const char *name = strncasecmp(value, "SIG", 3) == 0 ? value + 3 : value;
     int64_t n;
     if (number_parse(value, 1, 64, &n, NULL) == 0)
         return (int)n;
-    if (str_starts(name, "RTMIN+") && number_parse(name + 6, 0, 30, &n, NULL) == 0)
+    if (strncasecmp(name, "RTMIN+", 6) == 0 && number_parse(name + 6, 0, 30, &n, NULL) == 0)
         return SIGRTMIN + (int)n;
-    if (str_starts(name, "RTMAX-") && number_parse(name + 6, 0, 30, &n, NULL) == 0)
+    if (strncasecmp(name, "RTMAX-", 6) == 0 && number_parse(name + 6, 0, 30, &n, NULL) == 0)
         return SIGRTMAX - (int)n;
-    if (str_eq(name, "RTMIN") || str_eq(name, "RTMAX"))
-        return name[3] + name[4] == 'A' + 'X' ? SIGRTMAX : SIGRTMIN;
+    if (strcasecmp(name, "RTMIN") == 0 || strcasecmp(name, "RTMAX") == 0)
+        return strcasecmp(name, "RTMAX") == 0 ? SIGRTMAX : SIGRTMIN;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (str_eq(name, names[i].name))
+        if (strcasecmp(name, names[i].name) == 0)
             return names[i].number;
     return -1;
 }
@@ -330,7 +330,6 @@ int take_ids(void *to, const struct conf_line *l, struct error *err)
     cleanup_free char *copy = xstrdup(l->value);
     char *save;
     int64_t id;
-    s->groups.count = 0;
     for (char *w = strtok_r(copy, ", \t", &save); w; w = strtok_r(NULL, ", \t", &save)) {
         if (s->groups.count == SETTINGS_GROUPS)
             return error_set(err, 0, "more than %d groups", SETTINGS_GROUPS);
@@ -352,6 +351,14 @@ static const struct {
     {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
     {"stack", RLIMIT_STACK},
 };
+
+const char *rlimit_name(int resource)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(rlimits); i++)
+        if (rlimits[i].resource == resource)
+            return rlimits[i].name;
+    return "*";
+}
 
 static int rlimit_number(const char *text, rlim_t *out, struct error *err)
 {

@@ -56,6 +56,17 @@ is "but one that is not to be" "$(over '/bin/ls /mnt/o/d' ,ro)" f
 ok "with the owner that is said" chown -R "$(sed 's/.*chown -R \([0-9:]*\),.*/\1/' <<<"$out")" "$WORK/low" "$WORK/up" "$WORK/ow"
 is "all can be done in it" "$(over '/bin/sh -c "rm -r /mnt/o/d; mkdir /mnt/o/d; touch /mnt/o/d/g; ls /mnt/o/d"')" g
 like "ids are for what is the host's" "$(over /bin/true ,idmap=container)" "idmap=container is for what is of the host"
+in_etc() { by "/bin/sh -c 'touch /mnt/new 2>/dev/null && echo written'" "$@"; }
+mkdir "$WORK/dir"
+like "an option that bind has not, as r0 for ro, is told" \
+    "$(in_etc "lxc.mount.entry = $WORK/dir mnt none bind,r0,create=dir 0 0")" "warning: .*'r0' has no effect on .*'/mnt'"
+is "the last of ro and rw counts" "$(in_etc "lxc.mount.entry = $WORK/dir mnt none bind,ro,rw,idmap=container 0 0" | tail -n 1)" written
+is "likewise" "$(in_etc "lxc.mount.entry = $WORK/dir mnt none bind,rw,ro,idmap=container 0 0")" ""
+is "/proc/ is /proc, and there is one" \
+    "$(by "/bin/grep -c '^proc /proc proc' /proc/mounts" "lxc.mount.entry = proc /proc/ proc defaults 0 0")" 1
+like "a target that is not there" "$(in_etc "lxc.mount.entry = $WORK/dir nowhere none bind")" "No such file.*create=dir"
+like "a file on a directory" "$(in_etc "lxc.mount.entry = /etc/passwd mnt none bind")" "'/etc/passwd' is no directory, and '/mnt' is one"
+like "without the word bind" "$(in_etc "lxc.mount.entry = $WORK/dir mnt none create=dir")" "with the option bind"
 like "nor is a directory for mounts" "$(mounted 'lxc.mount.auto = shmounts:/srv/x:/x')" "shmounts:.*pult device add"
 
 # ---- roots ----
@@ -92,6 +103,15 @@ else
     skip "lxc.rootfs.options: its file system's" "no mkfs.ext4, or no loop devices"
 fi
 like "a directory has no such options" "$(by /bin/true 'lxc.rootfs.options = noatime,commit=77')" "'commit=77' has no effect"
+
+# ---- the first process ----
+is "lxc.init.groups adds up" "$(by '/bin/id -G' 'lxc.init.groups = 7' 'lxc.init.groups = 8,9')" "0 7 8 9"
+is "signals in small letters" "$(by '/bin/echo runs' 'lxc.signal.halt = sigpwr' 'lxc.signal.reboot = sigrtmin+3' \
+    'lxc.signal.stop = SIGrtmax')" runs
+like "an id that it has not" "$(by /bin/true 'lxc.init.uid = 99999')" "has no uid 99999 \(lxc.init.uid\).*ids.count"
+like "a limit is called by its name" "$(by /bin/true 'lxc.prlimit.nofile = 100000000000')" "lxc.prlimit.nofile:.*fs.nr_open"
+like "so is a sysctl, and where it is set" "$(by /bin/true 'lxc.sysctl.vm.swappiness = 1')" \
+    "lxc.sysctl.vm.swappiness: .*whole host.*sysctl\(8\)$"
 
 # ---- the log ----
 is "lxc.log.syslog where nobody listens" "$(by '/bin/echo started' 'lxc.log.syslog = daemon' | tail -n 1)" started
