@@ -292,6 +292,8 @@ static void keeper_finish(struct keeper *k)
     struct keeper_private *p = k->priv;
     if (*p->reason)
         log_at(LOG_AT_NOTICE, "ended: %s", p->reason);
+    else if (p->started_once)
+        log_at(LOG_AT_NOTICE, "ended: exit status %d", p->exit_status);
     end_outside(k, p->started_once);
     end_announce(k);
     finish_consoles(k);

@@ -115,4 +115,6 @@ like "so is a sysctl, and where it is set" "$(by /bin/true 'lxc.sysctl.vm.swappi
 
 # ---- the log ----
 is "lxc.log.syslog where nobody listens" "$(by '/bin/echo started' 'lxc.log.syslog = daemon' | tail -n 1)" started
+by '/bin/sh -c "exit 3"' "lxc.log.file = $WORK/log" 'lxc.log.level = NOTICE' >/dev/null
+like "lxc.log.file has how it ended, also by itself" "$(cat "$WORK/log")" "ended: exit status 3$"
 finish
