@@ -321,10 +321,10 @@ int mount_entry_parse(const char *line, struct mount_entry *m, struct error *err
 void mount_entry_clear(struct mount_entry *m);
 /* Is it a tree that trees_open() opens? */
 bool mount_entry_is_tree(const struct mount_entry *m);
-/* One more line, or those of a file, for config_load(): the root is known. */
-/* One of a configuration, with its target as a path of the container's. */
+/* A line of a configuration whose root is known: the target is a path of the container's. */
 int mounts_parse(const struct config *c, const char *line, struct mount_entry *m,
                  struct error *err);
+/* One more line, or those of a file, for config_load(). */
 int mounts_add(struct config *c, const char *line, struct error *err);
 int mounts_add_fstab(struct config *c, const char *path, struct error *err);
 /* What mount_setattr(2) has to be told to clear, for these to be set. */
