@@ -156,24 +156,33 @@ static bool is_of_another(const char *path)
     return false;
 }
 
+/* The length of ".../pult/GUEST" in a path of that or of what a guest made below. */
+static size_t guest_group(const char *path, const char *pult)
+{
+    const char *guest = strchr(pult + 1, '/');
+
+    return guest ? (size_t)(guest - path) + 1 + strcspn(guest + 1, "/") : strlen(path);
+}
+
 /*
- * New cgroups of ours without a process, or a group of another test's, in or below them. The common
- * parent "pult" may stay.
+ * New cgroups of ours without a process, or a group of another test's, in or below them, nor in any
+ * other of the same guest: an init makes empty ones. The common parent "pult" may stay.
  */
 static struct list dead_cgroups(void)
 {
     struct list all = cgroups(), dead = {0};
 
     for (size_t i = 0; i < all.count; i++) {
-        const char *path = all.item[i];
-        size_t len = strlen(path);
+        const char *path = all.item[i], *pult = strstr(path, "/pult");
+        size_t len = pult ? guest_group(path, pult) : 0;
         bool alive = false;
 
-        if (!strstr(path, "/pult") || list_has(&cgroups_before, path) ||
-            strcmp(strrchr(path, '/'), "/pult") == 0 || is_of_another(path))
+        if (!pult || list_has(&cgroups_before, path) || strcmp(strrchr(path, '/'), "/pult") == 0 ||
+            is_of_another(path))
             continue;
-        for (size_t j = i; j < all.count && !alive && strncmp(all.item[j], path, len) == 0; j++)
-            alive = is_of_another(all.item[j]) || cgroup_has_process(all.item[j]);
+        for (size_t j = 0; j < all.count && !alive; j++)
+            alive = strncmp(all.item[j], path, len) == 0 &&
+                    (is_of_another(all.item[j]) || cgroup_has_process(all.item[j]));
         if (!alive)
             list_add(&dead, path);
     }
