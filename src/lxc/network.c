@@ -225,7 +225,9 @@ static int move_link(int socket, int index, const char *name, int ns, const char
 
 static int make_phys(struct making *mk, struct nic *n, struct error *err)
 {
-    if (move_link(mk->host, batch_link_index(mk->host, n->link), n->link, mk->ns, n->name, err) < 0)
+    const int index = batch_link_index(mk->host, n->link);
+    batch_link_identity(mk->host, index, n->identity);
+    if (move_link(mk->host, index, n->link, mk->ns, n->name, err) < 0)
         return -1;
     snprintf(n->old_name, sizeof(n->old_name), "%s", n->link);
     return 0;
@@ -643,16 +645,37 @@ static int socket_in(int ns, int here, struct error *err)
     return fd;
 }
 
-/* A NIC of the host's goes back, with the name that it had, whatever it is called in there now. */
+/* Is it what was given? Inside, another may have its number. */
+static bool is_given(const struct nic *n, int socket, int index)
+{
+    char now[BATCH_IDENTITY];
+    batch_link_identity(socket, index, now);
+    return str_eq(now, n->identity);
+}
+
+/*
+ * A NIC of the host's goes back, with the name that it had, whatever it is called in there now. Who is
+ * root inside may have put another in its place, such as one end of a pair, before that was looked at
+ * or after: the host would take it for its own.
+ */
 static int give_back(const struct container *c, struct nic *n, struct error *err)
 {
     cleanup_close int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     cleanup_close int there = here < 0 ? -1 : socket_in(c->netns, here, err);
+    cleanup_close int host = there < 0 ? -1 : batch_socket(err);
 
     if (here < 0)
         return error_set(err, errno, "open the host's network");
-    if (there < 0 || move_link(there, n->index, n->name, here, n->old_name, err) < 0)
+    if (host >= 0 && !is_given(n, there, n->index))
+        return error_set(err, 0, "'%s' does not come back: the container put it elsewhere",
+                         n->old_name);
+    if (host < 0 || move_link(there, n->index, n->name, here, n->old_name, err) < 0)
         return error_wrap(err, "'%s' does not come back", n->old_name);
+    if (!is_given(n, host, batch_link_index(host, n->old_name))) {
+        link_delete(n->old_name, NULL);
+        return error_set(err, 0, "'%s' does not come back: the container gave another for it",
+                         n->old_name);
+    }
     n->old_name[0] = '\0';
     return 0;
 }

@@ -32,6 +32,7 @@
 #include "base/conf.h"
 #include "guest/def.h"
 #include "net/address.h"
+#include "net/batch.h"
 #include "net/card.h"
 
 #define NICS_MOST     32u
@@ -51,14 +52,15 @@ enum nic_kind {
 
 struct nic {
     enum nic_kind kind;
-    char where[32];          /* for messages: "guest.net.0", "lxc.net.2", "lxc.network" */
-    unsigned number;         /* of guest.net.N */
-    const char *network;     /* NIC_NETWORK; strings are the definition's, or of `cards` */
-    char link[IFNAMSIZ];     /* a bridge, or the interface that it is made of; "": none */
-    char name[IFNAMSIZ];     /* inside */
-    char pair[IFNAMSIZ];     /* outside; "": of our choice */
-    char old_name[IFNAMSIZ]; /* NIC_PHYS: outside, once it was moved */
-    int index;               /* inside, which no renaming changes; 0: not there yet */
+    char where[32];                /* for messages: "guest.net.0", "lxc.net.2", "lxc.network" */
+    unsigned number;               /* of guest.net.N */
+    const char *network;           /* NIC_NETWORK; strings are the definition's, or of `cards` */
+    char link[IFNAMSIZ];           /* a bridge, or the interface that it is made of; "": none */
+    char name[IFNAMSIZ];           /* inside */
+    char pair[IFNAMSIZ];           /* outside; "": of our choice */
+    char old_name[IFNAMSIZ];       /* NIC_PHYS: outside, once it was moved */
+    char identity[BATCH_IDENTITY]; /* NIC_PHYS: what comes back is to be that, too */
+    int index;                     /* inside, which no renaming changes; 0: not there yet */
     uint8_t mac[6];
     bool has_mac, up, router;
     bool own_pair, made,

@@ -5,6 +5,7 @@
 #include "net/batch.h"
 
 #include <errno.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -135,25 +136,59 @@ int batch_run(struct batch *b, struct error *err)
     return ret;
 }
 
-int batch_link_index(int fd, const char *name)
+union answer {
+    struct nlmsghdr head;
+    char bytes[ANSWER_MAX];
+};
+
+/* Ask for an interface by its name, or else by its number. */
+static bool link_ask(int fd, const char *name, int index, union answer *answer)
 {
-    const struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
-    union {
-        struct nlmsghdr head;
-        char bytes[ANSWER_MAX];
-    } answer;
+    struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
     struct nl_msg *m = nlmsg_alloc_size(256);
 
+    head.ifi_index = index;
     if (!m || !nlmsg_put(m, 0, 1, RTM_GETLINK, 0, NLM_F_REQUEST) ||
-        nlmsg_append(m, (void *)(uintptr_t)&head, sizeof(head), NLMSG_ALIGNTO) < 0 ||
-        nla_put_string(m, IFLA_IFNAME, name) < 0)
+        nlmsg_append(m, &head, sizeof(head), NLMSG_ALIGNTO) < 0 ||
+        (name && nla_put_string(m, IFLA_IFNAME, name) < 0))
         abort();
     ssize_t n = send(fd, nlmsg_hdr(m), nlmsg_hdr(m)->nlmsg_len, 0);
     nlmsg_free(m);
     do
-        n = n < 0 ? n : recv(fd, &answer, sizeof(answer), 0);
+        n = n < 0 ? n : recv(fd, answer, sizeof(*answer), 0);
     while (n < 0 && errno == EINTR);
-    if (n <= 0 || !NLMSG_OK(&answer.head, (size_t)n) || answer.head.nlmsg_type != RTM_NEWLINK)
+    return n > 0 && NLMSG_OK(&answer->head, (size_t)n) && answer->head.nlmsg_type == RTM_NEWLINK;
+}
+
+int batch_link_index(int fd, const char *name)
+{
+    union answer answer;
+
+    if (!link_ask(fd, name, 0, &answer))
         return 0;
     return ((const struct ifinfomsg *)NLMSG_DATA(&answer.head))->ifi_index;
+}
+
+void batch_link_identity(int fd, int index, char out[BATCH_IDENTITY])
+{
+    static const int attributes[] = {IFLA_PARENT_DEV_BUS_NAME, IFLA_PARENT_DEV_NAME};
+    const size_t head = sizeof(struct ifinfomsg);
+    union answer answer;
+    size_t len = 0;
+
+    out[0] = '\0';
+    if (!index || !link_ask(fd, NULL, index, &answer))
+        return;
+    struct nlattr *info = nlmsg_find_attr(&answer.head, (int)head, IFLA_LINKINFO);
+    struct nlattr *a = info ? nla_find(nla_data(info), nla_len(info), IFLA_INFO_KIND) : NULL;
+    len += (size_t)snprintf(out, BATCH_IDENTITY, "%.15s", a ? nla_get_string(a) : "hardware");
+    for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
+        a = nlmsg_find_attr(&answer.head, (int)head, attributes[i]);
+        len +=
+            (size_t)snprintf(out + len, BATCH_IDENTITY - len, " %.31s", a ? nla_get_string(a) : "");
+    }
+    a = nlmsg_find_attr(&answer.head, (int)head, IFLA_PERM_ADDRESS);
+    for (int i = 0; a && i < min(nla_len(a), 20); i++) /* infiniband's is the longest */
+        len +=
+            (size_t)snprintf(out + len, BATCH_IDENTITY - len, ":%02x", ((uint8_t *)nla_data(a))[i]);
 }

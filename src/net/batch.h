@@ -43,5 +43,11 @@ void batch_clear(struct batch *b);
 
 /* The number of an interface in the socket's namespace, 0: there is none. */
 int batch_link_index(int fd, const char *name);
+/*
+ * What of an interface stays the same wherever it is and whatever it is called, and is nobody's to
+ * set: of hardware the device and its own address, of others their kind. "": there is none.
+ */
+#define BATCH_IDENTITY 160
+void batch_link_identity(int fd, int index, char out[BATCH_IDENTITY]);
 
 #endif

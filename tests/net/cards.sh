@@ -93,6 +93,24 @@ pult exec "$n" -- sh -c 'ip link set nic down; ip link set nic name other; ip li
 ok "stops" pult stop --timeout 0 "$n"
 is "and it is back, not what has its name inside" "$(mac_of ph0)" "$mac"
 pult destroy "$n"
+# One whose number is another's, while that is in a network below: the host would take it for its NIC.
+ip link add mv0 link ph1 type macvlan mode bridge
+as_root_inside() { nsenter -t "$pid" -U -n -S 0 -G 0 "$@"; }
+ok "a NIC to be taken back" sleeper --net none
+ok "it is given" pult device add "$n" mv0 nic
+pid=$(id_of "$n" pid)
+nsenter -t "$pid" -U -n -S 0 -G 0 unshare -n sleep 1000 >/dev/null 2>&1 &
+below=$!
+at_exit "kill $below 2>/dev/null"
+wait_for 10 eval '[ "$(cat /proc/$below/comm)" = sleep ]'
+number=$(as_root_inside ip -o link show dev nic | cut -d: -f1)
+ok "the container puts it elsewhere" as_root_inside ip link set nic netns $below
+ok "and another in its place" as_root_inside ip link add nic index "$number" type veth peer name spy
+refused "that one does not come" "the container put it elsewhere" pult device remove "$n" nic
+is "there is none of its name" "$(ip -br link show dev mv0 2>/dev/null)" ""
+ok "it is put back" nsenter -t "$pid" -U -n -S 0 -G 0 sh -c "ip link del nic; nsenter -t $below -n ip link set nic netns $pid"
+kill $below
+gone
 ok "router" sleeper --set lxc.net.0.type=veth --set lxc.net.0.veth.mode=router --set lxc.net.0.flags=up \
     --set lxc.net.0.ipv4.address=198.51.100.7/32 --set lxc.net.0.ipv4.gateway=192.0.2.2
 ok "the host reaches it by a route" ping -c 1 -w 5 198.51.100.7
