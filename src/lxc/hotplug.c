@@ -149,10 +149,15 @@ static int device_allow(struct container *c, const char *path, bool allow, struc
     cleanup_conf struct conf *now = conf_copy(conf);
     if (allow)
         conf_add(now, ALLOW, rule);
-    /* The others stay in their places: what is said later, as by deny, goes before. */
+    /*
+     * The others stay in their places: what is said later, as by deny, goes before. The last goes, for
+     * one before it may be the definition's own.
+     */
     for (size_t i = now->count; !allow && i-- > 0;)
-        if (str_eq(now->lines[i].key, ALLOW) && str_eq(now->lines[i].value, rule))
+        if (str_eq(now->lines[i].key, ALLOW) && str_eq(now->lines[i].value, rule)) {
             conf_remove(now, i);
+            break;
+        }
     if (devices_apply(&c->cgroup, now, false, err) < 0)
         return -1;
     c->keeper->def->conf = now;
@@ -211,17 +216,19 @@ int hotplug(struct container *c, const char *line, bool remove, struct error *er
     if (mount_entry_parse(line, &m, err) < 0)
         return -1;
     const struct plug p = {.c = c, .entry = &m, .remove = remove};
+    bool allowed = remove;
     int ret = 0;
     if (!mount_entry_is_tree(&m) || m.tree.type)
         ret = error_set(err, 0, "only a part of the host's files can be added, with 'bind'");
     if (ret == 0)
         ret = remove ? may_take(c, &m, err) : device_allow(c, m.source, true, err);
+    allowed |= ret == 0;
     if (ret == 0 && !remove && c->config.privileged)
         ret = tree_take(&c->config, &m.tree, c->namespaces[NS_USER], err);
     if (ret == 0)
         ret = plug_there(&p, err);
     struct error why;
-    if ((ret == 0) == remove && device_allow(c, m.source, false, &why) < 0)
+    if ((ret == 0) == remove && allowed && device_allow(c, m.source, false, &why) < 0)
         log_line("%s", why.text);
     if (ret == 0 && remove)
         conf_remove(c->keeper->def->conf, line_of(c, &m));

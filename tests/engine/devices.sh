@@ -70,6 +70,27 @@ is "what was kept is there again" "$(pult exec "$n" -- /bin/cat "/mnt/a b/file")
 ok "and goes for good" pult device remove "$n" "/mnt/a b/"
 refused "from the definition, too" "does not set" pult config get "$n" lxc.mount.entry
 
+# What the definition says of devices holds whatever comes and goes: its order, and its own lines.
+pult create container "$n-o" --rootfs "$ROOT" --set "lxc.cgroup2.devices.allow=c 10:237 rwm" \
+    --set "lxc.cgroup2.devices.allow=c *:* rwm" --set "lxc.cgroup2.devices.deny=c 1:9 r" -- /bin/sleep 1000
+pult start "$n-o"
+denied() { pult exec "$n-o" -- /bin/sh -c ': </dev/urandom' 2>&1; }
+like "one is denied" "$(denied)" "not permitted"
+pult device add "$n-o" "$WORK/control" /dev/control
+pult device remove "$n-o" /dev/control "$WORK/control"
+like "it still is when another has come and gone" "$(denied)" "not permitted"
+pult kill "$n-o"
+pult config unset "$n-o" lxc.cgroup2.devices.deny
+pult config set "$n-o" "lxc.cgroup2.devices.allow=c 10:237 rwm" \
+    "lxc.mount.entry=$WORK/control dev/own none bind,create=file,idmap=container"
+pult start "$n-o"
+opens_own() { pult exec "$n-o" -- /bin/sh -c 'if : </dev/own; then echo opened; fi' 2>&1; }
+is "one is allowed by the definition" "$(opens_own)" opened
+pult device add "$n-o" "$WORK/control" /dev/second
+pult device remove "$n-o" /dev/second "$WORK/control"
+is "it still is when that has come and gone" "$(opens_own)" opened
+pult destroy --force "$n-o"
+
 # ---- network cards ----
 if ip link add br-$$ type bridge 2>/dev/null; then
     at_exit "ip link delete br-$$ 2>/dev/null; ip link delete nic-$$ 2>/dev/null"
