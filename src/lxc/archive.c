@@ -220,6 +220,7 @@ static int put_config(const struct unpack *u, struct archive *from, struct archi
 {
     char text[16 << 10];
     la_ssize_t n;
+    size_t all = 0; /* what an archive says of sizes and holes is not believed */
     if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e) || u->job->config < 0)
         return 0;
     if (archive_entry_size(e) > ARCHIVE_CONFIG_MAX)
@@ -227,7 +228,9 @@ static int put_config(const struct unpack *u, struct archive *from, struct archi
     if (ftruncate(u->job->config, 0) < 0 || lseek(u->job->config, 0, SEEK_SET) < 0)
         return error_set(err, errno, "write 'config'");
     while ((n = archive_read_data(from, text, sizeof text)) > 0)
-        if (write_all(u->job->config, text, (size_t)n) < 0)
+        if ((all += (size_t)n) > ARCHIVE_CONFIG_MAX)
+            return error_set(err, EFBIG, "read 'config'");
+        else if (write_all(u->job->config, text, (size_t)n) < 0)
             return error_set(err, errno, "write 'config'");
     return n < 0 ? archive_error(from, "read", "config", err) : 0;
 }

@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +33,12 @@
 
 /* ---- blobs ---- */
 
-/* The sha256 of a file, by the program sha256sum. */
+/* The sha256 of a file, by the program sha256sum. Of a large one who is told to end waits no longer. */
 static int sha256(int fd, char out[65], struct error *err)
 {
     int p[2], status = 0;
     size_t len = 0;
-    ssize_t n;
+    ssize_t n = 0;
     if (lseek(fd, 0, SEEK_SET) < 0 || pipe2(p, O_CLOEXEC) < 0)
         return error_set(err, errno, "read the blob");
     pid_t pid = fork();
@@ -50,10 +51,15 @@ static int sha256(int fd, char out[65], struct error *err)
     close(p[1]);
     while (pid > 0 && len < 64 && (n = read(p[0], out + len, 64 - len)) > 0)
         len += (size_t)n;
+    const bool told = pid > 0 && len < 64 && n < 0 && errno == EINTR;
+    if (told)
+        kill(pid, SIGKILL);
     out[len] = '\0';
     close(p[0]);
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    if (told)
+        return error_set(err, ECANCELED, "it was given up");
     if (pid < 0 || len != 64 || !WIFEXITED(status) || WEXITSTATUS(status) == 127)
         return error_set(err, 0, "sha256sum failed");
     return lseek(fd, 0, SEEK_SET) < 0 ? error_set(err, errno, "read the blob") : 0;
@@ -73,7 +79,7 @@ static bool compressed(int fd)
            memcmp(head, "BZh", 3) == 0;
 }
 
-int oci_open(int dir, const struct oci_blob *b, struct error *err)
+static int blob_open(int dir, const struct oci_blob *b, off_t most, struct error *err)
 {
     char have[65];
     struct stat st;
@@ -83,6 +89,8 @@ int oci_open(int dir, const struct oci_blob *b, struct error *err)
         return error_set(err, errno, "open '%s' of the image", b->path);
     if (!S_ISREG(st.st_mode))
         return error_set(err, 0, "'%s' of the image is no file", b->path);
+    if (st.st_size > most)
+        return error_set(err, EFBIG, "read '%s' of the image", b->path);
     if (*b->digest == '\0' || (b->plain && compressed(fd)))
         return steal_fd(fd);
     if (sha256(fd, have, err) < 0)
@@ -92,18 +100,18 @@ int oci_open(int dir, const struct oci_blob *b, struct error *err)
     return steal_fd(fd);
 }
 
+int oci_open(int dir, const struct oci_blob *b, struct error *err)
+{
+    return blob_open(dir, b, INT64_MAX, err);
+}
+
 /* A blob that is JSON. NULL on failure. */
 static json_t *read_json(int dir, const struct oci_blob *b, struct error *err)
 {
-    cleanup_close int fd = oci_open(dir, b, err);
-    struct stat st;
+    cleanup_close int fd = blob_open(dir, b, JSON_MAX, err);
     json_error_t why;
     if (fd < 0)
         return NULL;
-    if (fstat(fd, &st) < 0 || st.st_size > (off_t)JSON_MAX) {
-        error_set(err, EFBIG, "read '%s' of the image", b->path);
-        return NULL;
-    }
     json_t *o = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
     if (!o)
         error_set(err, 0, "'%s' of the image: line %d: %s", b->path, why.line, why.text);

@@ -212,6 +212,15 @@ like "import: what reaches into the host is said" "$said" "this host: lxc.hook.p
 is "import: nothing is said where nothing does" "$(pult import "$WORK/one.tar" quiet 2>&1)" quiet
 refused "import: a hard link to its definition" "outside of it" pult import "$WORK/hard.tar"
 refused "import: no root" "no rootfs" pult import "$WORK/bare.tar"
+python3 - "$WORK" <<'END'
+import io, sys, tarfile
+with tarfile.open(f"{sys.argv[1]}/holes.tar", "w", format=tarfile.PAX_FORMAT) as t:
+    i = tarfile.TarInfo("config")
+    i.size = 3
+    i.pax_headers = {"GNU.sparse.numblocks": "1", "GNU.sparse.map": "2000000000,3", "GNU.sparse.size": "100"}
+    t.addfile(i, io.BytesIO(b"a=b"))
+END
+refused "import: a definition that is all holes" "too large" pult import "$WORK/holes.tar"
 is "failures leave nothing" "$(ls -A "$G" "$WORK" | grep -E '(none|hard|bare)$|three|pult-|\.tar\.')" "one.tar.gz"
 
 # ---- who makes a copy is killed, or what is copied does not stand still ----

@@ -117,6 +117,17 @@ ok "oci: an archive" pult create container o3 --template "oci:$WORK/img.tar"
 is "oci: nothing of the archive stays" "$(ls "$G/o3")" "$(printf 'config\nrootfs')"
 echo x >>"img/blobs/sha256/$L2"
 refused "oci: a damaged layer" "is damaged" pult create container o4 --template "oci:$WORK/img"
+# Of one without end the hash takes hours: who is told to end does not wait for it.
+truncate -s 2T "img/blobs/sha256/$L2"
+"$PULT" create container o4 --template "oci:$WORK/img" >/dev/null 2>&1 &
+maker=$!
+ok "oci: a layer without end" wait_for 20 pgrep -x sha256sum -P $maker
+kill -TERM $maker
+ok "oci: it is given up" wait_for 5 sh -c "! kill -0 $maker"
+pkill -x sha256sum -P $maker
+truncate -s 2T "img/blobs/sha256/$M"
+refused "oci: a description without end" "too large" timeout 10 "$PULT" create container o4 --template "oci:$WORK/img"
+rm -f "img/blobs/sha256/$L2" "img/blobs/sha256/$M"
 mkdir -p dock/{one,two} && zcat l1.tar.gz >dock/one/layer.tar && cp l2.tar dock/two/layer.tar
 cp config.json "dock/$C.json"
 echo "[{\"Config\":\"$C.json\",\"RepoTags\":[\"app:v1\"],\"Layers\":[\"one/layer.tar\",\"two/layer.tar\"]}]" \
