@@ -363,7 +363,7 @@ static void act_leave(struct ui *ui, int argc, char *const *argv)
 }
 
 /* Run a verb on a terminal of its own in the pane, about the selected guest. */
-static void open_program(struct ui *ui, const char *what, char *const *argv)
+static struct pane *open_program(struct ui *ui, const char *what, char *const *argv)
 {
     struct rect in = rect_inner(ui->layout.pane);
     struct error err;
@@ -376,13 +376,14 @@ static void open_program(struct ui *ui, const char *what, char *const *argv)
                                   (unsigned)in.h, &err);
     if (!p) {
         ui_error(ui, "%s", err.text);
-        return;
+        return NULL;
     }
     struct pane *old = ui->panes.shown;
-    if (old && old->kind != PANE_PROGRAM)
+    if (old && (old->kind != PANE_PROGRAM || old->ended))
         pane_close(old);
     ui->panes.shown = p;
     ui_focus(ui, &view_pane);
+    return p;
 }
 
 /* Is the selected guest in one of these states? If not, say so. */
@@ -410,8 +411,18 @@ static bool open_second(struct ui *ui)
     return true;
 }
 
+/* Of the selected guest; or of another, as on a command line: exec NAME -- CMD… */
 static void act_exec(struct ui *ui, int argc, char *const *argv)
 {
+    if (argc > 2 && str_eq(argv[2], "--") && !roster_select(&ui->roster, argv[1])) {
+        ui_error(ui, "there is no guest '%s' in the list", argv[1]);
+        return;
+    }
+    const int skip = argc > 2 && str_eq(argv[2], "--")   ? 2
+                     : argc > 1 && str_eq(argv[1], "--") ? 1
+                                                         : 0;
+    argc -= skip;
+    argv += skip;
     if (!selected_is(ui, "exec", ON_STATE(GUEST_RUNNING)))
         return;
     struct pane *old = pane_of(&ui->panes, ui->roster.selected);
@@ -431,7 +442,9 @@ static void act_exec(struct ui *ui, int argc, char *const *argv)
         words[n++] = argv[i];
     if (argc < 2)
         words[n++] = (char *)"sh";
-    open_program(ui, words[3], words);
+    struct pane *p = open_program(ui, words[3], words);
+    if (p)
+        p->to_read = argc > 1;
     free(words);
 }
 
@@ -658,8 +671,9 @@ const struct action actions[] = {
     {"throwaway", "[OPTIONS] [-- CMD]", "start a container of this machine that leaves nothing",
      act_throwaway, 0, NULL},
     {"console", "[NAME]", "enter a guest's console", act_console, ON_ALIVE, NULL},
-    {"exec", "[CMD…]", "open a second shell of the guest's, or run a command in a container",
-     act_exec, ON_STATE(GUEST_RUNNING), NULL},
+    {"exec", "[[NAME --] CMD…]",
+     "open a second shell of the guest's, or run a command in a container", act_exec,
+     ON_STATE(GUEST_RUNNING), NULL},
     {"edit", NULL, "edit the selected guest's definition", act_edit, ON_ANY, NULL},
     {"limits", NULL, "change what the selected guest may use: memory, cpus, pids …", act_limits,
      ON_ANY, NULL},

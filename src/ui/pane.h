@@ -44,6 +44,7 @@ struct pane {
     enum pane_kind kind;
     char guest[GUEST_NAME_MAX + 1];
     char what[64]; /* of a program: its name */
+    bool to_read;  /* … which is run for what it prints: that stays when it has ended */
     struct term *term;
     bool entered;
     bool ended;

@@ -226,8 +226,7 @@ void screen_text(int y, int x, int w, enum element el, const char *s)
     screen_fill((struct rect){y, x + used, 1, w - used}, el);
 }
 
-/* The bytes of s that go onto a line of w cells: up to a blank, if more follow and there is one. */
-static size_t line_bytes(const char *s, int w)
+size_t screen_line_bytes(const char *s, int w)
 {
     size_t left = strlen(s), blank = 0;
     const char *at = s;
@@ -248,7 +247,7 @@ int screen_wrapped(int y, int x, int w, int h, enum element el, const char *s)
 {
     int i = 0;
     for (; i < h && *s && w > 0; i++) {
-        size_t n = i + 1 == h ? strlen(s) : line_bytes(s, w);
+        size_t n = i + 1 == h ? strlen(s) : screen_line_bytes(s, w);
         cleanup_free char *line = xasprintf("%.*s", (int)n, s);
         screen_put(y + i, x, w, el, line);
         s += n;

@@ -38,6 +38,8 @@ void screen_text(int y, int x, int w, enum element el, const char *s);
 int screen_put(int y, int x, int w, enum element el, const char *s);
 int screen_putf(int y, int x, int w, enum element el, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* The bytes of s that go onto a line of w cells: up to a blank, if more follow and there is one. */
+size_t screen_line_bytes(const char *s, int w);
 /* Over up to h lines, broken at blanks where there are some. Returns how many it took. */
 int screen_wrapped(int y, int x, int w, int h, enum element el, const char *s);
 void screen_fill(struct rect r, enum element el);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* See text.h. view_text draws it, with / to search in it. */
+/* See text.h. view_text draws it. */
 #include "ui/text.h"
 
 #include <stdarg.h>
@@ -75,11 +75,66 @@ void text_open_string(struct ui *ui, const char *title, const char *s)
 
 /* ---- the view ---- */
 
+/* How many cells the right side of a line has, in a window that is so wide inside. */
+static int right_width(const struct text *t, const struct text_line *l, int w)
+{
+    return w - 2 - (l->left ? t->left_width + 2 : 0);
+}
+
+/* The part of a line that goes onto one row; *s moves on to what is left. */
+static size_t row_bytes(const char **s, int w)
+{
+    const size_t n = w > 0 ? screen_line_bytes(*s, w) : strlen(*s);
+    *s += n;
+    while (n > 0 && **s == ' ')
+        ++*s;
+    return n;
+}
+
+/* Nothing is cut off: it is told in as many rows as it takes. */
+static size_t count_rows(const struct text *t, int w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        const char *s = t->lines[i].right;
+        do
+            n++;
+        while (row_bytes(&s, right_width(t, &t->lines[i], w)) > 0 && *s);
+    }
+    return n;
+}
+
+static void draw_rows(const struct text *t, struct rect in)
+{
+    size_t row = 0;
+    for (size_t i = 0; i < t->count && row < t->top + (size_t)in.h; i++) {
+        const struct text_line *l = &t->lines[i];
+        const int w = right_width(t, l, in.w), x = in.x + in.w - 1 - w;
+        const char *left = l->left, *s = l->right;
+        size_t n;
+        do {
+            const char *from = s;
+            const int y = in.y + (int)(row - t->top);
+            n = row_bytes(&s, w);
+            if (row++ < t->top)
+                continue;
+            if (y >= in.y + in.h)
+                return;
+            if (left)
+                screen_put(y, in.x + 1, min(in.w - 2, t->left_width), l->left_el, left);
+            left = NULL;
+            cleanup_free char *part = xasprintf("%.*s", (int)n, from);
+            if (w > 0)
+                screen_put(y, x, w, l->right_el, part);
+        } while (n > 0 && *s);
+    }
+}
+
 static struct rect text_place(struct ui *ui, int rows, int cols)
 {
     int w = min(cols, 100), h = rows - 2;
     if (ui->text.fill == NULL)
-        h = min(h, max((int)ui->text.count + 2, 8));
+        h = min(h, max((int)count_rows(&ui->text, w - 2) + 2, 8));
     return rect_centred(rows, cols, h, w);
 }
 
@@ -91,7 +146,8 @@ static void text_draw(struct ui *ui, struct rect area)
         text_clear(t);
         t->fill(ui, t);
     }
-    size_t last = t->count > (size_t)in.h ? t->count - (size_t)in.h : 0;
+    t->rows = count_rows(t, in.w);
+    size_t last = t->rows > (size_t)in.h ? t->rows - (size_t)in.h : 0;
     t->top = t->at_end ? last : min(t->top, last);
     t->at_end = t->top == last && t->fill;
     screen_fill(area, EL_TEXT);
@@ -101,18 +157,8 @@ static void text_draw(struct ui *ui, struct rect area)
         screen_putf(area.y + area.h - 1, area.x + area.w - 14, 12, EL_FAINT, " %s ", hint);
     if (last > 0 && area.w > 30)
         screen_putf(area.y + area.h - 1, area.x + 2, 20, EL_FAINT, " %zu of %zu ",
-                    min(t->top + (size_t)in.h, t->count), t->count);
-    for (int i = 0; i < in.h && t->top + (size_t)i < t->count; i++) {
-        const struct text_line *l = &t->lines[t->top + (size_t)i];
-        int x = in.x + 1, w = in.w - 2;
-        if (l->left) {
-            screen_put(in.y + i, x, min(w, t->left_width), l->left_el, l->left);
-            x += t->left_width + 2;
-            w -= t->left_width + 2;
-        }
-        if (w > 0)
-            screen_put(in.y + i, x, w, l->right_el, l->right);
-    }
+                    min(t->top + (size_t)in.h, t->rows), t->rows);
+    draw_rows(t, in);
 }
 
 static unsigned text_key(struct ui *ui, const struct key *key)
@@ -144,11 +190,11 @@ static unsigned text_key(struct ui *ui, const struct key *key)
         break;
     case K_HOME:
     case 'g':
-        by = -(long)t->count;
+        by = -(long)t->rows;
         break;
     case K_END:
     case 'G':
-        by = (long)t->count;
+        by = (long)t->rows;
         break;
     case 'c':
         ui_run(ui, "cancel");

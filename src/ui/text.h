@@ -22,7 +22,8 @@ struct text_line {
 struct text {
     char title[80];
     struct text_line *lines;
-    size_t count, top;
+    size_t count;
+    size_t rows, top;   /* of the screen: a line that is too long takes several */
     int left_width;     /* cells of the left column */
     text_fill_fn *fill; /* makes the lines anew for each drawing; NULL: they stay */
     bool at_end;        /* begin at the end */

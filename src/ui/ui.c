@@ -252,7 +252,7 @@ static void on_pane_ended(void *arg, struct pane *p)
                 p->why[0] ? ": " : "", p->why);
         ui_focus(ui, &view_list);
     }
-    if (p->kind == PANE_PROGRAM && (p != ui->panes.shown || p->why[0] == '\0'))
+    if (p->kind == PANE_PROGRAM && (p != ui->panes.shown || (p->why[0] == '\0' && !p->to_read)))
         pane_close(p);
     ui_settle(ui, false);
     ui_dirty(ui, DIRTY_ALL);

@@ -117,20 +117,17 @@ static void draw_past(const struct pane *p, struct rect in)
 /* Nothing to show: say what could be. */
 static void draw_nothing(struct ui *ui, struct rect in)
 {
-    static const char *const lines[] = {
+    static const char *const texts[] = {
         "pult keeps virtual machines and containers at hand.",
-        "",
-        "Enter starts a container of this very machine:",
-        "change anything in it, nothing of it stays.",
-        "",
-        "n makes a container or a virtual machine that lasts.",
-        "F1 lists all keys.",
+        "Enter starts a container of this machine: change anything, nothing of it stays.",
+        "n makes a container or a virtual machine that lasts. F1 lists all keys.",
     };
     if (ui->roster.total > 0)
         return;
-    int y = in.y + max((in.h - (int)ARRAY_SIZE(lines)) / 3, 0);
-    for (size_t i = 0; i < ARRAY_SIZE(lines) && y < in.y + in.h; i++)
-        screen_put(y++, in.x + 2, in.w - 4, i == 0 ? EL_STRONG : EL_TEXT, lines[i]);
+    const int end = in.y + in.h, w = min(in.w - 4, 52);
+    int y = in.y + max((in.h - 3 * (int)ARRAY_SIZE(texts)) / 3, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(texts) && y < end; i++)
+        y += 1 + screen_wrapped(y, in.x + 2, w, end - y, i == 0 ? EL_STRONG : EL_TEXT, texts[i]);
 }
 
 /* Why a guest crashed, on top of what it printed last. */

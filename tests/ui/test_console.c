@@ -215,6 +215,31 @@ static void a_second_shell(void **state)
 
 #define console_test(f) cmocka_unit_test_setup_teardown(f, scratch_make, teardown)
 
+static void a_command_as_on_a_command_line(void **state)
+{
+    (void)state;
+    assert_int_equal(pult("run --detach --name box -- /bin/sleep 1000"), 0);
+    assert_int_equal(pult("run --detach --name other -- /bin/sleep 1000"), 0);
+    struct tty *t = tty_start(100, 30, "xterm-256color", NULL, NULL);
+    tty_expect(t, "▸box");
+    tty_expect(t, "other");
+    tty_send(t, ":exec other -- /bin/uname -s\r");
+    tty_expect(t, "▸other");
+    tty_expect(t, "uname ended");
+    tty_expect(t, "· ended");
+    tty_expect(t, "│Linux "); /* what it printed is there to be read */
+    tty_send(t, "\r");
+    tty_expect(t, "other · container · console");
+    tty_send(t, PREFIX "d");
+    tty_send(t, ":exec -- /bin/sh -c 'exit 7'\r");
+    tty_expect(t, "sh ended: exit status 7");
+    tty_send(t, ":exec nobody -- true\r");
+    tty_expect(t, "there is no guest 'nobody' in the list");
+    tty_send(t, "q");
+    assert_int_equal(tty_wait_end(t), 0);
+    tty_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +251,7 @@ int main(void)
         console_test(output_stays_in_the_pane),
         console_test(keys_answer_in_a_flood),
         console_test(a_second_shell),
+        console_test(a_command_as_on_a_command_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

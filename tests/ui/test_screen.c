@@ -61,6 +61,8 @@ static void empty_store_says_what_to_do(void **state)
     tty_expect(t, "No guests yet.");
     tty_expect(t, "throwaway");
     tty_expect(t, "make a lasting guest");
+    tty_expect(t, "  pult keeps virtual machines and   "); /* and all of it, on 80 columns */
+    tty_expect(t, "  containers at hand.");
     quit(t);
 }
 
@@ -140,6 +142,23 @@ static void help_lists_the_keys(void **state)
     tty_send(t, F1);
     tty_expect(t, "Keys in the guest list");
     tty_expect(t, "freeze what runs");
+    tty_send(t, ESC);
+    tty_expect_gone(t, "Keys in the guest list");
+    quit(t);
+}
+
+/* What is longer than its line goes on in the next. */
+static void help_is_whole_on_80_columns(void **state)
+{
+    struct tty *t = started(80, 24);
+    (void)state;
+    tty_send(t, F1);
+    tty_expect(t, "start a container of this machine that leaves    │");
+    tty_expect(t, "│                             nothing   ");
+    tty_send(t, "G");
+    tty_expect(t, "CPU: 100 % is one core.");
+    tty_send(t, "g");
+    tty_expect(t, "Keys in the guest list");
     tty_send(t, ESC);
     tty_expect_gone(t, "Keys in the guest list");
     quit(t);
@@ -559,6 +578,7 @@ int main(void)
         scratch_test(filter_and_marks),
         scratch_test(destroy_wants_the_name),
         scratch_test(help_lists_the_keys),
+        scratch_test(help_is_whole_on_80_columns),
         scratch_test(palette_completes),
         scratch_test(form_makes_a_container),
         scratch_test(form_offers_templates),
