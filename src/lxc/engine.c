@@ -648,6 +648,7 @@ static void lxc_warn(const struct guest_def *def, void (*tell)(void *arg, const 
     if (config_load(def, &c, &err) == 0)
         warn_of_options(&c, tell, arg);
     config_clear(&c);
+    nics_warn(def->conf, tell, arg);
     reach_warn(def, tell, arg);
 }
 

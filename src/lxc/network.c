@@ -154,10 +154,16 @@ static int try_veth(struct making *mk, const struct nic *n, struct error *err)
     nla_nest_end(m, peer);
     nla_nest_end(m, data);
     nla_nest_end(m, info);
+    if (batch_run(&b, err) < 0)
+        return -1;
+    /* Only then: what has the name already is another's. */
     m = batch_add(&b, RTM_SETLINK, 0, &head, sizeof(head), "say whose '%s' is", n->pair);
     nla_put_string(m, IFLA_IFNAME, n->pair);
     nla_put_string(m, IFLA_IFALIAS, alias);
-    return batch_run(&b, err);
+    if (batch_run(&b, err) == 0)
+        return 0;
+    link_delete(n->pair, NULL);
+    return -1;
 }
 
 /* A pair of a former life, whose namespace is not quite gone, has the name still. */

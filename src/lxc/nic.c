@@ -543,6 +543,39 @@ static int check_whole(const struct nic *n, struct error *err)
     return 0;
 }
 
+/* Why the rest of a key behind lxc.net.N. is in vain; NULL: it is not. Caller frees. */
+static char *in_vain(const struct conf *conf, const char *where, const char *rest)
+{
+    cleanup_free char *type_key = xasprintf("%s.type", where);
+    cleanup_free char *flags_key = xasprintf("%s.flags", where);
+    const char *type = conf_get(conf, type_key);
+    for (const struct word *w = types; w->word && type; w++)
+        if (str_starts(rest, w->word) && rest[strlen(w->word)] == '.' && !str_eq(w->word, type))
+            return xasprintf("%s is %s", type_key, type);
+    if (str_starts(rest, "ipv") && str_eq(strrchr(rest, '.'), ".gateway") &&
+        !conf_get(conf, flags_key))
+        return xasprintf("there is no %s = up", flags_key);
+    return NULL;
+}
+
+void nics_warn(const struct conf *conf, void (*tell)(void *arg, const char *text), void *arg)
+{
+    static const char prefix[] = "lxc.net.";
+    for (size_t i = 0; i < conf->count; i++) {
+        const struct conf_line *l = &conf->lines[i];
+        const char *rest = l->key && str_starts(l->key, prefix) && conf_line_counts(conf, l, true)
+                               ? strchr(l->key + strlen(prefix), '.')
+                               : NULL;
+        cleanup_free char *where = rest ? xstrndup(l->key, (size_t)(rest - l->key)) : NULL;
+        cleanup_free char *why = rest ? in_vain(conf, where, rest + 1) : NULL;
+        if (!why)
+            continue;
+        cleanup_free char *text =
+            xasprintf("%s:%u: '%s' has no effect: %s", l->file, l->number, l->key, why);
+        tell(arg, text);
+    }
+}
+
 bool nics_named(const struct nics *all, const char *name)
 {
     for (unsigned i = 0; i < all->count; i++)

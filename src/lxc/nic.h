@@ -155,6 +155,8 @@ conf_reach_fn nic_reaches; /* for its type */
 /* clang-format on */
 
 int nics_load(const struct guest_def *def, struct nics *out, struct error *err);
+/* Tell of keys that say nothing of an interface of that type, or of one that is not switched on. */
+void nics_warn(const struct conf *conf, void (*tell)(void *arg, const char *text), void *arg);
 void nics_clear(struct nics *n);
 /*
  * Of a definition that has one more: it becomes the last of the list. where: "guest.net.2".

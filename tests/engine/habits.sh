@@ -104,6 +104,16 @@ else
 fi
 like "a directory has no such options" "$(by /bin/true 'lxc.rootfs.options = noatime,commit=77')" "'commit=77' has no effect"
 
+# ---- the network ----
+like "a key of another type of interface is told" \
+    "$(by /bin/true 'lxc.network.type = veth' 'lxc.network.flags = up' 'lxc.network.macvlan.mode = bridge')" \
+    "warning: [^ ]*config:4: 'lxc.net.0.macvlan.mode' has no effect: lxc.net.0.type is veth"
+like "and a gateway without flags = up" \
+    "$(by /bin/true 'lxc.net.0.type = veth' 'lxc.net.0.ipv4.address = 10.9.0.1/24' 'lxc.net.0.ipv4.gateway = 10.9.0.2')" \
+    "lxc.net.0.ipv4.gateway' has no effect: there is no lxc.net.0.flags = up"
+is "what counts is not told of" "$(by /bin/true 'lxc.net.0.type = veth' 'lxc.net.0.flags = up' \
+    'lxc.net.0.ipv4.address = 10.9.0.1/24' 'lxc.net.0.ipv4.gateway = 10.9.0.2' 'lxc.net.0.veth.mode = bridge')" ""
+
 # ---- the first process ----
 is "lxc.init.groups adds up" "$(by '/bin/id -G' 'lxc.init.groups = 7' 'lxc.init.groups = 8,9')" "0 7 8 9"
 is "signals in small letters" "$(by '/bin/echo runs' 'lxc.signal.halt = sigpwr' 'lxc.signal.reboot = sigrtmin+3' \

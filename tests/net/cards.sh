@@ -150,6 +150,7 @@ bridge taken
 pult create container "$n" --rootfs "$ROOT" --set lxc.net.0.type=veth --set lxc.net.0.veth.pair=taken -- /bin/sleep 1000
 refused "a pair's name that is another's" "create the veth pair 'taken'.*exists" pult start "$n"
 ok "which stays" ip link show dev taken
+is "as it was" "$(ip link show dev taken | grep -c alias)" 0
 pult destroy "$n"
 ok "nothing is left in the end" no_ports
 finish
