@@ -172,8 +172,8 @@ static int run(const struct guest_def *def, const struct settings *s, const char
     return await(pid, command, err);
 }
 
-int hooks_run(const struct guest_def *def, const struct settings *s, enum hook_kind kind,
-              const struct hook_facts *facts, struct error *err)
+static int run_all(const struct guest_def *def, const struct settings *s, enum hook_kind kind,
+                   const struct hook_facts *facts, struct error *err)
 {
     static const struct hook_facts none;
     for (size_t i = 0; s->hooks[kind] && s->hooks[kind][i]; i++)
@@ -183,10 +183,22 @@ int hooks_run(const struct guest_def *def, const struct settings *s, enum hook_k
     return 0;
 }
 
+/* In the keeper, and what it starts, a hook prints into the log; a throwaway's goes with it. */
+static int tell_log(const struct guest_def *def, struct error *err)
+{
+    return def->throwaway ? -1 : error_hint(err, "what it printed is in '%s/log'", def->dir);
+}
+
+int hooks_run(const struct guest_def *def, const struct settings *s, enum hook_kind kind,
+              const struct hook_facts *facts, struct error *err)
+{
+    return run_all(def, s, kind, facts, err) < 0 ? tell_log(def, err) : 0;
+}
+
 int hook_script(const struct guest_def *def, const struct settings *s, const char *command,
                 const struct hook_facts *facts, char *const *words, struct error *err)
 {
-    return run(def, s, command, "net", facts->kind, facts, words, err);
+    return run(def, s, command, "net", facts->kind, facts, words, err) < 0 ? tell_log(def, err) : 0;
 }
 
 int hooks_run_inside(const struct container *c, struct error *err)
@@ -226,7 +238,7 @@ static int definition_run(const struct guest_def *def, enum hook_kind kind,
     struct config c = {0};
     int ret = conf_take(def->conf, lxc_keys, &c, err);
     if (ret == 0)
-        ret = hooks_run(def, &c.set, kind, facts, err);
+        ret = run_all(def, &c.set, kind, facts, err);
     settings_clear(&c.set);
     return ret;
 }

@@ -32,6 +32,8 @@ like "one by a path of no known place" "$(by /bin/true 'lxc.hook.pre-start = bin
     "c:2: lxc.hook.pre-start: 'bin/hook a/b' begins with a path"
 by /bin/true "lxc.hook.start = sh -c 'test \$LXC_NAME = h-$test_id && : >/tmp/started'" \
     'lxc.hook.pre-start = true' "lxc.net.0.type = empty" "lxc.net.0.script.up = true"
+like "where a failed one's words are" "$(by /bin/true "lxc.hook.pre-start = sh -c 'echo why >&2; exit 5'")" \
+    "ended with status 5; what it printed is in '$PULT_HOME/guests/h-$test_id/log'"
 ok "one of the container's, too" test -e "$ROOT/tmp/started"
 by /bin/true "lxc.hook.start-host = $tell" "lxc.hook.post-stop = $tell" 'lxc.log.level = DEBUG'
 wait_for 10 grep -q post-stop "$WORK/out"
