@@ -21,13 +21,13 @@ make_public()
     cp "$PULT" "$public/pult"
 }
 
-# Everything there is of all guests, and what the store's files say; but a keeper's log may grow,
-# and a lock is no state.
+# Everything there is of all guests, and what the store's files say; but a keeper's log may grow, a
+# lock is no state, and what a guest that ended had its keeper takes away after it has told of that.
 store_state()
 {
     local d
     for d in "$PULT_HOME" "$PULT_RUN"; do
-        [ -d "$d" ] && find "$d" -mindepth 2 ! -name running -printf '%y %m %p\n' 2>/dev/null
+        [ -d "$d" ] && find "$d" -mindepth 2 ! -name running ! -path '*/.pult-*-gone-*' -printf '%y %m %p\n' 2>/dev/null
     done | sort
     find "$PULT_HOME" -type f ! -name log ! -name running -exec sha256sum {} + 2>/dev/null | sort
 }
