@@ -15,6 +15,7 @@
 #include "cmd/args.h"
 #include "cmd/command.h"
 #include "cmd/help.h"
+#include "cmd/print.h"
 #include "guest/def.h"
 #include "guest/engine.h"
 
@@ -133,14 +134,16 @@ int command_main(int argc, char **argv)
 
 int cmd_fail(const struct cmd_args *a, const struct error *err)
 {
-    fprintf(stderr, "pult %s: %s\n", a->cmd->name, err->text);
+    cleanup_free char *text = printable_text(xstrdup(err->text));
+    fprintf(stderr, "pult %s: %s\n", a->cmd->name, text);
     return EXIT_FAILED;
 }
 
 static void warn(void *arg, const char *text)
 {
     const struct cmd_args *a = arg;
-    fprintf(stderr, "pult %s: warning: %s\n", a->cmd->name, text);
+    cleanup_free char *shown = printable_text(xstrdup(text));
+    fprintf(stderr, "pult %s: warning: %s\n", a->cmd->name, shown);
 }
 
 void cmd_warn(const struct cmd_args *a, const struct guest_def *def)

@@ -36,7 +36,7 @@ static int get_all(const struct cmd_args *a, const struct conf *conf)
     if (!cmd_json(a)) {
         size_t len;
         cleanup_free char *text = conf_text(conf, &len);
-        fwrite(text, 1, len, stdout);
+        print_text(text);
         return EXIT_OK;
     }
     json_t *all = json_object();
@@ -71,8 +71,10 @@ static int get_run(const struct cmd_args *a)
         print_json(values);
         return EXIT_OK;
     }
-    json_array_foreach (values, i, v)
-        puts(json_string_value(v));
+    json_array_foreach (values, i, v) {
+        cleanup_free char *line = xasprintf("%s\n", json_string_value(v));
+        print_text(line);
+    }
     json_decref(values);
     return EXIT_OK;
 }

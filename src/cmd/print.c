@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/util.h"
 
@@ -113,4 +114,22 @@ char *printable(char *s)
         else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
             p[0] = p[1] = '?';
     return s;
+}
+
+char *printable_text(char *s)
+{
+    for (char *p = s, *end; *p; p = end) {
+        end = p + strcspn(p, "\n\t");
+        const char was = *end;
+        *end = '\0';
+        str_printable(p);
+        *end = was;
+        end += was != '\0';
+    }
+    return s;
+}
+
+void print_text(char *text)
+{
+    fputs(isatty(STDOUT_FILENO) ? printable_text(text) : text, stdout);
 }

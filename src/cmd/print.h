@@ -37,5 +37,9 @@ void duration_human(unsigned long long seconds, char out[16]);
 
 /* Replace what a terminal would act upon by '?'. In place; returns s. */
 char *printable(char *s);
+/* The same, but for ends of lines and tabs, and what else could hide some of it. */
+char *printable_text(char *s);
+/* On standard output: made fit where that is a terminal, and left as it is for programs. */
+void print_text(char *text);
 
 #endif

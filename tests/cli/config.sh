@@ -66,6 +66,18 @@ like "edit: given up, on a terminal" \
     "$(pty 'expect=again' 'send=n\r' -- "$PULT" config edit web1)" 'as it was.*exit 1'
 is "edit: no copy is left" "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'pult-web1-*' | wc -l)" 0
 
+# ---- what came from elsewhere is shown as it is: no line can hide another ----
+cp "$PULT_HOME/guests/web1/config" "$WORK/kept"
+printf 'guest.description = \033[2K\033[1A\302\233 x\n' >>"$PULT_HOME/guests/web1/config"
+escapes() { grep -c $'\033\\[2K\\|\302\233'; }
+is "get: for a program, as it is" "$(pult config get web1 | escapes) $(pult config get web1 guest.description | escapes)" "1 1"
+is "get: on a terminal, fit to be shown" \
+    "$(pty -- "$PULT" config get web1 | escapes) $(pty -- "$PULT" config get web1 guest.description | escapes)" "0 0"
+like "get: but all of it is" "$(pty -- "$PULT" config get web1)" 'guest.memory = 82M.*guest.description = \?\[2K'
+printf 'guest.\033[2K = x\n' >"$PULT_HOME/guests/web1/config"
+is "errors, too" "$("$PULT" config get web1 2>&1 | escapes)$("$PULT" start web1 2>&1 | escapes)" 00
+cp "$WORK/kept" "$PULT_HOME/guests/web1/config"
+
 # ---- a broken definition is shown, hides nobody, and can be mended ----
 
 pult create container web2 --rootfs "$WORK/root"
