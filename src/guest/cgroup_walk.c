@@ -18,30 +18,42 @@
 #define WALK_MOST 1000000u /* groups: a container goes on making some while they are looked at */
 
 /* Is it a group? The name of a container's own may begin with a dot. */
-static bool is_group(const struct dirent *e)
+static bool is_group(unsigned char type, const char *name)
 {
-    return e->d_type == DT_DIR && !str_eq(e->d_name, ".") && !str_eq(e->d_name, "..");
+    return type == DT_DIR && !str_eq(name, ".") && !str_eq(name, "..");
 }
 
-/* The next group in a directory, from the place *at on, and the place behind it. -1: no more. */
-static int next_below(int dir, long *at)
+/*
+ * The next group in a directory, from the place *at on, and the place behind it. -1: no more. Read in
+ * small pieces: what is behind it is read again the next time.
+ */
+static int next_below(int dir, off_t *at)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), sub = -1;
-    cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *e;
-    if (d)
-        seekdir(d, *at);
-    while (d && sub < 0 && (e = readdir(d)))
-        if (is_group(e)) {
-            *at = telldir(d);
-            sub = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    union {
+        struct dirent64 head;
+        char bytes[1024];
+    } piece;
+    ssize_t n;
+    if (lseek(dir, *at, SEEK_SET) < 0)
+        return -1;
+    while ((n = getdents64(dir, &piece, sizeof piece)) > 0) {
+        const struct dirent64 *e;
+        for (ssize_t i = 0; i < n; i += e->d_reclen) {
+            e = (const struct dirent64 *)(const void *)(piece.bytes + i);
+            *at = e->d_off;
+            const int sub = is_group(e->d_type, e->d_name)
+                                ? openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                                : -1;
+            if (sub >= 0)
+                return sub;
         }
-    return sub;
+    }
+    return -1;
 }
 
 void cgroup_walk(int dir, void (*visit)(void *arg, int dir), void *arg)
 {
-    cleanup_free long *at = xcalloc(1, sizeof *at); /* how far each directory on the way is */
+    cleanup_free off_t *at = xcalloc(1, sizeof *at); /* how far each directory on the way is */
     cleanup_close int here = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     size_t depth = 0;
     for (unsigned n = 0; here >= 0 && n < WALK_MOST; n++) {
@@ -66,7 +78,7 @@ void cgroup_remove_below(void *arg, int dir)
     cleanup_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
     (void)arg;
     for (const struct dirent *e; d && (e = readdir(d));)
-        if (is_group(e))
+        if (is_group(e->d_type, e->d_name))
             unlinkat(fd, e->d_name, AT_REMOVEDIR);
 }
 
