@@ -77,8 +77,8 @@ const struct conf_key lxc_keys[] = {
      .take = take_ids, .at = ALL},
     {"lxc.init.cwd", conf_is_abs_path, false, "its working directory (/)", NULL,
      .take = take_string, .at = AT(cwd)},
-    {"lxc.environment", NULL, true, "NAME=VALUE for init, or NAME to pass on", NULL},
-    {"lxc.environment.runtime", NULL, true, "the same", NULL},
+    {"lxc.environment", NULL, true, "NAME=VALUE for init, or NAME to pass on", NULL, .reach = environment_reaches},
+    {"lxc.environment.runtime", NULL, true, "the same", NULL, .reach = environment_reaches},
     {"lxc.environment.hooks", NULL, true, "NAME=VALUE for hooks alone", NULL},
     {"lxc.sched.core", value_is_0_or_1, false,
      "1: none but its own processes run on the other thread of a core", NULL,
@@ -102,7 +102,7 @@ const struct conf_key lxc_keys[] = {
      "a file of /proc/sys, such as net.ipv4.ip_forward: those of its own namespaces", NULL,
      .take = take_sysctl, .at = AT(sysctl)},
     {"lxc.proc.*", NULL, false, "a file of init's /proc/PID, such as oom_score_adj", NULL,
-     .take = take_proc, .at = AT(proc)},
+     .take = take_proc, .at = AT(proc), .reach = conf_reaches},
 
     /* what it may do */
     {"lxc.idmap", idmap_is_entry, true,

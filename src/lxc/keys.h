@@ -141,7 +141,7 @@ conf_value_fn value_is_hostname, value_is_rootfs, value_is_command, value_is_mou
 conf_take_fn take_string, take_flag, take_no_flag, take_said, take_unsigned, take_size, take_signal,
     take_pdeath, take_arch, take_ids, take_rlimit, take_proc, take_sysctl, take_autos, take_keep,
     take_make, take_share, take_offset, take_hook, take_level;
-conf_reach_fn mount_reaches, console_reaches, devices_reach;
+conf_reach_fn mount_reaches, environment_reaches, console_reaches, devices_reach;
 
 /* "SIGPWR", "PWR", "SIGRTMIN+3", "30" → a number, or -1. */
 int signal_number(const char *value);

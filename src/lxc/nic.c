@@ -57,6 +57,11 @@ bool nic_reaches(const struct conf_line *l)
     return str_eq(l->value, "none") || str_eq(l->value, "phys");
 }
 
+bool nic_routes(const struct conf_line *l)
+{
+    return *l->value && !str_eq(l->value, "0") && !str_eq(l->value, "bridge");
+}
+
 static int take_type(struct nic *n, const char *value, struct error *err)
 {
     int kind;

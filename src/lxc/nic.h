@@ -99,6 +99,7 @@ conf_value_fn nic_is_type, nic_is_link, nic_is_flags, nic_is_name, nic_is_mac, n
     nic_is_macvlan_mode, nic_is_ipvlan_mode, nic_is_isolation, nic_is_vlan, nic_is_route4,
     nic_is_route6, nic_is_queues, nic_is_l2proxy, nic_is_script_up, nic_is_port_vlan;
 conf_reach_fn nic_reaches; /* for its type */
+conf_reach_fn nic_routes;  /* for what the host is to send it, or to answer for it */
 /* clang-format off */
 #define NIC_KEYS \
     {"lxc.net.#.type", nic_is_type, false, \
@@ -116,19 +117,19 @@ conf_reach_fn nic_reaches; /* for its type */
     {"lxc.net.#.ipv6.gateway", nic_is_gateway6, false, "an address; auto: that of the link; dev: none", NULL}, \
     {"lxc.net.#.veth.pair", nic_is_pair, false, "the name of its end on the host", NULL}, \
     {"lxc.net.#.veth.mode", nic_is_veth_mode, false, \
-     "bridge; or router: the host has a route to it, and it needs no link", NULL}, \
+     "bridge; or router: the host has a route to it, and it needs no link", NULL, .reach = nic_routes}, \
     {"lxc.net.#.macvlan.mode", nic_is_macvlan_mode, false, "private, vepa, bridge or passthru", NULL}, \
     {"lxc.net.#.ipvlan.mode", nic_is_ipvlan_mode, false, "l2, l3 or l3s", NULL}, \
     {"lxc.net.#.ipvlan.isolation", nic_is_isolation, false, "bridge, private or vepa", NULL}, \
     {"lxc.net.#.vlan.id", nic_is_vlan, false, "the VLAN's number", NULL}, \
-    {"lxc.net.#.veth.ipv4.route", nic_is_route4, true, "NETWORK/PREFIX that the host reaches through it", NULL}, \
-    {"lxc.net.#.veth.ipv6.route", nic_is_route6, true, "NETWORK/PREFIX that the host reaches through it", NULL}, \
+    {"lxc.net.#.veth.ipv4.route", nic_is_route4, true, "NETWORK/PREFIX that the host reaches through it", NULL, .reach = nic_routes}, \
+    {"lxc.net.#.veth.ipv6.route", nic_is_route6, true, "NETWORK/PREFIX that the host reaches through it", NULL, .reach = nic_routes}, \
     {"lxc.net.#.veth.n_rxqueues", nic_is_queues, false, "how many queues both ends receive by (1)", NULL}, \
     {"lxc.net.#.veth.n_txqueues", nic_is_queues, false, "how many queues both ends send by (1)", NULL}, \
     {"lxc.net.#.veth.vlan.id", nic_is_port_vlan, false, "the VLAN of its port of the bridge: refused, " \
      "since what it keeps apart would not be; a script.up can set it", NULL}, \
     {"lxc.net.#.veth.vlan.tagged.id", nic_is_port_vlan, true, "likewise", NULL}, \
-    {"lxc.net.#.l2proxy", nic_is_l2proxy, false, "1: the host answers on the link for its addresses", NULL}, \
+    {"lxc.net.#.l2proxy", nic_is_l2proxy, false, "1: the host answers on the link for its addresses", NULL, .reach = nic_routes}, \
     {"lxc.net.#.script.up", nic_is_script_up, false, \
      "a program run on the host when the interface is there, with NAME net up TYPE [LINK [PAIR]], " \
      "or by lxc.hook.version 1 LXC_NET_TYPE, LXC_NET_PARENT, LXC_NET_PEER", NULL, .reach = conf_reaches}, \

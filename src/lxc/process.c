@@ -50,6 +50,26 @@ int process_limits(const struct settings *s, pid_t pid, struct error *err)
     return 0;
 }
 
+/*
+ * Write to a file below dir that no link leads to: /proc/PID/root leads to the whole host, and a
+ * definition may be another's.
+ */
+static int file_put_below(int dir, const char *path, const char *text, struct error *err)
+{
+    struct open_how how = {
+        .flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+    };
+    const size_t len = strlen(text);
+    cleanup_close int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+    if (fd < 0)
+        return error_set(err, errno, "open '%s'", path);
+    const ssize_t n = write(fd, text, len);
+    if (n < 0 || (size_t)n != len)
+        return error_set(err, n < 0 ? errno : EIO, "write '%s' to '%s'", text, path);
+    return 0;
+}
+
 /* Write each NAME=VALUE of the list to a file below dir. */
 static int files_put(pairs list, int dir, const char *below, const char *key, struct error *err)
 {
@@ -57,7 +77,7 @@ static int files_put(pairs list, int dir, const char *below, const char *key, st
         const char *value = strchr(list[i], '=');
         cleanup_free char *name = xstrndup(list[i], (size_t)(value - list[i]));
         cleanup_free char *path = xasprintf("%s%s", below, name);
-        if (file_put_at(dir, path, value + 1, err) == 0)
+        if (file_put_below(dir, path, value + 1, err) == 0)
             continue;
         /* Where a definition has a dot. */
         for (char *p = name; *p; p++)

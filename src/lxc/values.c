@@ -84,6 +84,12 @@ bool mount_reaches(const struct conf_line *l)
     return reaches;
 }
 
+/* What is passed on is of who starts it. */
+bool environment_reaches(const struct conf_line *l)
+{
+    return *l->value && !strchr(l->value, '=');
+}
+
 bool console_reaches(const struct conf_line *l)
 {
     return !str_eq(l->value, "none");

@@ -212,6 +212,28 @@ like "import: what reaches into the host is said" "$said" "this host: lxc.hook.p
 is "import: nothing is said where nothing does" "$(pult import "$WORK/one.tar" quiet 2>&1)" quiet
 refused "import: a hard link to its definition" "outside of it" pult import "$WORK/hard.tar"
 refused "import: no root" "no rootfs" pult import "$WORK/bare.tar"
+# A name below /proc/PID of the init, whose root is the host's as yet.
+victim=/var/tmp/pult$$victim
+at_exit "rm -f $victim"
+echo "the host's" >"$victim"
+mkdir -p "$WORK/proc/rootfs"
+cat >"$WORK/proc/config" <<END
+guest.type = container
+lxc.init.cmd = /bin/true
+lxc.proc.root.var.tmp.pult$$victim = theirs
+lxc.environment = PATH
+lxc.net.0.type = veth
+lxc.net.0.veth.mode = router
+lxc.net.0.veth.ipv4.route = 192.0.2.0/24
+END
+tar -C "$WORK/proc" -cf "$WORK/proc.tar" config rootfs
+like "import: what reaches the host by other ways is told" "$(pult import "$WORK/proc.tar" proc 2>&1)" \
+    "lxc.proc.root.*lxc.environment, lxc.net.0.veth.mode, lxc.net.0.veth.ipv4.route;"
+pult config unset proc lxc.net.0.type lxc.net.0.veth.mode lxc.net.0.veth.ipv4.route
+refused "import: no file of the host's is one of the init's" "lxc.proc.root.var.tmp.*symbolic links" pult start proc
+is "import: nor is it written to" "$(cat "$victim")" "the host's"
+pult destroy proc
+rm -r "$WORK/proc"
 python3 - "$WORK" <<'END'
 import io, sys, tarfile
 with tarfile.open(f"{sys.argv[1]}/holes.tar", "w", format=tarfile.PAX_FORMAT) as t:
