@@ -133,7 +133,7 @@ const struct conf_key lxc_keys[] = {
      "0: pult's profile of a system lets it change its root and mount no file systems that containers in "
      "it would need: proc, sysfs, overlay (1)", NULL,
      .take = take_said, .at = AT(apparmor_nesting)},
-    {"lxc.apparmor.raw", NULL, true, "more lines of pult's profile, which is the container's own then", NULL},
+    {"lxc.apparmor.raw", NULL, true, "more lines of pult's profile, which is the container's own then", NULL, .reach = conf_reaches},
     {"lxc.selinux.context", NULL, false, "the SELinux context, where the host has SELinux", NULL,
      .take = take_string, .at = AT(selinux), .reach = conf_reaches},
     {"lxc.selinux.context.keyring", NULL, false, "that of its keyring", NULL,
