@@ -76,10 +76,12 @@ int value_is_mount(const char *value, struct error *err)
     return ret;
 }
 
+/* An overlay's layers are directories of the host's, too. */
 bool mount_reaches(const struct conf_line *l)
 {
     struct mount_entry m;
-    bool reaches = mount_entry_parse(l->value, &m, NULL) == 0 && mount_entry_is_tree(&m);
+    bool reaches = mount_entry_parse(l->value, &m, NULL) == 0 &&
+                   (mount_entry_is_tree(&m) || str_eq(m.type, "overlay"));
     mount_entry_clear(&m);
     return reaches;
 }

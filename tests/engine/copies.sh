@@ -221,6 +221,7 @@ cat >"$WORK/proc/config" <<END
 guest.type = container
 lxc.init.cmd = /bin/true
 lxc.proc.root.var.tmp.pult$$victim = theirs
+lxc.mount.entry = overlay mnt overlay lowerdir=/etc:/usr,create=dir
 lxc.apparmor.raw = }
 lxc.environment = PATH
 lxc.net.0.type = veth
@@ -229,8 +230,8 @@ lxc.net.0.veth.ipv4.route = 192.0.2.0/24
 END
 tar -C "$WORK/proc" -cf "$WORK/proc.tar" config rootfs
 like "import: what reaches the host by other ways is told" "$(pult import "$WORK/proc.tar" proc 2>&1)" \
-    "lxc.proc.root.*, lxc.apparmor.raw, lxc.environment, lxc.net.0.veth.mode, lxc.net.0.veth.ipv4.route;"
-pult config unset proc lxc.apparmor.raw lxc.net.0.type lxc.net.0.veth.mode lxc.net.0.veth.ipv4.route
+    "lxc.proc.root.*, lxc.mount.entry, lxc.apparmor.raw, lxc.environment, lxc.net.0.veth.mode, lxc.net.0.veth.ipv4.route;"
+pult config unset proc lxc.mount.entry lxc.apparmor.raw lxc.net.0.type lxc.net.0.veth.mode lxc.net.0.veth.ipv4.route
 refused "import: no file of the host's is one of the init's" "lxc.proc.root.var.tmp.*symbolic links" pult start proc
 is "import: nor is it written to" "$(cat "$victim")" "the host's"
 pult destroy proc
