@@ -85,7 +85,8 @@ const struct command cmd_console = {
         (const struct cmd_option[]){
             {"history", 'H', "SIZE", false, "show at most so much of the past first (" HISTORY ")"},
             {"read-only", 'r', NULL, false, "only look: what is typed is thrown away"},
-            {"port", 'p', "PORT", false, "not the console, but another terminal or port of a VM"},
+            {"port", 'p', "PORT", false,
+             "not the console, but another terminal of it, or port of a VM"},
             {"no-prefix", 0, NULL, false, "every key goes to the guest, Ctrl-] too"},
             {0},
         },
@@ -95,6 +96,7 @@ const struct command cmd_console = {
               "guest, ? shows this. Leaving does nothing to the guest, and several may look at\n"
               "the same console. Without a terminal the console is copied to standard output\n"
               "until the guest ends.\n\n"
+              "A container has as many more as its lxc.tty.max says: --port tty1 and so on.\n"
               "A VM has a second terminal, for another shell: --port second. In the guest it is\n"
               "hvc0, where systemd starts a getty by itself; with vm.console = virtio it is\n"
               "hvc1, where `systemctl enable --now serial-getty@hvc1` does. The ports that\n"

@@ -126,7 +126,9 @@ struct console *keeper_port_find(const struct keeper *k, const char *name, struc
         if (str_eq(p->name, name))
             return p->console;
     if (!first) {
-        error_set(err, 0, "a %s has only its console to attach to", k->def->engine->type);
+        error_set(err, 0, "'%s' has no terminal '%.60s', only its console", k->def->name, name);
+        if (str_eq(k->def->engine->type, "container"))
+            error_hint(err, "lxc.tty.max = N gives it tty1 to ttyN");
         return NULL;
     }
     error_set(err, 0, "'%s' has no port '%.60s'", k->def->name, name);

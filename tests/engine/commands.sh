@@ -94,6 +94,12 @@ is "at once" "$(state_of "$n-3")" stopped
 is "lxc-copy -e" "$(pult run --rootfs "$PULT_HOME/guests/$n/rootfs" -- /bin/sh -c 'cat /etc/state; rm /etc/state' </dev/null)" first
 is "lxc-copy -e, of its definition" "$(pult run -f "$PULT_HOME/guests/$n/config" --rootfs "$PULT_HOME/guests/$n/rootfs" -- /bin/hostname </dev/null)" "$n"
 is "nothing of it stays" "$(cat "$PULT_HOME/guests/$n/rootfs/etc/state")" first
+pult create container "$n-t" --rootfs "$ROOT" -- /bin/sleep 1000 && pult start "$n-t"
+refused "lxc-console -t 1 where there is none" "no terminal 'tty1', only its console; lxc.tty.max" \
+    pult console "$n-t" --port tty1
+pult destroy --force "$n-t"
+printf '%s\n' "lxc.rootfs.path = $ROOT" "lxc.execute.cmd = /bin/sh -c 'exit 4'" >"$WORK/execute"
+is "lxc-execute, by lxc.execute.cmd" "$(status pult run -f "$WORK/execute")" 4
 is "lxc-execute" "$(status pult run --rootfs "$ROOT" -- /bin/sh -c 'exit 3')" 3
 is "lxc-unshare" "$(pult run --set lxc.uts.name=other -- /bin/sh -c 'hostname; [ $$ -lt 10 ] && echo own' </dev/null | paste -sd ' ')" \
     "other own"
