@@ -86,14 +86,15 @@ int account_become(const struct account *a, struct error *err)
 {
     if (setgroups((size_t)a->ngroups, a->groups) < 0 && errno != EPERM)
         return error_set(err, errno, "set the groups of uid %u", a->uid);
-    const bool no_gid = setresgid(a->gid, a->gid, a->gid) < 0;
-    if (no_gid || setresuid(a->uid, a->uid, a->uid) < 0) {
-        if (errno != EINVAL) /* that is of an id that is not in the map */
-            return error_set(err, errno, "become uid %u, gid %u", a->uid, a->gid);
-        error_set(err, 0, "the container has no %s %u", no_gid ? "gid" : "uid",
-                  no_gid ? a->gid : a->uid);
+    const int no_gid = setresgid(a->gid, a->gid, a->gid) < 0 ? errno : 0;
+    const int no_uid = setresuid(a->uid, a->uid, a->uid) < 0 ? errno : 0;
+    if (no_uid == EINVAL || no_gid == EINVAL) { /* an id that is not in the map */
+        error_set(err, 0, "the container has no %s %u", no_uid == EINVAL ? "uid" : "gid",
+                  no_uid == EINVAL ? a->uid : a->gid);
         return error_hint(err, "`pult info NAME` tells how many it has, ids.count");
     }
+    if (no_uid || no_gid)
+        return error_set(err, no_uid ? no_uid : no_gid, "become uid %u, gid %u", a->uid, a->gid);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the change may have undone that: fs.suid_dumpable */
     return 0;
 }

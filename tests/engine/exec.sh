@@ -64,6 +64,8 @@ mv "$ROOT/etc/passwd" "$ROOT/etc/passwd.kept" && truncate -s 9M "$ROOT/etc/passw
 refused "nor is anybody looked for in what is no list of users" "user 'daemon' in .*/etc/passwd: File too large" \
     pult exec -u daemon "$n" -- /bin/true
 mv "$ROOT/etc/passwd.kept" "$ROOT/etc/passwd"
+refused "an id that it has not" "the container has no uid 70000; .*ids.count" pult exec -u 70000 "$n" -- /bin/true
+refused "a group that it has not" "the container has no gid 70000; .*ids.count" pult exec -u 5:70000 "$n" -- /bin/true
 is "a user has no capability" "$(pult exec -u joe "$n" -- /bin/grep CapEff /proc/self/status)" $'CapEff:\t0000000000000000'
 
 ok "many at once" bash -c 'for i in $(seq 20); do timeout 60 "$1" exec "$2" -- /bin/true & p+=($!); done
