@@ -190,16 +190,21 @@ static bool is_key_char(char ch)
     return isalnum((unsigned char)ch) || ch == '_' || ch == '.' || ch == '-';
 }
 
+static bool is_command(const char *key)
+{
+    size_t len = strlen(key);
+    return len > 4 && str_eq(key + len - 4, ".cmd");
+}
+
 /*
  * LXC takes quotes off that are around a whole value. Commands are cut into words, which takes
- * care of theirs.
+ * care of quotes around these: of theirs only a pair is taken off that has none of its kind inside.
  */
 static bool is_quoted(const char *key, const char *value)
 {
-    size_t len = strlen(value), key_len = strlen(key);
-    bool command = key_len > 4 && str_eq(key + key_len - 4, ".cmd");
-    return str_starts(key, "lxc.") && !command && len >= 2 && strchr("'\"", value[0]) &&
-           value[len - 1] == value[0];
+    size_t len = strlen(value);
+    return str_starts(key, "lxc.") && len >= 2 && strchr("'\"", value[0]) &&
+           value[len - 1] == value[0] && !(is_command(key) && memchr(value + 1, value[0], len - 2));
 }
 
 /* One line, which the conf owns from here on; raw is it as read. */
@@ -382,6 +387,30 @@ void conf_remove(struct conf *c, size_t at)
     line_remove(c, at);
 }
 
+void conf_includes_from(struct conf *c, const char *dir)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        struct conf_line *l = &c->lines[i];
+        if (l->depth > 0 || !line_is(l, include_key) || !*l->value || l->value[0] == '/')
+            continue;
+        char *path = xasprintf("%s/%s", dir, l->value);
+        free(l->value);
+        free(l->raw);
+        l->value = path;
+        l->raw = NULL;
+    }
+}
+
+/* A command that is one word in quotes is not to lose these when it is read. */
+static void put_word(FILE *f, const struct conf_line *l)
+{
+    const char other = l->value[0] == '"' ? '\'' : '"';
+    if (strchr(l->value, other))
+        fprintf(f, "%s = %c%c%s\n", l->key, other, other, l->value);
+    else
+        fprintf(f, "%s = %c%s%c\n", l->key, other, l->value, other);
+}
+
 /* The file's own lines: those that were read as they were read, the others in the plain form. */
 char *conf_text(const struct conf *c, size_t *len)
 {
@@ -395,6 +424,8 @@ char *conf_text(const struct conf *c, size_t *len)
             continue;
         if (l->raw != NULL)
             fprintf(f, "%s\n", l->raw);
+        else if (is_quoted(l->key, l->value) && is_command(l->key))
+            put_word(f, l);
         else
             fprintf(f, is_quoted(l->key, l->value) ? "%s =%s\"%s\"\n" : "%s =%s%s\n", l->key,
                     *l->value ? " " : "", l->value);

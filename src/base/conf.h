@@ -81,6 +81,8 @@ void conf_add(struct conf *c, const char *key, const char *value);
 /* Take out all lines of key. Returns how many. */
 size_t conf_unset(struct conf *c, const char *key);
 
+/* It is to be a file elsewhere: what it includes by a relative name is in this directory. */
+void conf_includes_from(struct conf *c, const char *dir);
 /* Lines of depth 0 as text. Caller frees. */
 char *conf_text(const struct conf *c, size_t *len);
 

@@ -41,8 +41,10 @@ static int definition(const struct guest_info *info, bool move, struct conf **ou
 {
     cleanup_free char *path = xasprintf("%s/%s/config", info->place, info->name);
     cleanup_free char *root = xasprintf("%s/%s/rootfs", info->place, info->name);
+    cleanup_free char *dir = xasprintf("%s/%s", info->place, info->name);
     if (conf_read(path, out, err) < 0)
         return -1;
+    conf_includes_from(*out, dir);
     info->engine->foreign->adapt(*out);
     if (info->engine->modern && info->engine->modern(*out, err) < 0)
         return -1;

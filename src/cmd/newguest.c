@@ -268,6 +268,20 @@ static void set_nets(const struct cmd_args *a, struct conf *conf)
     }
 }
 
+/* A file that is copied: its includes stay where they are. */
+static int read_config(const char *file, struct conf **out, struct error *err)
+{
+    cleanup_free char *path = realpath(file, NULL);
+    if (conf_read(file, out, err) < 0)
+        return -1;
+    char *slash = path ? strrchr(path, '/') : NULL;
+    if (slash) {
+        *slash = '\0';
+        conf_includes_from(*out, path);
+    }
+    return 0;
+}
+
 /* The definition to begin with: FILE, or nothing but the type. */
 static int begin(const struct cmd_args *a, const char *type, struct new_guest *g, struct error *err)
 {
@@ -275,7 +289,7 @@ static int begin(const struct cmd_args *a, const char *type, struct new_guest *g
     g->engine = engine_by_type(type);
     if (g->engine == NULL)
         return error_set(err, 0, "this pult has no engine for a %s", type);
-    if (file && conf_read(file, &g->conf, err) < 0)
+    if (file && read_config(file, &g->conf, err) < 0)
         return -1;
     if (file == NULL)
         g->conf = conf_new("the options");

@@ -23,6 +23,23 @@ is "none forgets what was to be kept before" \
     "$(caps 'lxc.cap.keep = chown' 'lxc.cap.keep = none' 'lxc.cap.keep = kill')" 0000000000000020
 is "a capability by its number" "$(caps 'lxc.cap.keep = 5 chown')" 0000000000000021
 
+# ---- the grammar ----
+mkdir "$WORK/more" && echo 'lxc.include = below.conf' >"$WORK/more/first.inc" && echo 'lxc.environment = A=below' >"$WORK/more/below.conf"
+is "an include by a relative name" "$(by "/bin/sh -c 'echo \$A'" 'lxc.include = more/first.inc')" below
+is "and of a directory" "$(by "/bin/sh -c 'echo \$A'" 'lxc.include = more')" below
+quoted() # VALUE: what a command in quotes prints
+{
+    printf '%s\n' "lxc.rootfs.path = $ROOT" "lxc.execute.cmd = $1" >"$WORK/c"
+    pult run -f "$WORK/c" </dev/null 2>&1
+}
+is "a command in quotes is cut into words" "$(quoted '"/bin/echo a b"') $(quoted "'/bin/echo' 'a  b'")" "a b a  b"
+cp "$ROOT/bin/busybox" "$ROOT/bin/echo it"
+like "but a program's name with a blank is one" "$(pult run --rootfs "$ROOT" -- "/bin/echo it" </dev/null 2>&1)" "echo it: applet not found"
+pult create container "h-$test_id" --rootfs "$ROOT" -- "/bin/echo it"
+like "also alone, in a definition" "$(pult start --attach "h-$test_id" 2>&1 </dev/null)" "applet not found|BusyBox"
+pult destroy --force "h-$test_id"
+rm "$ROOT/bin/echo it"
+
 # ---- hooks ----
 echo 'echo "$3 ${LXC_PID:+$(cut -d" " -f1 "/proc/$LXC_PID/stat")} $LXC_TARGET $LXC_LOG_LEVEL" >>'"$WORK/out" >"$WORK/tell"
 tell="sh $WORK/tell"

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/conf.h"
+#include "base/util.h"
 #include "scratch.h"
 
 static struct conf *parse(const char *text)
@@ -174,6 +175,42 @@ static struct conf *read_conf(const char *path)
     if (conf_read(path, &c, &err) < 0)
         fail_msg("%s", err.text);
     return c;
+}
+
+/* LXC takes one pair off; the words of a command have their own. */
+static void quotes_around_a_command_are_taken_off_once(void **state)
+{
+    static const struct {
+        const char *line, *value;
+    } read[] = {{"\"/sbin/init --log\"", "/sbin/init --log"},
+                {"'/sbin/init --log'", "/sbin/init --log"},
+                {"'/bin/a' 'b c'", "'/bin/a' 'b c'"},
+                {"\"'/opt/a b'\"", "'/opt/a b'"},
+                {"/bin/sh -c 'a b'", "/bin/sh -c 'a b'"}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(read); i++) {
+        cleanup_free char *text = xasprintf("lxc.init.cmd = %s\n", read[i].line);
+        cleanup_conf struct conf *c = parse(text);
+        assert_string_equal(conf_get(c, "lxc.init.cmd"), read[i].value);
+        /* What a program sets is read as it was set. */
+        conf_set(c, "lxc.init.cmd", read[i].value);
+        cleanup_free char *again = conf_text(c, NULL);
+        cleanup_conf struct conf *d = parse(again);
+        assert_string_equal(conf_get(d, "lxc.init.cmd"), read[i].value);
+    }
+    cleanup_conf struct conf *c = parse("");
+    conf_set(c, "lxc.init.cmd", "'say \"x\"'");
+    assert_text(c, "lxc.init.cmd = \"\"'say \"x\"'\n");
+}
+
+/* Those of files that are read stay as they are: they lie where they lie. */
+static void a_copy_includes_what_the_file_did(void **state)
+{
+    (void)state;
+    cleanup_conf struct conf *c = parse("lxc.include =\nlxc.include = /nowhere/\n");
+    conf_add(c, "lxc.include", "more/a.conf");
+    conf_includes_from(c, "/etc/lxc");
+    assert_text(c, "lxc.include =\nlxc.include = /nowhere/\nlxc.include = /etc/lxc/more/a.conf\n");
 }
 
 static void includes_files_at_their_place(void **state)
@@ -394,6 +431,8 @@ int main(void)
         cmocka_unit_test(a_value_of_its_own_may_be_set_again),
         cmocka_unit_test(a_newline_in_a_value_makes_no_new_line),
         cmocka_unit_test(text_reads_back_as_the_same_text),
+        cmocka_unit_test(quotes_around_a_command_are_taken_off_once),
+        cmocka_unit_test(a_copy_includes_what_the_file_did),
         scratch_test(includes_files_at_their_place),
         scratch_test(a_mistake_in_an_include_is_found_by_its_way),
         scratch_test(includes_that_go_round_or_fan_out_end),
