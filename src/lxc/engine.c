@@ -68,6 +68,20 @@ static int root_check(const char *root, struct error *err)
     return 0;
 }
 
+/* The upper layer of an overlay, which may be anywhere. */
+static int upper_check(const struct config *c, struct error *err)
+{
+    struct stat st;
+    if (c->root != ROOT_LAYERS)
+        return 0;
+    cleanup_free char *path = xasprintf("%s/%s", c->trees[c->tree_count - 1].path, c->upper);
+    const int why = stat(path, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (why == 0)
+        return 0;
+    error_set(err, why, "the upper layer '%s' of the root", path);
+    return error_hint(err, "an empty directory is one: mkdir -p '%s'", path);
+}
+
 static int lxc_check(const struct guest_def *def, struct error *err)
 {
     struct config c;
@@ -76,6 +90,8 @@ static int lxc_check(const struct guest_def *def, struct error *err)
     bool own = !conf_get(def->conf, "lxc.rootfs.path");
     if (root && !own)
         ret = c.trees[0].image ? image_check(root, err) : root_check(root, err);
+    if (ret == 0)
+        ret = upper_check(&c, err);
     if (ret == 0 && def->foreign)
         ret = foreign_check(def, err);
     if (ret == 0)

@@ -95,6 +95,10 @@ root_is() # PREFIX:PATH
 }
 echo "its root" >"$ROOT/etc/mark"
 is "btrfs: and zfs: of a directory" "$(root_is "btrfs:$ROOT") $(root_is "zfs:$ROOT")" "its root its root"
+like "an overlay without its upper layer" "$(root_is "overlay:$ROOT:$WORK/upper/delta")" \
+    "the upper layer '$WORK/upper/delta' of the root: No such file.*mkdir -p '$WORK/upper/delta'"
+mkdir -p "$WORK/upper/delta"
+is "and with it" "$(root_is "overlay:$ROOT:$WORK/upper/delta")" "its root"
 like "zfs: of a data set is to be mounted before" "$(root_is zfs:tank/web1)" "not the absolute path.*mounted before"
 mkfifo "$WORK/fifo"
 like "a FIFO is no image, and nothing waits for it" "$(root_is "loop:$WORK/fifo")" "fifo"
