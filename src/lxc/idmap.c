@@ -103,6 +103,26 @@ int idmap_is_entry(const char *value, struct error *err)
     return entry_parse(value, &kind, &r, err);
 }
 
+static bool share(uint32_t a, uint32_t b, const struct id_range *x, const struct id_range *y)
+{
+    return a < (uint64_t)b + y->count && b < (uint64_t)a + x->count;
+}
+
+/* The kernel takes each id once, inside and outside. */
+static int range_add(struct id_range *all, unsigned *n, const struct id_range *r,
+                     const struct conf_line *l, struct error *err)
+{
+    for (unsigned i = 0; i < *n; i++)
+        if (share(all[i].inside, r->inside, &all[i], r) ||
+            share(all[i].outside, r->outside, &all[i], r)) {
+            error_set(err, 0, "%s:%u: lxc.idmap: '%s' has ids of an earlier line", l->file,
+                      l->number, l->value);
+            return error_hint(err, "'lxc.idmap =' before it forgets those");
+        }
+    all[(*n)++] = *r;
+    return 0;
+}
+
 /* The mapping that lxc.idmap gives. */
 static int idmap_given(const struct guest_def *def, struct idmap *map, struct error *err)
 {
@@ -114,10 +134,9 @@ static int idmap_given(const struct guest_def *def, struct idmap *map, struct er
             return -1;
         if (map->uids == IDMAP_MAX || map->gids == IDMAP_MAX)
             return error_set(err, 0, "more than %d lines of lxc.idmap", IDMAP_MAX);
-        if (kind != 'g')
-            map->uid[map->uids++] = r;
-        if (kind != 'u')
-            map->gid[map->gids++] = r;
+        if ((kind != 'g' && range_add(map->uid, &map->uids, &r, l, err) < 0) ||
+            (kind != 'u' && range_add(map->gid, &map->gids, &r, l, err) < 0))
+            return -1;
     }
     map->given = map->uids || map->gids;
     if (map->given && (!map->uids || !map->gids))

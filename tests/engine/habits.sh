@@ -142,6 +142,11 @@ is "lxc.init.groups adds up" "$(by '/bin/id -G' 'lxc.init.groups = 7' 'lxc.init.
 is "signals in small letters" "$(by '/bin/echo runs' 'lxc.signal.halt = sigpwr' 'lxc.signal.reboot = sigrtmin+3' \
     'lxc.signal.stop = SIGrtmax')" runs
 like "an id that it has not" "$(by /bin/true 'lxc.init.uid = 99999')" "has no uid 99999 \(lxc.init.uid\).*ids.count"
+like "ids that are mapped twice" "$(by /bin/true 'lxc.idmap = b 0 100000 10' 'lxc.idmap = u 9 5000 1')" \
+    "c:3: lxc.idmap: 'u 9 5000 1' has ids of an earlier line; 'lxc.idmap ='"
+like "also outside" "$(by /bin/true 'lxc.idmap = b 0 100000 10' 'lxc.idmap = g 10 100009 1')" "has ids of an earlier line"
+is "ranges side by side, and after an empty line" "$(by "/bin/sh -c 'cat /proc/self/uid_map | tr -s \" \"'" \
+    'lxc.idmap = b 0 200000 10' 'lxc.idmap =' 'lxc.idmap = b 0 100000 10' 'lxc.idmap = b 10 100010 5')" $' 0 100000 10\n 10 100010 5'
 like "a limit is called by its name" "$(by /bin/true 'lxc.prlimit.nofile = 100000000000')" "lxc.prlimit.nofile:.*fs.nr_open"
 like "so is a sysctl, and where it is set" "$(by /bin/true 'lxc.sysctl.vm.swappiness = 1')" \
     "lxc.sysctl.vm.swappiness: .*whole host.*sysctl\(8\)$"
