@@ -412,19 +412,15 @@ static void idle_writes_nothing(void **state)
     tty_expect(t, "▸g00");
     tty_send(t, ":refresh 0.2\r");
     tty_pump(t, 3000, 700);
-    /*
-     * The host's own figures and the clock move in row 0; without them not a byte is written. What
-     * comes may be the end of what began to be written before.
-     */
-    bool moved = true;
+    /* The host's own figures and the clock move in row 0; without them not a byte is written. */
     for (int i = 0; i < 15; i++) {
         t->bytes = 0;
         t->changed_top = t->changed_rest = 0;
         tty_pump(t, 200, 200);
+        tty_pump(t, 1000, 50); /* the rest of a frame of which the first bytes have come */
         assert_int_equal(t->changed_rest, 0);
-        if (!moved && !t->changed_top)
+        if (!t->changed_top)
             assert_int_equal(t->bytes, 0);
-        moved = t->changed_top;
     }
     quit(t);
 }
