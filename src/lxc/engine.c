@@ -181,11 +181,11 @@ static void hooks_before_init(struct container *c)
 }
 
 /* The container is over; its namespaces are still there. */
-static void hooks_after(struct container *c, int status)
+static void hooks_after(struct container *c, pid_t init, int status)
 {
     struct error err;
     c->reboots = WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP && !c->ended_known;
-    const struct hook_facts facts = {.pid = c->init,
+    const struct hook_facts facts = {.pid = init,
                                      .target = c->reboots ? "reboot" : "stop",
                                      .namespaces = c->namespaces};
     if (c->hooked && hooks_run(c->keeper->def, &c->config.set, HOOK_STOP, &facts, &err) < 0)
@@ -265,13 +265,14 @@ static void exit_cb(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct container *c = arg;
+    const pid_t init = c->init;
     int status = 0;
     messages_take(c);
-    waitpid(c->init, &status, 0);
+    waitpid(init, &status, 0);
     event_del(c->exit_event);
     event_del(c->count_timer);
     c->init = 0;
-    hooks_after(c, status);
+    hooks_after(c, init, status);
     container_judge(c, status);
 }
 

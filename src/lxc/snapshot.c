@@ -28,6 +28,7 @@
 #include "lxc/filework.h"
 #include "lxc/hooks.h"
 #include "lxc/rootpath.h"
+#include "lxc/sys.h"
 #include "lxc/template.h"
 #include "net/card.h"
 
@@ -101,27 +102,84 @@ static int clone_source(const struct engine_clone *c, struct root_path *r, struc
     return 0;
 }
 
-struct upper {
-    const struct root_path *root;
-    char *dir;
+/* Where the clone's files are, and by what name they are to call it. */
+struct naming {
+    const struct root_path *root; /* of a clone by overlay */
+    char *dir;                    /* it goes here */
+    const char *name;
 };
+
+#define HOSTNAME_HOW (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* The open file says it, if it is one. */
+static int hostname_write(int fd, const char *name, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0;
+    if (ftruncate(fd, 0) < 0 || dprintf(fd, "%s\n", name) < 0)
+        return error_set(err, errno, "write /etc/hostname of the clone");
+    return 0;
+}
+
+/* Of a copy, in a process whose root it is: an init that reads a host name there is not told another. */
+static int hostname_run(void *arg, struct error *err)
+{
+    const struct naming *n = arg;
+    cleanup_close int fd = open("/etc/hostname", O_WRONLY | HOSTNAME_HOW);
+    return fd < 0 ? 0 : hostname_write(fd, n->name, err);
+}
+
+/* The uppermost of the layers below that has the file or hides it; its directory as it is there. */
+static bool hostname_below(const struct root_path *r, struct stat *etc, struct stat *file)
+{
+    for (unsigned i = 0; i < r->lower_count; i++) {
+        cleanup_close int root = open(r->lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        cleanup_close int dir =
+            sys_open_in_root(root, "etc", O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+        if (dir >= 0 && fstatat(dir, "hostname", file, AT_SYMLINK_NOFOLLOW) == 0)
+            return fstat(dir, etc) == 0 && S_ISREG(file->st_mode);
+    }
+    return false;
+}
+
+/* A file of that name in the upper layer, which nobody has written to yet, hides the one below. */
+static int hostname_above(const struct naming *n, struct error *err)
+{
+    struct stat etc, file;
+    cleanup_free char *dir = xasprintf("%s/delta/etc", n->dir);
+    cleanup_free char *path = xasprintf("%s/hostname", dir);
+    if (!hostname_below(n->root, &etc, &file))
+        return 0;
+    if (mkdir(dir, 0755) < 0 || lchown(dir, etc.st_uid, etc.st_gid) < 0 ||
+        chmod(dir, etc.st_mode & 07777) < 0)
+        return error_set(err, errno, "make /etc of the clone");
+    cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | HOSTNAME_HOW, 0600);
+    if (fd < 0 || fchown(fd, file.st_uid, file.st_gid) < 0 || fchmod(fd, file.st_mode & 07777) < 0)
+        return error_set(err, errno, "make /etc/hostname of the clone");
+    return hostname_write(fd, n->name, err);
+}
 
 static int upper_run(void *arg, struct error *err)
 {
-    const struct upper *u = arg;
-    return root_path_upper(u->root, u->dir, err);
+    const struct naming *n = arg;
+    return root_path_upper(n->root, n->dir, err) < 0 ? -1 : hostname_above(n, err);
 }
 
 /* Put the files into the new directory. */
 static int clone_fill(const struct engine_clone *c, const struct root_path *r, const char *dir,
                       struct error *err)
 {
-    if (c->how != CLONE_OVERLAY)
-        return root_copy(r, dir, "rootfs", c->how == CLONE_SHARE, c->progress, c->arg, err);
     cleanup_free char *own = xasprintf("%s/overlay", dir);
-    struct upper u = {r, own};
-    const struct filework w = {.dir = dir, .run = upper_run, .arg = &u};
-    return filework_do(&w, err);
+    cleanup_free char *root = xasprintf("%s/rootfs", dir);
+    struct naming n = {r, own, c->name};
+    const struct filework upper = {.dir = dir, .run = upper_run, .arg = &n};
+    const struct filework naming = {.dir = root, .jail = true, .run = hostname_run, .arg = &n};
+    if (c->how == CLONE_OVERLAY)
+        return filework_do(&upper, err);
+    if (root_copy(r, dir, "rootfs", c->how == CLONE_SHARE, c->progress, c->arg, err) < 0)
+        return -1;
+    return filework_do(&naming, err);
 }
 
 /*

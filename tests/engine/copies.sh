@@ -13,6 +13,8 @@ ok "made" pult create container one --template busybox --net none --memory 64M
 echo first >"$G/one/rootfs/etc/state"
 chown 5:6 "$G/one/rootfs/etc/state" && truncate -s 32M "$G/one/rootfs/etc/holes"
 ln "$G/one/rootfs/etc/state" "$G/one/rootfs/etc/again"
+echo one >"$G/one/rootfs/etc/hostname" && chown 7:8 "$G/one/rootfs/etc/hostname" && chmod 750 "$G/one/rootfs/etc"
+calls_itself() { echo "$(cat "$1/etc/hostname") $(stat -c '%a %u:%g' "$1/etc/hostname") $(stat -c %a "$1/etc")"; }
 
 # ---- clone ----
 
@@ -27,6 +29,8 @@ is "clone: lxc.hook.clone" "$(cat "$G/two/rootfs/etc/cloned")" "two lxc clone on
 pult config set one "lxc.hook.clone=/bin/false"
 refused "clone: a hook that fails" "lxc.hook.clone" pult clone one three
 pult config unset one lxc.hook.clone
+is "clone: but the name that it calls itself by" "$(calls_itself "$G/one/rootfs") $(calls_itself "$G/two/rootfs")" \
+    "one 644 7:8 750 two 644 7:8 750"
 is "clone: the same files" "$(facts "$G/two/rootfs")" "$(facts "$G/one/rootfs")"
 is "clone: the same definition" "$(pult config get two guest.memory)" 64M
 pult config set one guest.net.0=bridge=br0,mac=02:00:00:00:00:01
@@ -79,12 +83,22 @@ refused "snapshot: taken already" "has a snapshot" pult snapshot create one s2
 ok "snapshot: deleted" pult snapshot delete one s1 s2
 is "snapshot: nothing stays" "$(ls -A "$G/one/snapshots")" ""
 
+ln -sf /etc/victim "$G/one/rootfs/etc/hostname" && echo untouched >"$G/one/rootfs/etc/victim"
+pult clone one linked && pult clone -s one linked2
+is "clone: a link is not followed" \
+    "$(cat "$G/linked/rootfs/etc/victim") $(readlink "$G/linked/rootfs/etc/hostname") $(ls -A "$G/linked2/overlay/delta")" \
+    "untouched /etc/victim "
+ok "clone: they go" pult destroy linked linked2
+rm "$G/one/rootfs/etc/hostname" && echo one >"$G/one/rootfs/etc/hostname"
+chown 7:8 "$G/one/rootfs/etc/hostname"
+
 # ---- clones by overlay ----
 
 pult snapshot create one s3
 ok "overlay: clone" pult clone --overlay one over
 is "overlay: as LXC writes it" "$(pult config get over lxc.rootfs.path)" "overlay:$G/one/rootfs:$G/over/overlay/delta"
-is "overlay: nothing is copied" "$(find "$G/over/overlay" -type f)" ""
+is "overlay: nothing is copied but its name" "$(find "$G/over/overlay" -type f) $(calls_itself "$G/over/overlay/delta")" \
+    "$G/over/overlay/delta/etc/hostname over 644 7:8 750"
 pult start over
 wait_for 10 pult exec over -- true
 is "overlay: the other's files" "$(pult exec over -- cat /etc/state)" first

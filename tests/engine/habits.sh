@@ -52,10 +52,12 @@ by /bin/true "lxc.hook.start = sh -c 'test \$LXC_NAME = h-$test_id && : >/tmp/st
 like "where a failed one's words are" "$(by /bin/true "lxc.hook.pre-start = sh -c 'echo why >&2; exit 5'")" \
     "ended with status 5; what it printed is in '$PULT_HOME/guests/h-$test_id/log'"
 ok "one of the container's, too" test -e "$ROOT/tmp/started"
-by /bin/true "lxc.hook.start-host = $tell" "lxc.hook.post-stop = $tell" 'lxc.log.level = DEBUG'
+by /bin/true "lxc.hook.start-host = $tell" "lxc.hook.post-stop = $tell" 'lxc.log.level = DEBUG' \
+    "lxc.hook.stop = sh -c 'echo stop \$LXC_PID >>$WORK/stopped'"
 wait_for 10 grep -q post-stop "$WORK/out"
 like "they are told of the init, and in the end what for" "$(tr -s ' \n' ' ' <"$WORK/out")" \
     "^start-host [0-9]+ DEBUG post-stop stop DEBUG $"
+is "also when it has ended" "$(cat "$WORK/stopped")" "stop $(sed -n 's/^start-host \([0-9]*\) .*/\1/p' "$WORK/out")"
 
 # ---- mounts ----
 mounted() { by "/bin/grep -c ' /sys/fs/cgroup.*cgroup' /proc/mounts" "$@"; }
