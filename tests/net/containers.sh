@@ -43,7 +43,7 @@ ok "nat: and each other" reaches web "$two"
 like "nat: by name" "$(in_guest two "nslookup web.$domain")" "Address: *$web"
 is "nat: a server outside" "$(in_guest web 'nc -w 2 192.0.2.1 7')" outside
 ok "nat: the outside reaches no guest" not pinged "$web" outside
-is "nat: but by a forward" "$(outside sh -c 'socat -T 2 - TCP:192.0.2.2:8080,connect-timeout=2 </dev/null')" inside
+is "nat: but by a forward" "$(outside socat -T 10 -u TCP:192.0.2.2:8080,connect-timeout=2 -)" inside
 
 # ---- the firewalls of others ----
 # Docker's, by the words of its iptables-nft: everything that is forwarded is dropped.

@@ -57,7 +57,8 @@ serve()
     wait_for 5 ask 192.0.2.1 "$1" >/dev/null
 }
 
-ask() { socat -T 2 - "TCP:$1:$2,connect-timeout=2" </dev/null 2>/dev/null | grep .; }
+# What a server says without being asked, to its end. (Who hangs up on his side is given half a second.)
+ask() { socat -T 10 -u "TCP:$1:$2,connect-timeout=2" - 2>/dev/null | grep .; }
 
 host_text()
 {

@@ -111,7 +111,7 @@ ok "which is counted" [ "$(fact nat0 'n["forwarded"]["out_packets"]')" -gt 0 ]
 
 # ---- forwards ----
 
-outside_asks() { outside socat -T 2 - "TCP:192.0.2.2:$1,connect-timeout=2" </dev/null 2>/dev/null | grep .; }
+outside_asks() { outside socat -T 10 -u "TCP:192.0.2.2:$1,connect-timeout=2" - 2>/dev/null | grep .; }
 wait_for 5 outside_asks 8080
 is "the forward that it was made with" "$(outside_asks 8080)" inside
 rules=$(nft list ruleset)
