@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pult clone: another guest like one that there is. */
-#include <sys/file.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
@@ -14,21 +13,6 @@ static int fill(void *arg, const char *dir, struct error *err)
 {
     const struct engine_clone *c = arg;
     return c->def->engine->clone(c, NULL, dir, err);
-}
-
-/* Files without locks of their own: nobody starts the guest as long as the descriptor is open. */
-static int hold_down(const char *name, struct error *err)
-{
-    cleanup_close int lock = store_lock(name, LOCK_EX, err);
-    struct guest_info info = {0};
-    if (lock < 0 || store_info(name, &info, err) < 0)
-        return -1;
-    const bool alive = state_alive(info.state);
-    guest_info_clear(&info);
-    if (!alive)
-        return steal_fd(lock);
-    error_set(err, 0, "'%s' is running", name);
-    return error_hint(err, "stop it first, or clone one of its snapshots");
 }
 
 static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct error *err)
@@ -60,7 +44,8 @@ static int clone_guest(const struct cmd_args *a, struct engine_clone *c, struct 
         return -1;
     cleanup_close int lock = -1;
     if (!c->snapshot && def->engine->snapshots && def->engine->snapshots->copy &&
-        (lock = hold_down(def->name, err)) < 0)
+        (lock = store_hold_down(def->name, "stop it first, or clone one of its snapshots", err)) <
+            0)
         return -1;
     return store_create(cmd_pos(a, 1), conf, fill, c, err);
 }

@@ -23,7 +23,7 @@
 /* What is to be added, or was. */
 struct part {
     char *source, *target, *entry, *rule; /* rule: of a device; NULL: it is none */
-    bool found;                           /* the definition mounts there */
+    bool optional;                        /* to be removed: it may be in the running guest alone */
 };
 
 static void part_clear(struct part *p)
@@ -112,14 +112,22 @@ static int edit_add(void *arg, struct conf *conf, struct error *err)
 
 static int edit_remove(void *arg, struct conf *conf, struct error *err)
 {
-    struct part *p = arg;
-    (void)err;
-    for (size_t i = conf->count; i-- > 0;) {
+    const struct part *p = arg;
+    bool found = false, ruled = !p->rule;
+    for (size_t i = conf->count; i-- > 0;)
+        if (str_eq(conf->lines[i].key, "lxc.mount.entry") &&
+            is_target(conf->lines[i].value, p->target)) {
+            conf_remove(conf, i);
+            found = true;
+        }
+    if (!found)
+        return p->optional ? 0
+                           : error_set(err, 0, "the definition mounts nothing on '/%s'", p->target);
+    /* The last that allows the device: one before it may be for another reason. */
+    for (size_t i = conf->count; !ruled && i-- > 0;) {
         const struct conf_line *l = &conf->lines[i];
-        const bool there = str_eq(l->key, "lxc.mount.entry") && is_target(l->value, p->target);
-        p->found |= there;
-        if (there ||
-            (p->rule && str_eq(l->key, "lxc.cgroup2.devices.allow") && str_eq(l->value, p->rule)))
+        ruled = str_eq(l->key, "lxc.cgroup2.devices.allow") && str_eq(l->value, p->rule);
+        if (ruled)
             conf_remove(conf, i);
     }
     return 0;
@@ -307,7 +315,7 @@ static int remove_run(const struct cmd_args *a)
     guest_info_clear(&info);
     if (target[0] != '/')
         return nic_remove(a, target, alive, throwaway);
-    struct part p = {.target = target_of(target)};
+    struct part p = {.target = target_of(target), .optional = alive};
     cleanup_free char *inside = escape(p.target);
     /* The device of that name, should it be one, is no more to be used. */
     const char *path = cmd_pos(a, 2) ? cmd_pos(a, 2) : target;
@@ -320,8 +328,6 @@ static int remove_run(const struct cmd_args *a)
         ret = ask(name, json_pack("{s:s, s:s}", "cmd", "device-remove", "entry", entry), &err);
     if (ret == 0 && !throwaway)
         ret = store_edit(name, edit_remove, &p, &err);
-    if (ret == 0 && !alive && !p.found)
-        ret = error_set(&err, 0, "the definition of '%s' mounts nothing on '/%s'", name, p.target);
     part_clear(&p);
     return ret < 0 ? cmd_fail(a, &err) : EXIT_OK;
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,21 +18,6 @@
 
 /* ---- export ---- */
 
-/* The guest does not run, and nobody starts it, as long as the descriptor is open. */
-static int hold_down(const char *name, struct error *err)
-{
-    struct guest_info info = {0};
-    cleanup_close int lock = store_lock(name, LOCK_EX, err);
-    if (lock < 0 || store_info(name, &info, err) < 0)
-        return -1;
-    const bool alive = state_alive(info.state);
-    guest_info_clear(&info);
-    if (!alive)
-        return steal_fd(lock);
-    error_set(err, 0, "'%s' is running", name);
-    return error_hint(err, "`pult stop %s` first", name);
-}
-
 static int export_to(const struct guest_def *def, const char *path, bool replace,
                      struct disk_meter *meter, struct error *err)
 {
@@ -41,7 +25,8 @@ static int export_to(const struct guest_def *def, const char *path, bool replace
     if (!def->engine->pack)
         return error_set(err, 0, "'%s' is a %s, which cannot be exported", def->name,
                          def->engine->type);
-    cleanup_close int lock = hold_down(def->name, err);
+    cleanup_free char *hint = xasprintf("`pult stop %s` first", def->name);
+    cleanup_close int lock = store_hold_down(def->name, hint, err);
     if (lock < 0)
         return -1;
     int ret = newfile_begin(&file, path, 0600, replace, err);

@@ -274,7 +274,7 @@ static int show(const struct cmd_args *a, const struct guest_info *info, bool vm
     }
     for (size_t i = 0; i < info->def->conf->count; i++) {
         const struct conf_line *l = &info->def->conf->lines[i];
-        if (!l->key || !*l->value || !is_raw(l->key, vm))
+        if (!l->key || !is_raw(l->key, vm) || !conf_line_counts(info->def->conf, l, true))
             continue;
         if (!json_object_get(o, l->key))
             json_object_set_new(o, l->key, json_array());

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,18 +141,6 @@ static int bring_down(const struct cmd_args *a, const char *name, struct error *
     return ask_kill(name, control, err);
 }
 
-/* Nobody has started it since, nor does, as long as the descriptor is open. */
-static int hold_down(const char *name, struct error *err)
-{
-    struct guest_info info = {0};
-    cleanup_close int lock = store_lock(name, LOCK_EX, err);
-    if (lock < 0 || store_info(name, &info, err) < 0)
-        return -1;
-    const bool alive = state_alive(info.state);
-    guest_info_clear(&info);
-    return alive ? error_set(err, 0, "'%s' is running again", name) : steal_fd(lock);
-}
-
 /* A kind that is files: they are put back; what ran is started again. */
 static int put_back(const struct cmd_args *a, struct guest_def *def, const char *dir, bool was_up)
 {
@@ -162,7 +149,7 @@ static int put_back(const struct cmd_args *a, struct guest_def *def, const char 
     const struct launch how = {0};
     cleanup_close int control = -1;
     disk_cancellable();
-    cleanup_close int lock = hold_down(def->name, &err);
+    cleanup_close int lock = store_hold_down(def->name, "it was started again meanwhile", &err);
     int rc = lock < 0 ? -1 : def->engine->snapshots->back(def, dir, disk_meter, &meter, &err);
     disk_meter_end(&meter);
     if (rc < 0)

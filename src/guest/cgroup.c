@@ -478,12 +478,10 @@ static int not_to_be_had(const struct limit *l, struct error *err)
                                                            : controller);
 }
 
-/* Is the file alone not there? */
-static bool lacks_file(int dir, const struct limit *l, bool v1)
+/* Of a file that is not there: is its controller? */
+static bool has_controller(int dir, const struct limit *l, bool v1)
 {
     cleanup_free char *own = NULL;
-    if (dir < 0 || faccessat(dir, l->file, F_OK, 0) == 0)
-        return false;
     return v1 || (cgroup_controllers[l->controller].v2 &&
                   file_read_at(dir, "cgroup.controllers", 4096, &own, NULL, NULL) == 0 &&
                   strstr(own, cgroup_controllers[l->controller].v2));
@@ -497,11 +495,13 @@ static int limit_write(struct cgroup *cg, const struct limit *l, bool v1, struct
                    ? not_to_be_had(l, err)
                    : -1;
     int dir = v1 ? cg->v1[l->controller] : cg->v2;
-    if (lacks_file(dir, l, v1))
-        return error_set(err, 0, "this kernel's cgroup controller '%s' has no file '%s'",
-                         cgroup_controllers[l->controller].v1, l->file);
-    if (dir < 0 || faccessat(dir, l->file, F_OK, 0) < 0)
+    if (dir < 0)
         return not_to_be_had(l, err);
+    if (faccessat(dir, l->file, F_OK, 0) < 0)
+        return has_controller(dir, l, v1)
+                   ? error_set(err, 0, "this kernel's cgroup controller '%s' has no file '%s'",
+                               cgroup_controllers[l->controller].v1, l->file)
+                   : not_to_be_had(l, err);
     if (file_put_at(dir, l->file, l->value, err) < 0)
         return error_wrap(err, "limit %s to %s", l->file, l->value);
     if (v1)

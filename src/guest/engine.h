@@ -182,8 +182,9 @@ struct engine_foreign {
 };
 
 struct engine {
-    const char *type;            /* the TYPE column, guest.type and the JSON: "vm", "container" */
-    const char *brief;           /* the list's narrow column: "vm", "ct" */
+    const char *type;       /* the TYPE column, guest.type and the JSON: "vm", "container" */
+    const char *brief;      /* the list's narrow column: "vm", "ct" */
+    const char *more_ports; /* how a guest gets terminals besides its console; NULL: not at all */
     const struct conf_key *keys; /* what it reads from a definition, besides guest_keys */
 
     /*

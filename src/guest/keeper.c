@@ -127,8 +127,8 @@ struct console *keeper_port_find(const struct keeper *k, const char *name, struc
             return p->console;
     if (!first) {
         error_set(err, 0, "'%s' has no terminal '%.60s', only its console", k->def->name, name);
-        if (str_eq(k->def->engine->type, "container"))
-            error_hint(err, "lxc.tty.max = N gives it tty1 to ttyN");
+        if (k->def->engine->more_ports)
+            error_hint(err, "%s", k->def->engine->more_ports);
         return NULL;
     }
     error_set(err, 0, "'%s' has no port '%.60s'", k->def->name, name);

@@ -505,6 +505,20 @@ static int check_own(const char *name, struct error *err)
     return foreign ? -1 : 0;
 }
 
+int store_hold_down(const char *name, const char *hint, struct error *err)
+{
+    struct guest_info info = {0};
+    cleanup_close int lock = store_lock(name, LOCK_EX, err);
+    if (lock < 0 || store_info(name, &info, err) < 0)
+        return -1;
+    const bool alive = state_alive(info.state);
+    guest_info_clear(&info);
+    if (!alive)
+        return steal_fd(lock);
+    error_set(err, 0, "'%s' is running", name);
+    return error_hint(err, "%s", hint);
+}
+
 int store_edit(const char *name, store_edit_fn *edit, void *arg, struct error *err)
 {
     if (check_own(name, err) < 0)

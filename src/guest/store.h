@@ -113,6 +113,11 @@ int store_fresh_name(const char *prefix, char out[GUEST_NAME_MAX + 1], struct er
 
 /* Lock a lasting guest's definition with flock `how`. Returns the descriptor that holds it. */
 int store_lock(const char *name, int how, struct error *err);
+/*
+ * The guest does not run, and nobody starts it, as long as the descriptor that is returned is open.
+ * hint: what to do should it run.
+ */
+int store_hold_down(const char *name, const char *hint, struct error *err);
 /* Write down how a run of a lasting guest ended, and keep its console. */
 int store_write_last(const struct guest_def *def, int run_dir, const struct last_run *last,
                      struct error *err);

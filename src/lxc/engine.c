@@ -672,6 +672,7 @@ static void lxc_warn(const struct guest_def *def, void (*tell)(void *arg, const 
 const struct engine lxc_engine = {
     .type = "container",
     .brief = "ct",
+    .more_ports = "lxc.tty.max = N gives it tty1 to ttyN",
     .keys = lxc_keys,
     .modern = keys_modern,
     .take = config_take,

@@ -35,68 +35,57 @@ struct mount_option {
     uint64_t attr;
     size_t flag;          /* offset of a bool in struct mount_entry; 0: none */
     unsigned propagation; /* MS_… */
+    uint64_t undoes;      /* of what was said before: the last word counts, as in mount(8) */
 };
 
 #define FLAG(f) offsetof(struct mount_entry, f)
 
 static const struct mount_option mount_options[] = {
-    {"defaults", 0, 0, 0},
-    {"rw", 0, 0, 0},
-    {"suid", 0, 0, 0},
-    {"dev", 0, 0, 0},
-    {"exec", 0, 0, 0},
-    {"atime", 0, 0, 0},
-    {"diratime", 0, 0, 0},
-    {"auto", 0, 0, 0},
-    {"noauto", 0, 0, 0},
-    {"nofail", 0, FLAG(optional), 0},
-    {"_netdev", 0, 0, 0},
-    {"async", 0, 0, 0},
-    {"remount", 0, 0, 0}, /* how ro was made so for a bind mount; it always is */
-    {"ro", MOUNT_ATTR_RDONLY, 0, 0},
-    {"nosuid", MOUNT_ATTR_NOSUID, 0, 0},
-    {"nodev", MOUNT_ATTR_NODEV, 0, 0},
-    {"noexec", MOUNT_ATTR_NOEXEC, 0, 0},
-    {"noatime", MOUNT_ATTR_NOATIME, 0, 0},
-    {"strictatime", MOUNT_ATTR_STRICTATIME, 0, 0},
-    {"relatime", MOUNT_ATTR_RELATIME, 0, 0},
-    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0, 0},
-    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, 0},
-    {"bind", 0, FLAG(bind), 0},
-    {"rbind", 0, FLAG(bind), 0},
-    {"optional", 0, FLAG(optional), 0},
-    {"relative", 0, FLAG(relative), 0},
-    {"create=dir", 0, FLAG(create_dir), 0},
-    {"create=file", 0, FLAG(create_file), 0},
-    {"private", 0, 0, MS_PRIVATE},
-    {"rprivate", 0, 0, MS_PRIVATE},
-    {"slave", 0, 0, MS_SLAVE},
-    {"rslave", 0, 0, MS_SLAVE},
-    {"shared", 0, 0, MS_SHARED},
-    {"rshared", 0, 0, MS_SHARED},
-    {"unbindable", 0, 0, MS_UNBINDABLE},
-    {"runbindable", 0, 0, MS_UNBINDABLE},
-};
-
-/* What was said before is undone: the last word counts, as in mount(8). */
-static const struct {
-    const char *name;
-    uint64_t attr;
-} mount_contraries[] = {
-    {"rw", MOUNT_ATTR_RDONLY},   {"suid", MOUNT_ATTR_NOSUID},   {"dev", MOUNT_ATTR_NODEV},
-    {"exec", MOUNT_ATTR_NOEXEC}, {"atime", MOUNT_ATTR_NOATIME}, {"diratime", MOUNT_ATTR_NODIRATIME},
+    {"defaults", 0, 0, 0, 0},
+    {"rw", 0, 0, 0, MOUNT_ATTR_RDONLY},
+    {"suid", 0, 0, 0, MOUNT_ATTR_NOSUID},
+    {"dev", 0, 0, 0, MOUNT_ATTR_NODEV},
+    {"exec", 0, 0, 0, MOUNT_ATTR_NOEXEC},
+    {"atime", 0, 0, 0, MOUNT_ATTR_NOATIME},
+    {"diratime", 0, 0, 0, MOUNT_ATTR_NODIRATIME},
+    {"auto", 0, 0, 0, 0},
+    {"noauto", 0, 0, 0, 0},
+    {"nofail", 0, FLAG(optional), 0, 0},
+    {"_netdev", 0, 0, 0, 0},
+    {"async", 0, 0, 0, 0},
+    {"remount", 0, 0, 0, 0}, /* how ro was made so for a bind mount; it always is */
+    {"ro", MOUNT_ATTR_RDONLY, 0, 0, 0},
+    {"nosuid", MOUNT_ATTR_NOSUID, 0, 0, 0},
+    {"nodev", MOUNT_ATTR_NODEV, 0, 0, 0},
+    {"noexec", MOUNT_ATTR_NOEXEC, 0, 0, 0},
+    {"noatime", MOUNT_ATTR_NOATIME, 0, 0, 0},
+    {"strictatime", MOUNT_ATTR_STRICTATIME, 0, 0, 0},
+    {"relatime", MOUNT_ATTR_RELATIME, 0, 0, 0},
+    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0, 0, 0},
+    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, 0, 0},
+    {"bind", 0, FLAG(bind), 0, 0},
+    {"rbind", 0, FLAG(bind), 0, 0},
+    {"optional", 0, FLAG(optional), 0, 0},
+    {"relative", 0, FLAG(relative), 0, 0},
+    {"create=dir", 0, FLAG(create_dir), 0, 0},
+    {"create=file", 0, FLAG(create_file), 0, 0},
+    {"private", 0, 0, MS_PRIVATE, 0},
+    {"rprivate", 0, 0, MS_PRIVATE, 0},
+    {"slave", 0, 0, MS_SLAVE, 0},
+    {"rslave", 0, 0, MS_SLAVE, 0},
+    {"shared", 0, 0, MS_SHARED, 0},
+    {"rshared", 0, 0, MS_SHARED, 0},
+    {"unbindable", 0, 0, MS_UNBINDABLE, 0},
+    {"runbindable", 0, 0, MS_UNBINDABLE, 0},
 };
 
 static void option_apply(struct mount_entry *m, const char *name)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(mount_contraries); i++)
-        if (str_eq(mount_contraries[i].name, name))
-            m->attr &= ~mount_contraries[i].attr;
     for (size_t i = 0; i < ARRAY_SIZE(mount_options); i++) {
         const struct mount_option *o = &mount_options[i];
         if (!str_eq(o->name, name))
             continue;
-        m->attr |= o->attr;
+        m->attr = (m->attr & ~o->undoes) | o->attr;
         if (o->flag)
             *(bool *)((char *)m + o->flag) = true;
         if (o->propagation)

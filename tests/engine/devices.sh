@@ -129,6 +129,16 @@ else
     skip "network cards" "no bridge can be made here"
 fi
 
+# ---- of one that does not run ----
+d=down-$test_id
+pult create container "$d" --rootfs "$ROOT" --set 'lxc.cgroup2.devices.allow=c 1:3 rwm' -- /bin/true
+refused "what the definition does not mount" "mounts nothing on '/dev/null'" pult device remove "$d" /dev/null
+is "and its own rule stays" "$(pult config get "$d" lxc.cgroup2.devices.allow)" "c 1:3 rwm"
+ok "mounted, with a rule like it" pult device add --keep "$d" /dev/null /dev/other
+ok "it goes" pult device remove "$d" /dev/other /dev/null
+is "with its rule alone" "$(pult config get "$d" lxc.cgroup2.devices.allow)" "c 1:3 rwm"
+pult destroy "$d"
+
 # ---- one process that cannot be stopped: its file system does not answer ----
 mkdir "$WORK/hang"
 exec 7<>/dev/fuse
